@@ -1,0 +1,129 @@
+"""The ``labkit`` command: what an instructor needs before class, and the pictures in a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from labkit.commands import LabError
+
+if TYPE_CHECKING:
+    from labkit.layers import Image
+
+
+def _image(source: str, ref: str | None) -> Image:
+    from labkit import archives
+
+    if os.path.exists(source) or source.endswith((".tar", ".tar.gz", ".tgz", ".tar.zst")):
+        return archives.read_image(source, ref)
+    from labkit.docker import Docker
+
+    docker = Docker.find()
+    return archives.read_stream(docker.save(source), source)
+
+
+def _layers(args: argparse.Namespace) -> None:
+    image = _image(args.source, args.ref)
+    print(json.dumps(image.to_json()) if args.json else image)
+
+
+def _forest(args: argparse.Namespace) -> None:
+    from labkit import layers
+    from labkit.docker import Docker
+
+    docker = Docker.find()
+    forest = layers.forest([{**docker.image(i["id"]), "id": i["id"], "tags": i["tags"]} for i in docker.world()["images"]])
+    print(json.dumps(forest.to_json()) if args.json else forest.tree())
+
+
+def _doctor(args: argparse.Namespace) -> None:
+    from labkit.doctor import examine
+
+    for fine, line in examine():
+        print("✔" if fine else "✘", line)
+
+
+def _reset(args: argparse.Namespace) -> None:
+    from labkit.docker import Docker
+
+    docker = Docker.find()
+    stay = [note for lesson in args.lesson or docker.ledger.lessons() for note in docker.clean(lesson)]
+    if stay:
+        raise LabError("Reset, except: " + " · ".join(stay))
+    print("Reset: nothing a lesson made is left; what is yours is untouched.")
+
+
+def _prefetch(args: argparse.Namespace) -> None:
+    from labkit import syntax
+    from labkit.docker import Docker
+    from labkit.lesson import lessons_folder
+
+    docker, names = Docker.find(), set()
+    for path in lessons_folder().glob("*/recording.json"):
+        if not args.lesson or path.parent.name in args.lesson:  # what was pulled when the lesson was recorded
+            names.update(re.findall(r"Status: \w[\w ]+ for ([\w./:-]+)", path.read_text("utf-8")))
+    for name in sorted(names):
+        result = docker.run(["pull", "--quiet", name], syntax.parse(["pull", "--quiet", name]), "prefetched")
+        if result.code:
+            raise LabError(f"{name} could not be fetched: {result.err.strip().splitlines()[-1]}")
+        print(f"✔ {name}")
+
+
+def _record(args: argparse.Namespace) -> None:
+    from labkit import record
+
+    for name in args.lesson:
+        lesson = record.record(name)
+        if args.note:
+            lesson.tape.header["note"] = args.note
+        lesson.tape.save(lesson.recording)
+        for path in record.notebooks(name):
+            record.store(path)
+            print(f"✔ {path.name}: recorded on {lesson.docker} and stored as its replay")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; exit code 0, or 1 with one line on what went wrong and what to do."""
+    parser = argparse.ArgumentParser("labkit", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, does: object, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(does=does)
+        return command
+
+    add("doctor", _doctor, "what is installed, what is missing and how to get it")
+    add("reset", _reset, "remove what lessons made, nothing else").add_argument("lesson", nargs="*")
+    add("prefetch", _prefetch, "pull all images the lessons need, before class").add_argument("lesson", nargs="*")
+    command = add("record", _record, "record lessons on this engine and store their notebooks")
+    command.add_argument("lesson", nargs="+")
+    command.add_argument("--note", help="what the badge should add, e.g. that images are stand-ins")
+    command = add("layers", _layers, "what each layer of an image adds, changes and removes")
+    command.add_argument("source", help="an image's name, or a `docker save` or OCI archive or folder")
+    command.add_argument("--ref", help="which image of an archive that holds several")
+    command.add_argument("--json", action="store_true")
+    command = add("forest", _forest, "all local images by ChainID, shared bytes counted once")
+    command.add_argument("--json", action="store_true")
+    args = parser.parse_args(argv)
+    try:
+        args.does(args)
+        sys.stdout.flush()
+    except LabError as error:
+        print(f"labkit: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("labkit: stopped by you.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has had enough
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""Run one command: an argv, never a shell. The only module that starts a process."""
+
+from __future__ import annotations
+
+import codecs
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+GRACE = 3.0  # seconds a command has to end by itself after an interrupt
+
+
+class LabError(Exception):
+    """What a user meets when something fails: one line with what happened, why, what to do next."""
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython's own hook: a student's cell shows this line instead of a traceback.
+        return [str(self)]
+
+
+class MissingProgram(LabError):
+    """The program of a command is not installed, or not on PATH."""
+
+
+class Interrupted(LabError):
+    """The user interrupted the command; it has ended. ``result`` holds what it had printed."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(f"Stopped by you after {result.seconds:.0f} s: {result.argv[0]} has ended, nothing is left "
+                         "running. Run the cell again when you like.")
+        self.result = result
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one command did.
+
+    ``chunks`` are ("out" | "err", text) in the order they arrived; ``code`` is the exit status,
+    negative for a signal as in :attr:`subprocess.Popen.returncode`; ``seconds`` is wall time.
+    """
+
+    argv: tuple[str, ...]
+    code: int
+    chunks: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def out(self) -> str:
+        """Standard output alone."""
+        return "".join(text for stream, text in self.chunks if stream == "out")
+
+    @property
+    def err(self) -> str:
+        """Standard error alone."""
+        return "".join(text for stream, text in self.chunks if stream == "err")
+
+    @property
+    def text(self) -> str:
+        """Both streams in the order they arrived, as a terminal shows them."""
+        return "".join(text for _, text in self.chunks)
+
+
+def merge(chunks: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Join neighbours of the same stream."""
+    merged: list[tuple[str, str]] = []
+    for stream, text in chunks:
+        if merged and merged[-1][0] == stream:
+            merged[-1] = (stream, merged[-1][1] + text)
+        elif text:
+            merged.append((stream, text))
+    return tuple(merged)
+
+
+def _pump(stream: str, pipe: IO[bytes], chunks: queue.SimpleQueue[tuple[str, str]]) -> None:
+    decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+    with pipe:
+        while data := pipe.read1(65536):  # type: ignore[attr-defined]
+            chunks.put((stream, decode(data).replace("\r\n", "\n")))
+    chunks.put((stream, decode(b"", True)))
+    chunks.put(("end", stream))
+
+
+def _feed(pipe: IO[bytes], data: bytes) -> None:
+    try:
+        with pipe:
+            pipe.write(data)
+    except BrokenPipeError:
+        return  # the command ended without reading all of it, as it may
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Bring a command to its end: interrupt, then terminate, then kill."""
+    for stop in (None if sys.platform == "win32" else signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGKILL", None)):
+        if process.poll() is not None:
+            return
+        if stop is not None:
+            process.send_signal(stop)
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            continue
+    process.kill()
+    process.wait()
+
+
+def run(
+    argv: Sequence[str],
+    stdin: str | None = None,
+    *,
+    on_text: Callable[[str], None] | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> Result:
+    """Run ``argv`` to its end and return what it did; a failing command is a result, not an error.
+
+    ``stdin`` is sent as UTF-8 and closed; ``on_text`` sees each piece of output as it arrives;
+    ``timeout`` is in seconds.
+
+    Raises :class:`MissingProgram` if the program is not there, :class:`Interrupted` after a
+    KeyboardInterrupt (the process has ended by then), :class:`LabError` if the system refuses the
+    arguments or the time is over.
+    """
+    argv = tuple(argv)
+    started = time.perf_counter()
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=None if env is None else dict(env),
+        )
+    except FileNotFoundError:
+        raise MissingProgram(f"{argv[0]} is not installed here, or not on PATH; `labkit doctor` says how to get it.") from None
+    except (ValueError, UnicodeEncodeError):
+        raise LabError("A command cannot contain a NUL or an unprintable half character; retype that word.") from None
+    except OSError as error:
+        raise LabError(f"{argv[0]} could not be started: {error.strerror or error}; check that word or its length.") from None
+    assert process.stdout and process.stderr
+    arrived: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    threads = [threading.Thread(target=_pump, args=(name, pipe, arrived), daemon=True)
+               for name, pipe in (("out", process.stdout), ("err", process.stderr))]
+    if process.stdin:
+        threads.append(threading.Thread(target=_feed, args=(process.stdin, (stdin or "").encode("utf-8", "replace")),
+                                        daemon=True))
+    chunks: list[tuple[str, str]] = []
+
+    def result() -> Result:
+        return Result(argv, process.returncode, merge(chunks), time.perf_counter() - started)
+
+    try:
+        for thread in threads:
+            thread.start()
+        open_pipes = 2
+        while open_pipes:
+            left = None if timeout is None else max(0.0, started + timeout - time.perf_counter())
+            stream, text = arrived.get(timeout=left)
+            if stream == "end":
+                open_pipes -= 1
+                continue
+            chunks.append((stream, text))
+            if on_text and text:
+                on_text(text)
+        process.wait()
+        return result()
+    except queue.Empty:
+        _end(process)
+        raise LabError(f"{argv[0]} did not answer within {timeout:.0f} s and was stopped; is the engine busy? Try again.") from None
+    except KeyboardInterrupt:
+        _end(process)
+        while not arrived.empty():
+            stream, text = arrived.get()
+            if stream != "end":
+                chunks.append((stream, text))
+        raise Interrupted(result()) from None
+    finally:
+        if process.poll() is None:
+            _end(process)

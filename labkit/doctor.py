@@ -1,0 +1,21 @@
+"""What is on this machine for the course, and how to get what is missing."""
+
+from __future__ import annotations
+
+import sys
+
+from labkit.commands import LabError
+from labkit.docker import Docker
+from labkit.lesson import lessons_folder
+
+
+def examine() -> list[tuple[bool, str]]:
+    """(fine, one line) for each thing the lessons can use. Raises :class:`LabError` outside the course."""
+    found = [(sys.version_info >= (3, 11), f"Python {sys.version.split()[0]}")]
+    try:
+        found.append((True, f"{Docker.find()}: lessons run live"))
+    except LabError as error:
+        found.append((False, f"{error} Until then the lessons replay their recordings."))
+    recorded = sorted(path.parent.name for path in lessons_folder().glob("*/recording.json"))
+    found.append((bool(recorded), f"recordings of {len(recorded)} lessons: {', '.join(recorded) or 'none'}"))
+    return found

@@ -1,0 +1,176 @@
+"""A lesson in progress: its folder, its tape, its engine, and what labkit knows of the state now.
+
+Live or replay is decided when the lesson opens: an engine that answers is used, otherwise the
+lesson's recording is; ``LABKIT_MODE=live|replay|record`` decides instead.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from labkit import archives, layers, syntax
+from labkit.commands import LabError, Result
+from labkit.docker import Docker, Thing, World, find_thing
+from labkit.tape import Mode, Tape
+
+# Commands that change nothing `Docker.world` shows, yet may change a container from the inside.
+_INSIDE = {"exec", "cp", "start", "restart", "update", "rename"}
+
+
+def lessons_folder(start: Path | None = None) -> Path:
+    """Where lessons keep their recordings and tasks: ``notebooks/lessons``, seen from any folder of the course.
+
+    Raises :class:`LabError` outside the course.
+    """
+    start = (start or Path.cwd()).resolve()
+    here = Path(__file__).resolve().parent.parent
+    for folder in (start, *start.parents, here):
+        for found in (folder / "lessons", folder / "notebooks" / "lessons"):
+            if found.is_dir():
+                return found
+    raise LabError("The course's notebooks/lessons folder is not above this one; open the notebook inside the course.")
+
+
+class Lesson:
+    """One lesson being taught. ``mode`` None chooses by itself.
+
+    Raises :class:`LabError` if there is no such lesson, or neither engine nor recording.
+    """
+
+    def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
+        self.name = name
+        self.folder = folder or lessons_folder() / name
+        if not self.folder.is_dir():
+            known = ", ".join(sorted(p.name for p in self.folder.parent.iterdir() if p.is_dir() and p.name[0] != "_"))
+            raise LabError(f"There is no lesson {name!r}; there are: {known}.")
+        self.docker: Docker | None = None
+        self.why = ""
+        asked = mode or os.environ.get("LABKIT_MODE", "")
+        if asked not in ("", "live", "replay", "record"):
+            raise LabError(f"LABKIT_MODE is {asked!r}; it can be live, replay or record, or absent to choose by itself.")
+        if asked != "replay":
+            try:
+                self.docker = Docker.find()
+            except LabError as error:
+                self.why = str(error)
+                if asked:
+                    raise
+        if self.docker:
+            self.tape = Tape(cast(Mode, asked or "live"), {
+                "lesson": name, "engines": {"docker": str(self.docker)}, "recorded": datetime.date.today().isoformat()})
+        else:
+            try:
+                self.tape = Tape.load(self.recording)
+            except LabError as error:
+                raise LabError(f"{self.why} {error}".strip()) from None
+        self.task: tuple[str, int] | None = None  # the open task and where it begins in the ledger
+        self.passed: set[str] = set()
+        self.committed: dict[str, str] = {}  # prediction → choice
+        self.last_forest: layers.Forest | None = None
+        self._listings: dict[str, list[str]] = {}
+
+    @property
+    def recording(self) -> Path:
+        """The lesson's tape."""
+        return self.folder / "recording.json"
+
+    @property
+    def badge(self) -> str:
+        """What every output says of where it comes from."""
+        engine = self.tape.header["engines"].get("docker", "no engine")
+        if self.tape.mode != "replay":
+            return f"live · {engine}"
+        remark = f" · {self.tape.remark}" if self.tape.remark else ""
+        return f"replay · recorded {self.tape.header['recorded']} on {engine}{remark}"
+
+    def reset(self) -> list[str]:
+        """Back to the start: remove what earlier runs of this lesson made; say what had to stay."""
+        self.tape.rewind()
+        self.task, self.last_forest = None, None
+        self.passed.clear()
+        return self.docker.clean(self.name) if self.docker else []
+
+    # -- commands and reads, live or from the tape ----------------------------------------------
+
+    def command(self, argv: Sequence[str], stdin: str | None = None,
+                on_text: Callable[[str], None] | None = None) -> Result:
+        """Run one ``docker`` command (the words after ``docker``), or replay it. Raises :class:`LabError`."""
+        words = syntax.parse(argv)
+        docker, tape = self.docker, self.tape
+        changed: Callable[[], bool] | None = None
+        if tape.mode == "record" and not words.reads_only:
+            assert docker
+            before = docker.world()
+            changed = lambda: words.name in _INSIDE or docker.world() != before  # noqa: E731
+        return tape.command(words.key, stdin, lambda: self._live().run(argv, words, self.name, stdin, on_text), changed)
+
+    def _live(self) -> Docker:
+        assert self.docker, "the tape runs live only with an engine"
+        return self.docker
+
+    def world(self) -> World:
+        """Images, containers, volumes and networks now."""
+        return cast(World, self.tape.read("world", lambda: self._live().world()))
+
+    def container(self, name: str) -> Thing | None:
+        """A container by name or ID, None if there is none."""
+        return find_thing(self.world()["containers"], name)
+
+    def image(self, name: str) -> Thing | None:
+        """An image by name or ID, None if there is none."""
+        return find_thing(self.world()["images"], name)
+
+    def about(self, image: Thing) -> Thing:
+        """What never changes of an image: ``diff_ids``, ``history``, ``command``, ``labels``."""
+        return cast(Thing, self.tape.content(image["id"], lambda: self._live().image(image["id"])))
+
+    def changes(self, container: Thing) -> list[dict[str, str]]:
+        """What the container's writable layer holds, as ``docker diff`` tells it."""
+        return cast("list[dict[str, str]]", self.tape.read(
+            f"changes {container['name']}", lambda: self._live().changes(container["id"])))
+
+    def layers(self, name: str) -> layers.Image:
+        """An image taken apart. Raises :class:`LabError` if there is no such image."""
+        image = self.image(name)
+        if not image:
+            raise LabError(f"There is no image {name} here: `docker images` lists what there is.")
+
+        def listing(diff_id: str) -> list[str]:
+            if diff_id not in self._listings:
+                _, found = archives.listings(self._live().save(image["id"]))
+                self._listings.update(found)
+            return self._listings[diff_id]
+
+        config = self.tape.content(f"config {image['id']}", lambda: archives.listings(self._live().save(image["id"]))[0])
+        found = {diff_id: self.tape.content(diff_id, lambda d=diff_id: listing(d)) for diff_id in config["diff_ids"]}
+        return layers.Image.from_listings(name, image["id"], config, found)
+
+    def forest(self, names: Sequence[str] = ()) -> layers.Forest:
+        """All local images by ChainID, or those called ``names`` (a trailing ``*`` matches any ending)."""
+        world = self.world()
+        wanted = [image for image in world["images"] if _matches(image["tags"], names)]
+        images = [{**self.about(image), "id": image["id"], "tags": image["tags"]} for image in wanted]
+        ids = {image["id"] for image in wanted}
+        containers = [{**c, "changes": len(self.changes(c))} for c in world["containers"] if c["image_id"] in ids]
+        return layers.forest(images, containers)
+
+    @cached_property
+    def lessons(self) -> Path:
+        """The folder of all lessons."""
+        return self.folder.parent
+
+
+def _matches(tags: Sequence[str], names: Sequence[str]) -> bool:
+    wanted = [(name.removesuffix("*"), name.endswith("*")) for name in names]
+    return not names or any(tag.startswith(text) if any_end else tag == syntax.full_name(text)
+                            for tag in tags for text, any_end in wanted)
+
+
+def inventory(lesson: Lesson) -> dict[str, Any]:
+    """The state of the lab as plain data, for tests and for `labkit forest --json`."""
+    return {"mode": lesson.tape.mode, **lesson.world()}

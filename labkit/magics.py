@@ -1,0 +1,276 @@
+"""The magics: ``%docker …`` exactly as in a terminal, and what makes a lesson of it.
+
+``%doctor`` ``%lesson`` ``%docker`` ``%%docker`` ``%forest`` ``%layers`` ``%explore`` ``%before_after`` ``%task``
+``%check`` ``%hint`` ``%solution`` ``%predict`` ``%answer``
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from IPython.display import display
+
+from labkit import show, syntax, tasks
+from labkit.commands import Interrupted, LabError
+from labkit.docker import advice
+from labkit.lesson import Lesson
+
+F = TypeVar("F", bound=Callable[..., Any])
+_SHELL = {"|", "||", "&", "&&", ";", ">", ">>", "<", "<<"}
+_ENDLESS = {"events": "`docker ps -a` shows what happened to containers",
+            "stats": "add `--no-stream` for one reading", "logs": "leave out -f: `docker logs NAME` shows all so far",
+            "attach": "`docker logs NAME` shows what it printed, `docker exec NAME command` runs something in it"}
+
+
+def split(line: str) -> list[str]:
+    """The words of a command line as a POSIX shell would split them, without running any shell.
+
+    ``$PWD`` and ``$HOME`` are the only variables known. Raises :class:`LabError` for an open quote or a
+    shell's operators.
+    """
+    for name, folder in (("PWD", Path.cwd()), ("HOME", Path.home())):
+        line = re.sub(rf"\$(?:{name}\b|\{{{name}\}})", lambda _, f=folder: f.as_posix(), line)
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    if sys.platform == "win32":
+        lexer.escape = ""  # a backslash separates folders there
+    try:
+        words = list(lexer)
+    except ValueError:
+        raise LabError("A quote is opened and never closed: add the missing ' or \".") from None
+    if found := next((word for word in words if word in _SHELL or word.startswith("$(")), None):
+        raise LabError(f"`{found}` belongs to a shell, and this cell runs one command without a shell: run the commands one "
+                       "by one, or quote it for a shell inside: `sh -c \"… | …\"`.")
+    return words
+
+
+def teaching(magic: F) -> F:
+    """Show a :class:`LabError` as one line; an interrupt also stops the cells waiting behind this one."""
+
+    @functools.wraps(magic)
+    def wrapped(self: LabMagics, *args: Any) -> Any:
+        try:
+            return magic(self, *args)
+        except Interrupted:
+            raise
+        except LabError as error:
+            display(show.message("unknown", str(error), self.lesson.badge if self.lesson else ""), raw=True)
+            return None
+
+    return wrapped  # type: ignore[return-value]
+
+
+@magics_class
+class LabMagics(Magics):
+    """All magics of a notebook, sharing the lesson in progress."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self._lesson: Lesson | None = None
+        self._hints: dict[str, int] = {}
+
+    @property
+    def lesson(self) -> Lesson | None:
+        """The lesson in progress, if one has begun."""
+        return self._lesson
+
+    def _now(self) -> Lesson:
+        if not self._lesson:
+            raise LabError("No lesson has begun in this notebook: run its first code cell (`%lesson …`), then this one.")
+        return self._lesson
+
+    def _say(self, kind: str, text: str, badge: bool = True) -> None:
+        display(show.message(kind, text, self._now().badge if badge else ""), raw=True)
+
+    @line_magic("lesson")
+    @no_var_expand
+    @teaching
+    def begin(self, line: str) -> None:
+        """``%lesson NAME [live|replay]``: begin (again); remove what an earlier run of this lesson left."""
+        words = split(line)
+        if not 1 <= len(words) <= 2:
+            raise LabError("Say which lesson: `%lesson 12`, or `%lesson 12 replay` to use the recording.")
+        self._lesson = None
+        lesson = Lesson(words[0], words[1] if len(words) == 2 else None)
+        self._hints.clear()
+        notes = lesson.reset()
+        self._lesson = lesson
+        note = lesson.tape.header.get("note", "") if lesson.tape.mode == "replay" else ""
+        badge = ". ".join(part for part in (lesson.badge, lesson.why.rstrip("."), note) if part)
+        display(show.message("note", "\n".join([f"Lesson {lesson.name} begins.", *notes]), badge), raw=True)
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def doctor(self, line: str) -> None:
+        """``%doctor``: what this machine has for the course, and how to get what is missing."""
+        from labkit.doctor import examine
+
+        for fine, text in examine():
+            display(show.message("pass" if fine else "fail", text), raw=True)
+
+    @line_cell_magic("docker")
+    @no_var_expand
+    @teaching
+    def docker(self, line: str, cell: str | None = None) -> None:
+        """``%docker …`` runs the command as typed; the body of ``%%docker …`` is its standard input."""
+        lesson, argv = self._now(), split(line)
+        words = syntax.parse(argv)
+        if words.name in ("run", "exec") and words.has("-i", "--interactive") and words.has("-t", "--tty") \
+                and not words.has("-d", "--detach"):
+            raise LabError(f"`{words.name} -it` waits for a keyboard, and a cell has none. Run one command "
+                           "(`docker exec NAME ls /`), or send lines with `%%docker run -i …` and the lines below it, or "
+                           "open a terminal: File, New, Terminal.")
+        endless = words.name if words.name in _ENDLESS else ""
+        if endless == "logs" and not words.has("-f", "--follow") or endless == "stats" and words.has("--no-stream"):
+            endless = ""
+        if endless and not words.has("--help"):
+            raise LabError(f"`docker {line.strip()[:40]}` never ends, and a cell must; {_ENDLESS[endless]}.")
+        live = show.Live()
+        result = lesson.command(argv, cell, live.hear if words.name in ("pull", "build", "run", "load", "push") else None)
+        note = f"exit code {result.code}. {advice(result)}".strip() if result.code else ""
+        if result.code and "Conflict. The container name" in result.err:
+            note += " " + self._whose(words, result.err)
+        live.end(show.output(lesson.badge, result.text, note))
+
+    def _whose(self, words: syntax.Words, said: str) -> str:
+        lesson = self._now()
+        name = (re.search(r'name "/?([^"]+)"', said) or ["", ""])[1]
+        thing = lesson.container(name)
+        mine = not lesson.docker or not thing or lesson.docker.owns("containers", thing)
+        return (f"This lesson already has a container {name}: `docker rm -f {name}` first, or go on." if mine else
+                f"{name} is a container of your own: labkit does not touch it. Use another name here.")
+
+    @line_magic("forest")
+    @no_var_expand
+    @teaching
+    def forest(self, line: str) -> None:
+        """``%forest [NAME …]``: draw the local images (or those called NAME, ``x*`` for many) by ChainID."""
+        lesson = self._now()
+        forest = lesson.forest(split(line))
+        tree = forest.tree(lesson.last_forest)
+        lesson.last_forest = forest
+        bundle = tree._repr_mimebundle_()
+        display({"text/plain": f"{lesson.badge}\n{bundle['text/plain']}",
+                 "text/html": f"<div>{show.badge_html(lesson.badge)}{bundle['text/html']}</div>"}, raw=True)
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def layers(self, line: str) -> None:
+        """``%layers IMAGE``: what each layer adds, changes and removes."""
+        lesson = self._now()
+        image = lesson.layers(_one(line, "%layers IMAGE"))
+        display(show.output(lesson.badge, str(image)), raw=True)
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def explore(self, line: str) -> None:
+        """``%explore IMAGE [IMAGE]``: the layer explorer, two images side by side if two are named."""
+        from labkit.widgets import explorer
+
+        names = split(line)
+        display(explorer(self._now(), names))
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def before_after(self, line: str) -> None:
+        """``%before_after docker …``: a panel that runs the command and shows the forest before and after."""
+        from labkit.widgets import before_after
+
+        display(before_after(self._now(), line))
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def task(self, line: str) -> None:
+        """``%task NAME``: start a task (again)."""
+        lesson, task = self._now(), self._task(_one(line, "%task NAME"))
+        notes = tasks.begin(lesson, task)
+        self._hints[task.name] = 0
+        self._say("ask", "\n".join([f"Task {task.name}: solve it in the next cell, then run `%check {task.name}`. "
+                                    f"Stuck? `%hint {task.name}`", *notes]))
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def check(self, line: str) -> None:
+        """``%check NAME [ANSWER]``: is the task solved, and if not, why not."""
+        name, _, answer = line.strip().partition(" ")
+        task = self._task(name)
+        found = tasks.finish(self._now(), task, answer)
+        text = f"Cannot tell: {found.text}" if found.status == "unknown" else found.text
+        self._say(found.status, text)
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def hint(self, line: str) -> None:
+        """``%hint NAME``: the next hint."""
+        task = self._task(_one(line, "%hint NAME"))
+        at = self._hints.get(task.name, 0)
+        self._hints[task.name] = at + 1
+        if at < len(task.hints):
+            self._say("note", task.hints[at], badge=False)
+        else:
+            self._say("note", f"No more hints; `%solution {task.name}` shows one way.", badge=False)
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def solution(self, line: str) -> None:
+        """``%solution NAME``: one way to do it."""
+        task = self._task(_one(line, "%solution NAME"))
+        lines = [*(f"%{command}" for command in task.solution.commands),
+                 *([f"%check {task.name} {task.solution.answer}"] if task.solution.answer else [])]
+        self._say("note", "One way:\n" + "\n".join(f"`{line}`" for line in lines), badge=False)
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def predict(self, line: str) -> None:
+        """``%predict NAME [LETTER]``: commit to an answer before running (with a LETTER: without the mouse)."""
+        from labkit.widgets import chooser
+
+        lesson, words = self._now(), split(line)
+        asked = tasks.material(lesson.folder).prediction(words[0] if words else "")
+        if len(words) > 1:
+            if words[1] not in asked.choices:
+                raise LabError(f"Choose one of {', '.join(asked.choices)}.")
+            lesson.committed[asked.name] = words[1]
+        display(chooser(lesson, asked))
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def answer(self, line: str) -> None:
+        """``%answer NAME``: what really happened, and why the other choices are wrong."""
+        lesson = self._now()
+        asked = tasks.material(lesson.folder).prediction(_one(line, "%answer NAME"))
+        right, said = asked.right(lesson), lesson.committed.get(asked.name)
+        truth = f"{right}) {asked.choices[right]} {asked.why[right]}"
+        if said is None:
+            self._say("note", f"{truth}\nYou had not committed to an answer: next time choose before you run.")
+        elif said == right:
+            self._say("pass", f"You predicted it. {truth}")
+        else:
+            self._say("fail", f"You said {said}) {asked.choices[said]} {asked.why[said]}\nWhat happened: {truth}")
+
+    def _task(self, name: str) -> tasks.Task:
+        return tasks.material(self._now().folder).task(name)
+
+
+def _one(line: str, usage: str) -> str:
+    words = split(line)
+    if len(words) != 1:
+        raise LabError(f"Use it as `{usage}`.")
+    return words[0]

@@ -1,0 +1,166 @@
+"""Exercises and predictions: what a lesson asks, and how it knows the answer.
+
+A lesson's ``tasks.py`` fills ``TASKS`` and ``PREDICTIONS``. A check looks at structured state, never at
+text; it returns what to tell the student, or raises :class:`NotYet` with a hint made from that state.
+Every task carries its solution and wrong answers, so that a test can prove the check.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+
+from labkit.commands import LabError
+
+if TYPE_CHECKING:
+    from labkit.lesson import Lesson
+
+T = TypeVar("T")
+
+
+class NotYet(Exception):
+    """The task is not solved; the message is the hint for this very state."""
+
+
+class Verdict(NamedTuple):
+    """What a check found: solved, not solved, or unable to tell (the engine is away, nothing recorded)."""
+
+    status: Literal["pass", "fail", "unknown"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Try:
+    """One way to answer: commands as typed after ``%``, or an ``answer`` given to ``%check``.
+
+    ``hint`` is a part of what a wrong one is told; "" for a right one.
+    """
+
+    commands: Sequence[str] = ()
+    answer: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One exercise. ``check(lesson, answer)`` returns praise with a reason or raises :class:`NotYet`."""
+
+    name: str
+    check: Callable[[Lesson, str], str]
+    solution: Try
+    wrong: Sequence[Try]
+    hints: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A choice to commit to before running. ``right(lesson)`` reads the state and names the right letter."""
+
+    name: str
+    question: str
+    choices: Mapping[str, str]
+    why: Mapping[str, str]
+    right: Callable[[Lesson], str]
+
+
+@dataclass
+class Material:
+    """What a lesson asks: its tasks and predictions by name."""
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    predictions: dict[str, Prediction] = field(default_factory=dict)
+
+    def task(self, name: str) -> Task:
+        """A task by name. Raises :class:`LabError` naming those there are."""
+        return _named(self.tasks, "task", name)
+
+    def prediction(self, name: str) -> Prediction:
+        """A prediction by name. Raises :class:`LabError` naming those there are."""
+        return _named(self.predictions, "prediction", name)
+
+
+def _named(things: Mapping[str, T], what: str, name: str) -> T:
+    if name not in things:
+        raise LabError(f"This lesson has no {what} {name!r}; it has: {', '.join(things) or 'none'}.")
+    return things[name]
+
+
+@lru_cache
+def material(folder: Path) -> Material:
+    """Load a lesson's ``tasks.py``; a lesson without one asks nothing."""
+    path = folder / "tasks.py"
+    if not path.is_file():
+        return Material()
+    spec = importlib.util.spec_from_file_location(f"labkit_lesson_{folder.name}", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return Material({task.name: task for task in module.TASKS},
+                    {prediction.name: prediction for prediction in module.PREDICTIONS})
+
+
+def begin(lesson: Lesson, task: Task) -> list[str]:
+    """Start a task (again): what an earlier try of it made goes away. In record mode, explore its answers."""
+    notes = leave(lesson)
+    lesson.passed.discard(task.name)
+    lesson.tape.branch(task.name)
+    lesson.task = (task.name, len(_ledger(lesson)))
+    if lesson.tape.mode == "record":
+        for attempt in (Try(), *task.wrong, task.solution):
+            attempt_at(lesson, task, attempt)
+            leave(lesson)
+            lesson.tape.branch(task.name)
+            lesson.task = (task.name, len(_ledger(lesson)))
+    return notes
+
+
+def attempt_at(lesson: Lesson, task: Task, attempt: Try) -> Verdict:
+    """Give one answer as a student would, and check it."""
+    for line in attempt.commands:
+        lesson.command(shlex.split(line)[1:])
+        for look in (["images"], ["ps", "-a"]) if lesson.tape.mode == "record" else ():
+            lesson.command(look)  # so that a replayed student can look around here too
+    return verdict(lesson, task, attempt.answer)
+
+
+def leave(lesson: Lesson) -> list[str]:
+    """Leave the open task: remove what it made, so that the lesson goes on from where it was."""
+    notes = lesson.docker.clean(lesson.name, lesson.task[1]) if lesson.docker and lesson.task else []
+    lesson.tape.merge_back()
+    lesson.task = None
+    return notes
+
+
+def verdict(lesson: Lesson, task: Task, answer: str = "") -> Verdict:
+    """Check a task. Never green when the state cannot be read."""
+    lesson.tape.checking = True
+    try:
+        return Verdict("pass", task.check(lesson, answer.strip()))
+    except NotYet as hint:
+        return Verdict("fail", str(hint))
+    except LabError as error:
+        return Verdict("unknown", str(error))
+    finally:
+        lesson.tape.checking = False
+
+
+def finish(lesson: Lesson, task: Task, answer: str = "") -> Verdict:
+    """What ``%check`` does: the verdict, and on success the end of the task."""
+    if task.name in lesson.passed:
+        return Verdict("pass", f"Already solved; `%task {task.name}` starts it again.")
+    found = verdict(lesson, task, answer)
+    if found.status == "pass":
+        lesson.passed.add(task.name)
+        leave(lesson)
+    elif lesson.tape.mode == "record":
+        leave(lesson)  # the recording of the lesson goes on without the task
+    return found
+
+
+def _ledger(lesson: Lesson) -> Sequence[object]:
+    return lesson.docker.ledger.entries(lesson.name) if lesson.docker else ()

@@ -1,0 +1,216 @@
+"""Panels over the same objects the magics print: choose, slide, compare. A view owns no logic.
+
+Only ipywidgets' own controls are used, so every panel works from the keyboard; each panel carries a
+text alternative for readers without widgets.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as w
+
+from labkit import show, tasks
+from labkit.commands import LabError
+from labkit.layers import Image, humanise, instruction
+
+if TYPE_CHECKING:
+    from labkit.lesson import Lesson
+
+_WIDE = {"description_width": "initial"}
+_CELL = "padding:2px 8px;text-align:"
+
+
+class Panel(w.VBox):  # type: ignore[misc]
+    """A column of widgets with a text alternative (for nbconvert, a terminal, nbval)."""
+
+    def __init__(self, children: Sequence[w.Widget], text: str) -> None:
+        super().__init__(children)
+        self._alternative = text
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
+        bundle["text/plain"] = self._alternative
+        return bundle
+
+
+def chooser(lesson: Lesson, asked: tasks.Prediction) -> Panel:
+    """A prediction: choose, commit; the choice cannot be changed afterwards (``%answer`` tells)."""
+    lines = [f"{letter}) {text}" for letter, text in asked.choices.items()]
+    choice = w.RadioButtons(options=[(line, line[0]) for line in lines], value=lesson.committed.get(asked.name),
+                            layout={"width": "max-content"})
+    button = w.Button(description="Commit", tooltip="Commit to this answer, then run the next cell")
+    said = w.HTML()
+
+    def commit(_: object = None) -> None:
+        if choice.value is None:
+            said.value = show.message("ask", "Choose one first.")["text/html"]
+            return
+        lesson.committed[asked.name] = choice.value
+        choice.disabled = button.disabled = True
+        said.value = show.message("note", f"Committed to {choice.value}). Now run the next cells.")["text/html"]
+
+    button.on_click(commit)
+    if choice.value:
+        commit()
+    text = "\n".join([f"? {asked.question}", *lines, f"Commit with %predict {asked.name} LETTER"])
+    return Panel([w.HTML(show.message("ask", asked.question)["text/html"]), choice, button, said], text)
+
+
+def stack_html(image: Image, at: int, other: Image | None = None) -> str:
+    """An image's layers, newest on top as on a shelf; those above ``at`` are not laid yet."""
+    shared = {layer.chain_id for layer in other.layers if not layer.empty} if other else set()
+    rows = []
+    for number, layer in enumerate(image.layers, 1):
+        laid = number <= at
+        sign = "▶" if number == at else "=" if layer.chain_id in shared and not layer.empty else ""
+        what = "no files" if layer.empty else f"+{len(layer.added)} ~{len(layer.changed)} −{len(layer.removed)}"
+        style = ("" if laid else "opacity:.45;") + ("font-weight:600;" if number == at else "") + (
+            "border-left:4px double #0072B2" if "=" in sign or layer.chain_id in shared and not layer.empty else
+            "border-left:4px solid transparent")
+        rows.append(
+            f'<tr style="{style}"><td style="{_CELL}right">{sign} {number}</td><td style="{_CELL}left" '
+            f'title="{escape(layer.created_by, True)}"><code>{escape(_short(instruction(layer.created_by)))}</code></td>'
+            f'<td style="{_CELL}right">{humanise(layer.size)}</td><td style="{_CELL}left;white-space:nowrap">{what}</td></tr>')
+    return ('<table style="border-collapse:collapse;font-size:13px;color:var(--jp-content-font-color1,#111)">'
+            f'<caption style="text-align:left">{escape(image.image)}: {humanise(image.size)}, of which '
+            f"{humanise(image.wasted)} can no longer be seen</caption>{''.join(reversed(rows))}</table>")
+
+
+def _short(text: str, most: int = 46) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def tree_html(image: Image, at: int, depth: int = 3, most: int = 60) -> str:
+    """The root file system after the first ``at`` layers as folders that open (Enter or Space)."""
+    layer = image.layers[at - 1] if at else None
+    added, changed = (set(layer.added), set(layer.changed)) if layer else (set(), set())
+    kids: dict[str, dict[str, Any]] = {}
+    below: dict[str, list[int]] = {}
+    for path, (kind, size, link, _) in sorted(image.tree(at).items()):
+        folder, _slash, name = path.rpartition("/")
+        kids.setdefault(folder, {})[name] = (path, kind, size, link)
+        while kind != "d":
+            total = below.setdefault(folder, [0, 0])
+            total[0], total[1] = total[0] + 1, total[1] + size
+            if not folder:
+                break
+            folder = folder.rpartition("/")[0]
+    touched = {parent for path in added | changed for parent in _parents(path)}
+
+    def listing(folder: str, level: int) -> str:
+        items = sorted(kids.get(folder, {}).items())
+        lines = []
+        for name, (path, kind, size, link) in items[:most]:
+            sign = "+ " if path in added else "~ " if path in changed else ""
+            style = ' style="font-weight:600;color:var(--jp-content-font-color1,#111)"' if sign else ""
+            if kind == "d":
+                files, size = below.get(path, (0, 0))
+                inside = listing(path, level + 1) if level < depth or path in touched else "<div>…</div>"
+                opened = " open" if path in touched and len(touched) < 12 else ""
+                lines.append(f"<details{opened}><summary{style}>{sign}{escape(name)}/ <small>{files} files, "
+                             f'{humanise(size)}</small></summary><div style="margin-left:1.2em">{inside}</div></details>')
+            else:
+                target = f" → {escape(link)}" if link else ""
+                lines.append(f"<div{style}>{sign}{escape(name)}{target} <small>{humanise(size)}</small></div>")
+        if len(items) > most:
+            lines.append(f"<div>… and {len(items) - most} more</div>")
+        return "".join(lines)
+
+    gone = "".join(f"<div>− <s>{escape(path)}</s></div>" for path in (layer.removed[:20] if layer else ()))
+    return ('<div style="max-height:320px;overflow:auto;font:13px/1.45 var(--jp-code-font-family,monospace);'
+            f'color:var(--jp-content-font-color1,#111)">{listing("", 1) or "(empty)"}{gone}</div>')
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:n]) for n in range(1, len(parts))]
+
+
+def explorer(lesson: Lesson, names: Sequence[str]) -> Panel:
+    """The layer explorer: pick an image, slide through its layers, watch the merged tree; two side by side."""
+    if not 1 <= len(names) <= 2:
+        raise LabError("Name one image, or two to compare: `%explore busybox httpd`.")
+    images = [lesson.layers(name) for name in names]
+    options = sorted({tag for image in lesson.world()["images"] for tag in image["tags"]} | set(names))
+    columns: list[w.Widget] = []
+    views: list[tuple[w.Dropdown, w.IntSlider, w.HTML, w.HTML]] = []
+
+    def draw(_: object = None) -> None:
+        for index, (_pick, slider, stack, tree) in enumerate(views):
+            image = images[index]
+            stack.value = stack_html(image, slider.value, images[1 - index] if len(images) == 2 else None)
+            tree.value = tree_html(image, slider.value)
+
+    def column(index: int, name: str) -> None:
+        pick = w.Dropdown(options=options, value=name, description="Image", layout={"width": "98%"})
+        slider = w.IntSlider(min=0, max=len(images[index].layers), value=len(images[index].layers),
+                             description="Layers", layout={"width": "98%"})
+        stack, tree = w.HTML(), w.HTML()
+        views.append((pick, slider, stack, tree))
+
+        def picked(change: dict[str, Any]) -> None:
+            try:
+                images[index] = lesson.layers(change["new"])
+            except LabError as error:
+                stack.value, tree.value = show.message("unknown", str(error), lesson.badge)["text/html"], ""
+                return
+            slider.max = slider.value = len(images[index].layers)
+            draw()
+
+        pick.observe(picked, "value")
+        slider.observe(draw, "value")
+        columns.append(w.VBox([pick, slider, stack, tree], layout={"flex": "1 1 340px", "min_width": "320px"}))
+
+    for index, name in enumerate(names):
+        column(index, name)
+    draw()
+    text = "\n".join(["Layer explorer (needs JupyterLab): " + " and ".join(names), *(
+        [f"shared layers: {len(set(_chains(images[0])) & set(_chains(images[1])))}"] if len(images) == 2 else [])])
+    return Panel([w.HTML(show.badge_html(lesson.badge)),
+                  w.HBox(columns, layout={"flex_flow": "row wrap"})], text)
+
+
+def _chains(image: Image) -> list[str]:
+    return [layer.chain_id for layer in image.layers if not layer.empty]
+
+
+def before_after(lesson: Lesson, line: str) -> Panel:
+    """Run a command and see the forest change; Undo removes what it made, so the lesson goes on unharmed."""
+    words = shlex.split(line)
+    if words[:1] != ["docker"]:
+        raise LabError("Name the command to try: `%before_after docker commit NAME IMAGE`.")
+    scope = tasks.Task("before-after", lambda _lesson, _answer: "", tasks.Try((line,)), ())
+    command = w.Text(value=line, description="Command", style=_WIDE, layout={"width": "80%"})
+    run, undo = w.Button(description="Run"), w.Button(description="Undo", disabled=True)
+    view = w.HTML()
+    if lesson.tape.mode == "record":
+        lesson.forest()
+        tasks.begin(lesson, scope)
+        lesson.command(words[1:])
+        lesson.forest()
+        tasks.leave(lesson)
+
+    def go(_: object) -> None:
+        try:
+            before = lesson.forest()
+            tasks.begin(lesson, scope)
+            result = lesson.command(shlex.split(command.value)[1:])
+            undo.disabled, run.disabled = False, True
+            said = show.output(lesson.badge, result.text, f"exit code {result.code}" if result.code else "")["text/html"]
+            after = lesson.forest().tree(before)._repr_mimebundle_()["text/html"]
+            view.value = f"{said}<h4>Before</h4>{before.tree()._repr_mimebundle_()['text/html']}<h4>After</h4>{after}"
+        except (LabError, ValueError) as error:
+            view.value = show.message("unknown", str(error), lesson.badge)["text/html"]
+
+    def back(_: object) -> None:
+        notes = tasks.leave(lesson)
+        undo.disabled, run.disabled = True, False
+        view.value = show.message("note", "\n".join(["Undone.", *notes]), lesson.badge)["text/html"]
+
+    run.on_click(go)
+    undo.on_click(back)
+    return Panel([command, w.HBox([run, undo]), view], f"Before and after (needs JupyterLab): {line}")

@@ -1,0 +1,219 @@
+"""Lesson 12, Docker images and layers: what it asks and how it knows."""
+
+from __future__ import annotations
+
+from labkit.commands import LabError
+from labkit.docker import Thing
+from labkit.layers import Image
+from labkit.lesson import Lesson
+from labkit.tasks import NotYet, Prediction, Task, Try
+
+
+def need_image(lesson: Lesson, name: str, how: str) -> Thing:
+    image = lesson.image(name)
+    if not image:
+        raise NotYet(f"There is no image `{name}` yet: {how}")
+    return image
+
+
+def diff_ids(lesson: Lesson, name: str) -> list[str]:
+    image = lesson.image(name)
+    if not image:
+        raise LabError(f"The image {name} is missing: run the cells above this one first.")
+    return list(lesson.about(image)["diff_ids"])
+
+
+def shared(lesson: Lesson, one: str, other: str) -> int:
+    """How many layers two images have in common, counted from the bottom."""
+    count = 0
+    for a, b in zip(diff_ids(lesson, one), diff_ids(lesson, other), strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
+
+
+def visible(image: Image) -> set[str]:
+    return set(image.tree(len(image.layers)))
+
+
+# -- tasks --------------------------------------------------------------------------------------
+
+
+def check_shared(lesson: Lesson, answer: str) -> str:
+    debian, httpd = len(diff_ids(lesson, "debian:bookworm-slim")), len(diff_ids(lesson, "httpd"))
+    right = shared(lesson, "debian:bookworm-slim", "httpd")
+    if not answer:
+        raise NotYet("Give your number behind the name: `%check shared-layers 3`.")
+    if not answer.isdigit():
+        raise NotYet(f"`{answer}` is not a whole number: `%check shared-layers 3`.")
+    if int(answer) == right:
+        return (f"Yes: {right} of httpd's {httpd} layers {'is' if right == 1 else 'are'} Debian's, kept once on "
+                "disk and used by both.")
+    if int(answer) == httpd:
+        raise NotYet(f"{httpd} is how many layers httpd has in all. Which of them does debian:bookworm-slim have too?")
+    if int(answer) == 0:
+        raise NotYet("Look at the picture: the rail of httpd starts from a box that already has a name.")
+    raise NotYet(f"Not {answer}. debian:bookworm-slim has {debian} in all, so it cannot share more than that; count the "
+                 "boxes both rails pass through.")
+
+
+def check_own_container(lesson: Lesson, answer: str) -> str:
+    container = lesson.container("lab12-mine")
+    if not container:
+        raise NotYet("There is no container called `lab12-mine` yet: `docker run -d --name lab12-mine busybox …`.")
+    busybox = lesson.image("busybox")
+    if not busybox or container["image_id"] != busybox["id"]:
+        raise NotYet(f"`lab12-mine` runs the image {container['image']}, not busybox. Start again with "
+                     "`%task own-container`.")
+    if container["state"] != "running":
+        raise NotYet("`lab12-mine` has already ended: a container lives as long as its first process. Give it one that "
+                     "lasts, such as `sleep 1d`, after the image's name.")
+    paths = {change["path"] for change in lesson.changes(container)}
+    if "/etc/motd" not in paths:
+        raise NotYet("`lab12-mine` runs, but its writable layer has no `/etc/motd`. Write it with `docker exec lab12-mine "
+                     "sh -c \"echo hello > /etc/motd\"`: the quotes keep the `>` for the container's shell.")
+    return (f"Its writable layer holds {len(paths)} paths, /etc/motd among them; the image busybox is exactly what it "
+            "was.")
+
+
+def check_one_layer(lesson: Lesson, answer: str) -> str:
+    need_image(lesson, "lab12/greet:1", "`docker commit CONTAINER lab12/greet:1` makes it.")
+    base, mine = diff_ids(lesson, "busybox"), diff_ids(lesson, "lab12/greet:1")
+    if mine == base:
+        raise NotYet("`lab12/greet:1` has exactly busybox's layers: it is another name for the same image. A tag adds no "
+                     "layer, a commit does.")
+    if mine[: len(base)] != base:
+        raise NotYet("`lab12/greet:1` does not stand on busybox: start the container you commit from busybox.")
+    if len(mine) > len(base) + 1:
+        raise NotYet(f"`lab12/greet:1` has {len(mine) - len(base)} layers of its own; one was asked for. Every commit adds "
+                     "one: commit once.")
+    image = lesson.layers("lab12/greet:1")
+    if "hello.txt" not in visible(image):
+        raise NotYet("The new layer is there, but it holds no `/hello.txt`: what is written before the commit, in that "
+                     "container, is what the layer will hold.")
+    return f"One layer on top of busybox: {', '.join(image.layers[-1].added)}."
+
+
+def check_no_waste(lesson: Lesson, answer: str) -> str:
+    need_image(lesson, "lab12/small:1", "commit your container under that name.")
+    image = lesson.layers("lab12/small:1")
+    files = visible(image)
+    if "report.txt" not in files:
+        raise NotYet("`lab12/small:1` has no `/report.txt`.")
+    if "big.bin" in files:
+        raise NotYet("`/big.bin` is still there: remove it before the commit.")
+    if image.wasted:
+        raise NotYet(f"`lab12/small:1` looks right from inside, but {image.wasted // 10**6} MB of its layers can never be "
+                     "seen again: the file was already in a layer below. Make and remove it in one container.")
+    return "Nothing wasted: what is made and removed before the commit never becomes a layer."
+
+
+MAKE, REPORT = "head -c 20000000 /dev/zero > /big.bin", "wc -c < /big.bin > /report.txt"
+TASKS = [
+    Task(
+        "shared-layers", check_shared,
+        solution=Try(answer="1"),
+        wrong=[Try(answer="7", hint="in all"), Try(answer="0", hint="rail of httpd"), Try(answer="4", hint="Not 4"),
+               Try(answer="one", hint="whole number")],
+        hints=["Each box of the picture is a layer; an image is all boxes from the left edge to its name.",
+               "Two images share the boxes that both of their rails pass through."],
+    ),
+    Task(
+        "own-container", check_own_container,
+        solution=Try(["docker run -d --name lab12-mine busybox sleep 1d",
+                      'docker exec lab12-mine sh -c "echo hello > /etc/motd"']),
+        wrong=[Try(["docker run -d --name lab12-mine busybox"], hint="already ended"),
+               Try(["docker run -d --name lab12-mine busybox sleep 1d"], hint="no `/etc/motd`"),
+               Try(["docker run -d --name lab12-mine debian:bookworm-slim sleep 1d"], hint="not busybox")],
+        hints=["A container ends when its first process ends: `sleep 1d` lasts.",
+               "`docker exec NAME sh -c \"…\"` runs a shell inside a running container."],
+    ),
+    Task(
+        "one-layer", check_one_layer,
+        solution=Try(['docker run --name lab12-greet busybox sh -c "echo hello > /hello.txt"',
+                      "docker commit lab12-greet lab12/greet:1"]),
+        wrong=[Try(["docker tag busybox lab12/greet:1"], hint="another name for the same image"),
+               Try(["docker commit lab12-two lab12/greet:1"], hint="no `/hello.txt`"),
+               Try(["docker commit lab12-one lab12/greet:0", "docker run --name lab12-greet lab12/greet:0 touch /hello.txt",
+                    "docker commit lab12-greet lab12/greet:1"], hint="2 layers of its own"),
+               Try(["docker run --name lab12-greet debian:bookworm-slim touch /hello.txt",
+                    "docker commit lab12-greet lab12/greet:1"], hint="does not stand on busybox")],
+        hints=["Two commands: `docker run --name … busybox …` to write the file, then `docker commit`.",
+               "The container may have ended: its writable layer stays until `docker rm`."],
+    ),
+    Task(
+        "no-waste", check_no_waste,
+        solution=Try([f'docker run --name lab12-once busybox sh -c "{MAKE}; {REPORT}; rm /big.bin"',
+                      "docker commit lab12-once lab12/small:1"]),
+        wrong=[Try([f'docker run --name lab12-once lab12/big:2 sh -c "{REPORT.replace("wc -c < /big.bin", "echo 20000000")}"',
+                    "docker commit lab12-once lab12/small:1"], hint="20 MB of its layers"),
+               Try([f'docker run --name lab12-once busybox sh -c "{MAKE}; {REPORT}"',
+                    "docker commit lab12-once lab12/small:1"], hint="still there"),
+               Try([f'docker run --name lab12-once busybox sh -c "{MAKE}; rm /big.bin"',
+                    "docker commit lab12-once lab12/small:1"], hint="no `/report.txt`")],
+        hints=["A layer is the difference at the moment of the commit; what came and went before is not in it.",
+               "One `sh -c \"make; measure; remove\"` in one container, then one commit."],
+    ),
+]
+
+# -- predictions --------------------------------------------------------------------------------
+
+
+def right_pull(lesson: Lesson) -> str:
+    return "B" if shared(lesson, "debian:bookworm-slim", "httpd") else "A"
+
+
+def right_see(lesson: Lesson) -> str:
+    two = lesson.container("lab12-two")
+    if not two:
+        raise LabError("The container lab12-two is missing: run the cells above this one first.")
+    return "A" if any(change["path"] == "/notes.txt" for change in lesson.changes(two)) else "C"
+
+
+def right_shrink(lesson: Lesson) -> str:
+    one, two = (lesson.image(f"lab12/big:{n}") for n in (1, 2))
+    if not one or not two:
+        raise LabError("lab12/big:1 or lab12/big:2 is missing: run the cells above this one first.")
+    return "A" if two["size"] < one["size"] - 10**6 else "B"
+
+
+PREDICTIONS = [
+    Prediction(
+        "pull-again",
+        "You have just pulled debian:bookworm-slim. httpd was built on top of a Debian. What will the pull of httpd say "
+        "about its first layer?",
+        {"A": "Pull complete: an image is one file, so all of it comes.",
+         "B": "Already exists: that layer is here, under another image's name.",
+         "C": "Nothing: a layer that is here is not mentioned."},
+        {"A": "An image is a list of layers, and each layer is asked for by its own digest; it comes only if it is "
+              "missing, as when this httpd was built on another Debian than the one you have.",
+         "B": "Layers are known by the hash of what they hold, so the engine knows it has that one, whoever brought it.",
+         "C": "Every layer of the image gets its line, those already here too."},
+        right_pull,
+    ),
+    Prediction(
+        "two-containers",
+        "Two containers run from the same image. One writes /notes.txt. What does `cat /notes.txt` say in the other?",
+        {"A": "It prints the note: they run from the same image.",
+         "B": "It prints the note only after the second container is restarted.",
+         "C": "No such file: each container writes into a layer of its own."},
+        {"A": "The image is read-only, so the write went elsewhere: into the first container's own layer.",
+         "B": "A restart keeps the container's own layer and still shows it nobody else's.",
+         "C": "The image below is shared and never changes; what differs is the thin writable layer on top."},
+        right_see,
+    ),
+    Prediction(
+        "shrink",
+        "lab12/big:1 holds a file of 20 MB. A container of it removes that file and is committed as lab12/big:2. Which "
+        "image is smaller?",
+        {"A": "lab12/big:2, by 20 MB: the file is gone.",
+         "B": "Neither: lab12/big:2 is as large, or a little larger.",
+         "C": "lab12/big:1 shrinks too: they share the layer the file was in."},
+        {"A": "The new layer can only say that the file is to be hidden; the layer that holds the bytes is read-only and "
+              "still belongs to the image.",
+         "B": "Layers only add up. The file's bytes stay in the layer below; the new layer holds a mark that hides them.",
+         "C": "They do share that layer, and just because of it nothing in it may change."},
+        right_shrink,
+    ),
+]
