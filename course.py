@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""The course in two commands; all they need is Python 3.11 or newer (on Windows write py instead of python3):
+"""The course in two commands. All they need is Python 3.11 or newer (on Windows write py instead of python3):
 
-    python3 course.py lab  [--no-browser] [--port N] [more options of jupyter lab]    open the first lesson
-    python3 course.py test [options of pytest]                  run every test that needs no Docker engine
+    python3 course.py lab  [--no-browser] [--port N] [options of jupyter lab]    open the first lesson
+    python3 course.py test [options of pytest]              run every test that needs no Docker engine
 
-Everything is installed in the folder .venv beside this file, and nothing anywhere else: to undo it, delete .venv.
+All of it is installed in the folder .venv beside this file: to undo it, delete that folder.
 """
-# The syntax stays that of Python 3.7, without new imports, so that an old Python can say that it is too old.
-import glob
+# The syntax stays that of Python 3.6, so that an old Python can say that it is too old.
 import hashlib
 import json
 import os
@@ -16,194 +15,176 @@ import shutil
 import signal
 import subprocess
 import sys
-from typing import Any, Dict, List, Optional, Sequence
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
 
-ROOT = os.path.dirname(os.path.abspath(__file__))
-VENV = os.path.join(ROOT, ".venv")
-PYTHON = os.path.join(VENV, *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")))
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+STAMP = VENV / "course.json"  # what .venv is made of; written last
 FIRST_LESSON = "notebooks/en/00-start-here.ipynb"
 AGAIN = "then run the same command again"
-# What failed installers print -> what to do about it. The first that matches wins.
-REMEDIES = (
-    (r"No space left|not enough space|Errno 28\b|WinError 112\b|quota exceeded",
-     "the disk is full: the course needs about 600 MB; free some, " + AGAIN),
-    (r"Permission denied|Read-only file system|Access is denied|Errno 13\b|Errno 30\b|WinError 5\b",
-     "cannot write in {venv}: copy the course into a folder of your own (or close what uses it), " + AGAIN),
-    (r"from versions: none|NewConnectionError|ConnectTimeout|ReadTimeout|ConnectionResetError|ProxyError|SSLError",
-     "no network: pip got no package from its index; connect (a proxy goes into HTTPS_PROXY), " + AGAIN),
+REMEDIES = (  # what an installer that failed has printed -> what to do; the first that matches wins
+    (r"No space left|Errno 28\b|WinError 112\b|quota exceeded",
+     "the disk is full: free some of it, the course needs about 600 MB, " + AGAIN),
+    (r"from versions: none|NewConnectionError|ConnectTimeout|ReadTimeout|ConnectionReset|ProxyError|SSLError",
+     "no network: pip reached no package index; connect (a proxy goes into HTTPS_PROXY), " + AGAIN),
+    (r"Errno (13|30)\b|WinError (5|32)\b",
+     f"cannot write in {VENV}: copy the course to a folder of your own, or close what uses it, {AGAIN}"),
+    (r"Long Path support|WinError 206\b", "path too long for Windows: move the course to C:\\course, " + AGAIN),
 )
 
 
 class Stop(Exception):
-    """The reason, in one line, why the command cannot go on."""
+    """Why the command cannot go on and what to do about it, in one line."""
 
 
-def too_old(version: Sequence[int]) -> Optional[str]:
+def too_old(version: Tuple[Any, ...]) -> Optional[str]:
     """What to say to a Python of this version; None if it is new enough."""
-    if tuple(version[:2]) >= (3, 11):
-        return None
-    return (f"this is Python {version[0]}.{version[1]}, the course needs 3.11 or newer: install one "
-            "(https://www.python.org/downloads/), then run course.py with it, for example python3.11 course.py lab")
+    return None if version >= (3, 11) else (
+        f"this is Python {version[0]}.{version[1]}, the course needs 3.11 or newer: install one "
+        "(https://www.python.org/downloads), then run course.py with it")
 
 
 def explain(output: str) -> str:
-    """One line for a failure that printed `output`: a known remedy, or else what was printed last as an error."""
+    """One line for a failure that printed `output`: a remedy, or else the last error it names."""
     for pattern, remedy in REMEDIES:
         if re.search(pattern, output, re.IGNORECASE):
-            return remedy.format(venv=VENV)
-    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["the installer ended without a word"]
+            return remedy
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["it ended without a word"]
     return ([line for line in lines if re.match(r"error\b", line, re.IGNORECASE)] or lines)[-1]
 
 
 def environment(**more: str) -> Dict[str, str]:
-    """The variables for what runs in .venv: the user's own Python and Jupyter settings stay out, and untouched."""
-    hidden = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX")
-    private = {"VIRTUAL_ENV": VENV, "PIP_USER": "0"}
-    private["PATH"] = os.path.dirname(PYTHON) + os.pathsep + os.environ.get("PATH", os.defpath)
+    """Variables for what runs in .venv: the user's own Python and Jupyter settings stay out, and untouched."""
+    keep = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH")}
+    keep.update(PIP_USER="0", VIRTUAL_ENV=str(VENV), PATH=os.pathsep.join((str(PYTHON.parent), keep["PATH"])))
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR"):
-        private[name] = os.path.join(VENV, "home", name.lower())
-    return dict({name: value for name, value in os.environ.items() if name not in hidden}, **private, **more)
+        keep[name] = str(VENV / "home" / name.lower())
+    return dict(keep, **more)
 
 
 def run(title: str, argv: List[str], total: int = 0) -> None:
-    """Run an installer under one living line (`title`, then pip's progress out of `total`); Stop if it fails."""
-    living = sys.stdout.isatty()
-    print(title + " ...", end="" if living else "\n", flush=True)
+    """Run an installer behind one living line (`title`, then pip's progress to `total`); Stop if it fails."""
+    living, output, collected = sys.stdout.isatty(), "", 0
+    print(title, end=" ..." if living else " ...\n", flush=True)
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                encoding="utf-8", errors="replace", env=environment(PYTHONIOENCODING="utf-8"))
-    output, now = [], ""
     try:
         for line in process.stdout or ():
-            output.append(line)
-            if line.startswith("Collecting "):
-                now = f"{sum(text.startswith('Collecting ') for text in output)}/{total} {line.split()[1]}"
-            elif line.startswith("Installing collected packages"):
-                now = "unpacking, half a minute"
-            if living and now:
-                print("\r" + f"{title} ... {now}".ljust(78)[:78], end="", flush=True)
+            output += line
+            collected += line.startswith("Collecting ")
+            if living and total and line.startswith(("Collecting ", "Installing ")):
+                now = f"{collected}/{total}" if line.startswith("Collecting ") else "unpacking, half a minute"
+                print("\r" + f"{title} ... {now}".ljust(78), end="", flush=True)
         code = process.wait()
     finally:
-        process.kill()  # does nothing to one that has ended
+        process.kill()  # nothing happens to one that has ended
         process.wait()
     if living:
-        print("\r" + (title + (" ... done" if code == 0 else " ... failed")).ljust(78), flush=True)
-    if code != 0:
-        raise Stop(explain("".join(output)))
+        print("\r" + (title + (" ... failed" if code else " ... done")).ljust(78))
+    if code:
+        raise Stop(explain(output))
 
 
 def recall() -> Dict[str, Any]:
-    """What .venv was made of; empty if it was never finished."""
+    """What .venv was made of; empty if it was never finished, or if the Python it links to is gone."""
     try:
-        with open(os.path.join(VENV, "course.json"), encoding="utf-8") as file:
-            return dict(json.load(file))
+        return dict(json.loads(STAMP.read_text("utf-8"))) if PYTHON.exists() else {}
     except (OSError, ValueError):
         return {}
 
 
-def remember(**facts: Any) -> None:
-    """Write down what .venv is made of now."""
-    with open(os.path.join(VENV, "course.json"), "w", encoding="utf-8") as file:
-        json.dump(facts, file)
-
-
 def set_up() -> None:
     """Make .venv, or bring it up to date with the pins; one that is up to date costs two small reads."""
-    pins = []
-    for name in ("requirements.txt", "pyproject.toml"):
-        with open(os.path.join(ROOT, name), "rb") as file:
-            pins.append(file.read())
-    made = {"python": [sys.version, sys.base_prefix, ROOT], "pins": hashlib.sha256(b"\0".join(pins)).hexdigest()}
-    known = recall() if os.path.exists(PYTHON) else {}  # a link to a Python that is gone does not exist either
-    if made == {name: known.get(name) for name in made}:
-        return
+    lock, project = (ROOT / "requirements.txt").read_bytes(), (ROOT / "pyproject.toml").read_bytes()
+    made = {"python": [sys.version, sys.base_prefix, str(ROOT)], "pins": hashlib.sha256(lock + project).hexdigest()}
+    known = recall()
     fresh = made["python"] != known.get("python")
-    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--no-deps"]
+    if not fresh and made["pins"] == known.get("pins"):
+        return
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--no-deps"]
     try:
         if fresh:
-            try:
-                import ensurepip  # noqa: F401  Debian and Ubuntu keep it in a package of its own
-            except ImportError:
-                raise Stop("this Python cannot make private environments: install what it lacks (on Debian and "
-                           f"Ubuntu: sudo apt install python3-venv), {AGAIN}") from None
-            python = getattr(sys, "_base_executable", sys.executable)  # not the one in the .venv to be replaced
-            title = f"[1/3] making .venv with Python {sys.version.split()[0]}"
-            run(title, [python, "-m", "venv", "--clear", "--without-pip", VENV])
-            run("[1/3] putting pip into it", [PYTHON, "-m", "ensurepip", "--default-pip"])  # venv hides its errors
-        total = len(re.findall(rb"^\w", pins[0], re.MULTILINE))
-        run(f"[2/3] installing up to {total} packages (some minutes, once)",
-            pip + ["--progress-bar", "off", "-r", os.path.join(ROOT, "requirements.txt")], total)
-        run("[3/3] installing labkit", pip + ["--no-build-isolation", "-e", ROOT])
-        settings = os.path.join(VENV, "share", "jupyter", "lab", "settings")
-        os.makedirs(settings, exist_ok=True)
-        with open(os.path.join(settings, "overrides.json"), "w", encoding="utf-8") as file:  # JupyterLab need not ask
-            json.dump({"@jupyterlab/apputils-extension:notification":
-                       {"checkForUpdates": False, "fetchNews": "false"}}, file)
-        remember(**made)
-    except BaseException as error:  # leave no half: the next run starts afresh. Without network the old one stays
+            python = getattr(sys, "_base_executable", sys.executable)  # never that of the .venv to be replaced
+            run("[1/3] making .venv with Python " + sys.version.split()[0],
+                [python, "-m", "venv", "--clear", "--without-pip", str(VENV)])
+            run("[1/3] adding pip to it", [str(PYTHON), "-m", "ensurepip"])  # inside venv its errors are not shown
+        total = len(re.findall(rb"^\w", lock, re.MULTILINE))
+        run(f"[2/3] installing up to {total} packages, once",
+            [*pip, "--progress-bar=off", "-r", str(ROOT / "requirements.txt")], total)
+        run("[3/3] installing labkit", [*pip, "--no-build-isolation", "-e", str(ROOT)])
+        settings = VENV / "share/jupyter/lab/settings/overrides.json"
+        settings.parent.mkdir(parents=True, exist_ok=True)  # so that JupyterLab does not ask about its news
+        settings.write_text('{"@jupyterlab/apputils-extension:notification": '
+                            '{"checkForUpdates": false, "fetchNews": "false"}}')
+        STAMP.write_text(json.dumps(made), "utf-8")
+    except BaseException as error:  # leave no half; but without network the old environment still stands
         if fresh or isinstance(error, KeyboardInterrupt):
-            shutil.rmtree(VENV, ignore_errors=True)
+            shutil.rmtree(str(VENV), ignore_errors=True)
         raise
 
 
 def trust() -> None:
-    """Sign new or changed lessons: JupyterLab then shows their stored pictures before anything is run."""
-    lessons = sorted(glob.glob(os.path.join(glob.escape(ROOT), "notebooks", "*", "*.ipynb")))
-    state = [[lesson, os.stat(lesson).st_mtime_ns] for lesson in lessons]
+    """Sign the lessons that changed: then JupyterLab shows their stored pictures before anything is run."""
+    state = {str(lesson): lesson.stat().st_mtime for lesson in sorted(ROOT.glob("notebooks/*/*.ipynb"))}
     known = recall()
-    if state != known.get("trusted", []):
+    if state != known.get("trusted", {}):
         print("signing the lessons ...", flush=True)
-        done = subprocess.call([PYTHON, "-m", "nbformat.sign"] + lessons, env=environment(),
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        if done == 0:  # a lesson with a syntax error must not keep the others shut
-            remember(**dict(known, trusted=state))
+        if not subprocess.call([str(PYTHON), "-m", "nbformat.sign", *state], env=environment(),
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+            STAMP.write_text(json.dumps(dict(known, trusted=state)), "utf-8")  # a broken lesson bars no other
 
 
 def become(argv: List[str], env: Dict[str, str]) -> int:
-    """Go on as another program: Ctrl-C is for it alone, and its exit code is ours."""
+    """Go on as another program in .venv: Ctrl-C is for it alone, and its exit code is ours."""
     sys.stdout.flush()
     if os.name == "posix":
-        os.execve(argv[0], argv, env)
+        os.execve(str(PYTHON), [str(PYTHON), *argv], env)
     signal.signal(signal.SIGINT, lambda *_: None)
-    return subprocess.call(argv, env=env)
+    return subprocess.call([str(PYTHON), *argv], env=env)
 
 
 def lab(options: List[str]) -> int:
-    """JupyterLab on the first lesson. It asks nobody on the Internet for news, updates or extensions."""
+    """JupyterLab on the first lesson; it asks nobody on the Internet for news, updates or extensions."""
     trust()
-    print("starting JupyterLab; Ctrl-C here ends it", flush=True)
+    print("starting JupyterLab; Ctrl-C here ends it")
     root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    return become([PYTHON, "-m", "jupyterlab", "--log-level=WARN", "--ServerApp.answer_yes=True",
-                   "--ServerApp.root_dir=" + ROOT, "--LabApp.default_url=/lab/tree/" + FIRST_LESSON,
-                   "--LabApp.news_url=None", "--LabApp.extension_manager=readonly",
-                   "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"] + root + options, environment())
+    return become(["-m", "jupyterlab", "--log-level=WARN", "--ServerApp.answer_yes=True", *root,
+                   f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}",
+                   "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None",
+                   "--LabApp.extension_manager=readonly", *options], environment())
 
 
 def test(options: List[str]) -> int:
-    """All that can be tested without an engine: labkit, and every lesson replayed and compared with its outputs."""
-    os.chdir(ROOT)
-    named = any(os.path.exists(option.split("::")[0]) for option in options)  # only those tests, then
-    places = [] if named else [place for place in ("tests", "notebooks/en") if os.path.isdir(place)]
-    return become([PYTHON, "-m", "pytest", "-m", "not docker and not browser", "--nbval", "--nbval-current-env"]
-                  + places + options, environment(LABKIT_MODE="replay"))
+    """All tests that need no engine: of labkit, and each lesson replayed and compared with what it stores."""
+    os.chdir(str(ROOT))
+    named = any(Path(option.split("::")[0]).exists() for option in options)  # then only those
+    places = [] if named else [place for place in ("tests", "notebooks/en") if Path(place).exists()]
+    return become(["-m", "pytest", "-m", "not docker and not browser", "--nbval", "--nbval-current-env",
+                   *places, *options], environment(LABKIT_MODE="replay"))
 
 
 def main(words: List[str]) -> int:
-    commands = {"lab": lab, "test": test}
-    old = too_old(sys.version_info)
-    if old:
-        raise SystemExit("course.py: " + old)
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a folder's name may have letters that the terminal lacks
-    if not words or words[0] not in commands:
+    complaint = too_old(sys.version_info)
+    if complaint:
+        sys.exit("course.py: " + complaint)
+    if words[:1] not in (["lab"], ["test"]):
         print((__doc__ or "").strip())
         return 0 if words[:1] in (["-h"], ["--help"]) else 2
     try:
+        import ensurepip  # noqa: F401  in Debian and Ubuntu it is a package of its own
         set_up()
-        return commands[words[0]](words[1:])
-    except (Stop, OSError) as error:
-        raise SystemExit("\ncourse.py: " + (str(error) if isinstance(error, Stop) else explain(str(error)))) from None
+        return (lab if words[0] == "lab" else test)(words[1:])
+    except ImportError:
+        sys.exit("course.py: this Python cannot make environments: install its venv module (on Debian and Ubuntu: "
+                 f"sudo apt install python3-venv), {AGAIN}")
+    except Stop as reason:
+        sys.exit(f"course.py: {reason}")
+    except OSError as error:
+        sys.exit("course.py: " + explain(str(error)))
     except KeyboardInterrupt:
-        raise SystemExit("\ncourse.py: stopped; to go on, run the same command again") from None
+        sys.exit("\ncourse.py: stopped; to go on, run the same command again")
 
 
 if __name__ == "__main__":

@@ -1,29 +1,33 @@
 """Image archives (`docker save`, OCI layouts) read as streams of tar headers; nothing is ever extracted.
 
-Of a plain file only headers are read and data is skipped, so memory does not grow with the archive. Whatever is
-wrong with one is a LabError in one line. That a layer's bytes hash to its digest is not verified.
+Of a plain file only headers are read, so memory does not grow with the archive. Whatever is wrong with one is a
+LabError in one line. That bytes hash to their digests is not verified.
 """
 from __future__ import annotations
 
 import gzip
+import hashlib
+import io
 import json
 import os
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from labkit.commands import LabError
-from labkit.layers import BUDGET, Entry, Image, Thing, entries, listing
+from labkit.layers import BUDGET, Entry, Image, entries, listing
 
 T = TypeVar("T")
-NAME, RECORD, JSON = 4096, 1 << 20, 16 << 20  # longest path (PATH_MAX), tar record about a name, JSON: bytes
-INFLATED, RATIO = 1 << 30, 200  # refused as a bomb: data that grows beyond both, in bytes and in times
-# POSIX pax, "ustar Interchange Format"; other flags are files. "S" is GNU's sparse file.
-KINDS = {0: "f", 48: "f", 49: "h", 50: "l", 51: "c", 52: "b", 53: "d", 54: "p", 55: "f", 83: "f"}
-RECORDS = b"gxXLK"
+NAME, RECORD, JSON = 4096, 1 << 20, 16 << 20  # longest path (Linux: PATH_MAX), tar record about a name, JSON; bytes
+INFLATED, RATIO = 1 << 30, 200  # data that grows beyond both, in bytes and in times, is a bomb
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+# By type flag, POSIX pax "ustar Interchange Format"; others are read as files.
+KINDS = {0: "f", 48: "f", 49: "h", 50: "l", 51: "c", 52: "b", 53: "d", 54: "p"}
+SPARSE, LONG_NAME = 83, {75: "linkpath", 76: "path"}  # "S", "K", "L": GNU tar manual, "Basic Tar Format"
+PAX, PAX_GLOBAL = 120, 103  # "x", "g"; the second holds defaults for all members, which Docker ignores too
+WANTED = {b"path", b"linkpath", b"size", b"uid", b"gid", b"GNU.sparse.name", b"GNU.sparse.size", b"GNU.sparse.realsize"}
 
 
 def _shown(text: str) -> str:
@@ -33,171 +37,131 @@ def _shown(text: str) -> str:
     return shorten(clean(text[:NAME]), 80)
 
 
-class Meter:
-    """How far the data of one archive grows when inflated."""
+class Source:
+    """Bytes read forwards from a read function, at most `size` of them; `at` is how many were taken."""
 
-    def __init__(self, packed: int = 0) -> None:
-        self.packed, self.inflated = packed, 0
+    def __init__(self, name: str, read: Callable[[int], bytes], size: int = 1 << 63,
+                 seek: Callable[[int, int], int] | None = None) -> None:
+        self.name, self._read, self.left, self._seek, self.at, self._ahead = name, read, size, seek, 0, b""
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes; fewer only at the end."""
+        data, self._ahead = self._ahead[:size], self._ahead[size:]
+        if len(data) < size:
+            more = self._read(min(size - len(data), self.left))
+            self.left -= len(more)
+            data += more
+        self.at += len(data)
+        return data
+
+    def peek(self, size: int) -> bytes:
+        """What `read` will return, without taking it."""
+        data = self.read(size)
+        self._ahead, self.at = data + self._ahead, self.at - len(data)
+        return data
+
+    def skip(self, size: int) -> None:
+        """Leave out what is of no interest, without reading it if that can be. LabError if it is not all there."""
+        if self._seek and not self._ahead and size <= self.left:
+            self._seek(size, os.SEEK_CUR)
+            self.left, self.at, size = self.left - size, self.at + size, 0
+        while size:
+            data = self.read(min(size, 1 << 18))
+            size -= len(data) or self.cut()
+
+    def cut(self) -> int:
+        raise LabError(f"{self.name}: ends in the middle, so it is not complete: save or copy it again.")
+
+
+class _Chunks(io.RawIOBase):
+    """An iterator of bytes as a file."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self.chunks, self.rest = iter(chunks), memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self.rest and (chunk := next(self.chunks, None)) is not None:
+            self.rest = memoryview(chunk)
+        size = min(len(buffer), len(self.rest))
+        buffer[:size], self.rest = self.rest[:size], self.rest[size:]
+        return size
+
+
+class Meter:
+    """How much was read (`packed`), and how far that grew when inflated."""
+
+    def __init__(self) -> None:
+        self.packed = self.inflated = 0
 
     def count(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
             self.packed += len(chunk)
             yield chunk
 
-    def grow(self, name: str, size: int) -> None:
-        self.inflated += size
-        if self.inflated > INFLATED and self.inflated > RATIO * self.packed:
-            raise LabError(f"{name}: inflates to more than {RATIO} times its size, as a bomb does; not read further.")
-
-
-class Source:
-    """Bytes read forwards; `at` is how many were taken."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.at = name, 0
-
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes; fewer only at the end."""
-        raise NotImplementedError
-
-    def peek(self, size: int) -> bytes:
-        """What `read` would return, without taking it."""
-        raise NotImplementedError
-
-    def skip(self, size: int) -> None:
-        """LabError if there is not so much."""
-        while size:
-            taken = len(self.read(min(size, 1 << 18)))
-            if not taken:
-                raise self.cut()
-            size -= taken
-
-    def cut(self) -> LabError:
-        return LabError(f"{self.name}: ends in the middle, so the copy is not complete: save or copy it again.")
-
-
-class Slice(Source):
-    """A stretch of a file; skipping costs nothing."""
-
-    def __init__(self, file: BinaryIO, start: int, size: int, name: str) -> None:
-        super().__init__(name)
-        self.file, self.start, self.size = file, start, size
-
-    def read(self, size: int) -> bytes:
-        data = self.peek(size)
-        self.at += len(data)
-        return data
-
-    def peek(self, size: int) -> bytes:
-        self.file.seek(self.start + self.at)
-        return self.file.read(min(size, self.size - self.at))
-
-    def skip(self, size: int) -> None:
-        self.at += size
-        if self.at > self.size:
-            raise self.cut()
-
-
-class Stream(Source):
-    """Chunks of bytes, from an engine or a decompressor."""
-
-    def __init__(self, chunks: Iterator[bytes], name: str) -> None:
-        super().__init__(name)
-        self.chunks, self.have, self.used = chunks, b"", 0
-
-    def peek(self, size: int) -> bytes:
-        if self.used + size > len(self.have):
-            parts = [self.have[self.used:]]
-            lacking = size - len(parts[0])
-            while lacking > 0 and (chunk := next(self.chunks, None)) is not None:
-                parts.append(chunk)
-                lacking -= len(chunk)
-            self.have, self.used = b"".join(parts), 0
-        return self.have[self.used:self.used + size]
-
-    def read(self, size: int) -> bytes:
-        data = self.peek(size)
-        self.used += len(data)
-        self.at += len(data)
-        return data
-
-
-class Part(Source):
-    """The next `size` bytes of another source."""
-
-    def __init__(self, whole: Source, size: int, name: str) -> None:
-        super().__init__(name)
-        self.whole, self.end = whole, whole.at + size
-
-    def read(self, size: int) -> bytes:
-        return self.whole.read(min(size, self.end - self.whole.at))
-
-    def peek(self, size: int) -> bytes:
-        return self.whole.peek(min(size, self.end - self.whole.at))
-
-
-def inflate(source: Source, meter: Meter) -> Source:
-    """The source itself, or what its gzip or zstd holds."""
-    magic, errors = source.peek(4), cast("tuple[type[Exception], ...]", (OSError, EOFError, zlib.error))
-    reader: Any
-    if magic[:2] == GZIP:
-        reader = gzip.GzipFile(fileobj=cast(Any, source))
-    elif magic == ZSTD:
-        try:
-            import zstandard
-        except ImportError:
-            raise LabError(f"{source.name} is compressed with zstd: `pip install zstandard` and try again.") from None
-        reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
-            cast(Any, source), read_across_frames=True)
-        errors = (zstandard.ZstdError,)
-    else:
-        return source
-
-    def chunks() -> Iterator[bytes]:
-        while True:
+    def inflate(self, source: Source) -> Source:
+        """The source itself, or what its gzip or zstd holds."""
+        magic, errors, reader = source.peek(4), cast("tuple[type[Exception], ...]", (OSError, EOFError, zlib.error)), None
+        if magic[:2] == GZIP:
+            reader = cast(Any, gzip.GzipFile(fileobj=cast(Any, source)))
+        elif magic == ZSTD:
             try:
-                data = reader.read(1 << 18)
-            except errors as error:
-                raise LabError(f"{source.name}: its compressed data is damaged ({_shown(str(error))}); "
-                               "save or copy it again.") from None
-            if not data:
-                return
-            meter.grow(source.name, len(data))
-            yield data
+                import zstandard
+            except ImportError:
+                raise LabError(f"{source.name} is compressed with zstd: `pip install zstandard`, then again.") from None
+            small = zstandard.ZstdDecompressor(max_window_size=1 << 27)  # bytes; the format allows terabytes
+            reader, errors = small.stream_reader(cast(Any, source), read_across_frames=True), (zstandard.ZstdError,)
+        else:
+            return source
 
-    return Stream(chunks(), source.name)
+        def read(size: int) -> bytes:
+            try:
+                data: bytes = reader.read(size)
+            except errors as error:
+                raise LabError(f"{source.name}: damaged ({_shown(str(error))}); save or copy it again.") from None
+            self.inflated += len(data)
+            if self.inflated > INFLATED and self.inflated > RATIO * self.packed:
+                raise LabError(f"{source.name}: inflates to over {RATIO} times its size, as a bomb does; not read further.")
+            return data
+
+        return Source(source.name, read)
 
 
 def _number(field: bytes) -> int:
-    """A tar number: octal, or GNU's base-256 when the first bit is set."""
+    """A tar number: octal, or GNU's base-256 when the first bit is set (-1 for a negative one)."""
     if field[0] & 0x80:
         return int.from_bytes(field[1:], "big") if field[0] == 0x80 else -1
     return int(field.strip(b" \0") or b"0", 8)
 
 
 def _sound(block: bytes) -> bool:
-    """Is the header's checksum right? The low half of Adler-32 is 1 + the sum of all bytes, modulo 65521."""
-    stored = block[148:156]
-    total = (zlib.adler32(block) & 0xFFFF) - (zlib.adler32(stored) & 0xFFFF) + 8 * 32
+    """Is the header's checksum right? The low half of Adler-32 is 1 + the sum of all bytes, modulo 65521 (RFC 1950)."""
+    total = (zlib.adler32(block) & 0xFFFF) - (zlib.adler32(block[148:156]) & 0xFFFF) + 8 * 32
     try:
-        return (total - _number(stored)) % 65521 == 0
+        return len(block) == 512 and (total - _number(block[148:156])) % 65521 == 0
     except ValueError:
         return False
 
 
 def _pax(data: bytes) -> dict[str, str]:
-    """The records "length key=value\\n" of a pax header. ValueError if they are not of that form."""
+    """The records "length key=value\\n" of a pax header, those of use here. ValueError if it has another form."""
     found, at = {}, 0
     while at < len(data):
-        space = data.index(b" ", at)
-        end = at + int(data[at:min(space, at + 9)])
+        space = data.index(b" ", at, at + 9)
+        end = at + int(data[at:space])
         key, equals, value = data[space + 1:end].partition(b"=")
         if not space < end <= len(data) or not equals or value[-1:] != b"\n":
-            raise ValueError("pax record")
-        if key in (b"path", b"linkpath", b"size", b"uid", b"gid") or key.startswith(b"GNU.sparse."):
-            found[key.decode()] = value[:-1].decode("utf-8", "surrogateescape")
+            raise ValueError
+        if key in WANTED:
+            found[key.decode()] = _text(value[:-1])
         at = end
     return found
+
+
+def _text(field: bytes) -> str:
+    return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
 def clean_path(name: str) -> str:
@@ -215,223 +179,271 @@ def clean_path(name: str) -> str:
 
 
 def members(source: Source) -> Iterator[Entry]:
-    """The members of a tar: at each `yield` the source stands at its data. LabError if it is not a sound tar.
+    """The members of a tar; at each `yield` the source stands at its data. LabError if it is not a sound tar.
 
-    Formats: POSIX ustar and pax; GNU long names, base-256 numbers, sparse files (whose size is that of `ls -l`).
+    Formats: POSIX ustar and pax; GNU long names, base-256 numbers, sparse files (with their size in `ls -l`).
     """
     pad, extra = 0, dict[str, str]()
     while True:
         block = source.read(pad + 512)[pad:]
+        if not block or (block[0] == 0 and not block.strip(b"\0")):
+            return
         if len(block) < 512:
-            if block:
-                raise source.cut()
-            return
-        if not block[0] and not block.strip(b"\0"):
-            return
+            source.cut()
         if not _sound(block):
-            raise LabError(f"{source.name}: " + (
-                "is not a tar archive; give it what `docker save` wrote." if source.at == 512 else
-                f"damaged at byte {source.at - 512}, where a file's header should be; save or copy it again."))
+            raise LabError(f"{source.name}: " + ("no tar archive; give it what `docker save` wrote." if source.at == 512
+                           else f"damaged at byte {source.at - 512}; save or copy it again."))
         try:
             flag, stored = block[156], _number(block[124:136])
-            kind, text = KINDS.get(flag, "f"), ""
-            if flag in RECORDS:
+            if flag == PAX or flag == PAX_GLOBAL or flag in LONG_NAME:
                 if stored > RECORD:
                     raise LabError(f"{source.name}: a name of {stored} bytes, more than any system takes; not read.")
                 data, pad = source.read(stored), -stored % 512
                 if len(data) < stored:
-                    raise source.cut()
-                if flag in b"xX":  # "g", defaults for all members, Docker ignores too
+                    source.cut()
+                if flag in LONG_NAME:
+                    extra[LONG_NAME[flag]] = _text(data)
+                elif flag == PAX:
                     extra.update(_pax(data))
-                elif flag in b"LK":
-                    name = data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-                    extra["path" if flag == 76 else "linkpath"] = name
                 continue
-            field = block[:100].partition(b"\0")[0]
+            kind, path, link = KINDS.get(flag, "f"), _text(block[:100]), ""
             if block[345] and block[257:263] == b"ustar\0":
-                field = block[345:500].partition(b"\0")[0] + b"/" + field
-            path = field.decode("utf-8", "surrogateescape")
-            if kind in "hl":
-                text = block[157:257].partition(b"\0")[0].decode("utf-8", "surrogateescape")
-            uid = gid = 0
-            if kind == "d" or (kind == "f" and path[-1:] == "/" and flag in (0, 48)):  # the latter before POSIX
-                kind, uid, gid = "d", _number(block[108:116]), _number(block[116:124])
-            if extra:
-                stored = int(extra.get("size", stored))
-                path, text = extra.get("GNU.sparse.name", extra.get("path", path)), extra.get("linkpath", text)
-                uid, gid = int(extra.get("uid", uid)), int(extra.get("gid", gid))
-                if len(path) > NAME or len(text) > NAME:
-                    raise LabError(f"{source.name}: a path of {max(len(path), len(text))} characters, more than the "
-                                   f"{NAME} that Linux takes; not read.")
-            if kind != "f":
-                stored = 0
-            size = stored
-            if extra:
-                size = int(extra.get("GNU.sparse.realsize", extra.get("GNU.sparse.size", size)))
-                extra = {}
-            if flag == 83:
+                path = f"{_text(block[345:500])}/{path}"
+            if kind == "h" or kind == "l":
+                link = _text(block[157:257])
+            path, link = extra.get("GNU.sparse.name", extra.get("path", path)), extra.get("linkpath", link)
+            if len(path) > NAME or len(link) > NAME:
+                raise LabError(f"{source.name}: a path longer than the {NAME} bytes that Linux takes; not read.")
+            if path[-1:] == "/" and (flag == 0 or flag == 48):
+                kind = "d"  # as before POSIX
+            if kind == "d":
+                uid, gid = extra.get("uid") or _number(block[108:116]), extra.get("gid") or _number(block[116:124])
+                link = f"{_number(block[100:108]) & 0o7777:o}:{uid}:{gid}"
+            elif kind == "h":
+                link = clean_path(link)
+            size = stored = int(extra.get("size", stored)) if kind == "f" else 0
+            if flag == SPARSE:
                 size, more = _number(block[483:495]), block[482]
                 while more:
-                    more = source.read(512)[504:505] not in (b"", b"\0")
+                    more = sum(source.read(512)[504:505])
+            elif extra:
+                size = int(extra.get("GNU.sparse.realsize", extra.get("GNU.sparse.size", size)))
+                extra = {}
             if not (0 <= stored < 1 << 63 and 0 <= size < 1 << 63):
-                raise ValueError("size")
-            if kind == "d":
-                text = f"{_number(block[100:108]) & 0o7777:o}:{uid}:{gid}"
+                raise ValueError
         except ValueError:
-            raise LabError(f"{source.name}: the header at byte {source.at - 512} makes no sense; "
-                           "save or copy it again.") from None
-        if kind == "h":
-            text = clean_path(text)
+            raise LabError(f"{source.name}: no sense in the header at byte {source.at - 512}; save or copy it again.") from None
         end, pad = source.at + stored, -stored % 512
-        yield kind, clean_path(path), size, text
+        yield kind, clean_path(path), size, link
         source.skip(end - source.at)
 
 
+# Where a file is (path, start, size); or from a stream what was in it: JSON, a layer's listing, or what is wrong with it.
+Found = tuple[str, int, int] | bytes | list[str] | LabError | None
+
+
 class Store:
-    """Files by name, wherever they are."""
+    """The files of one archive or layout by name."""
 
-    def __init__(self, name: str, meter: Meter) -> None:
-        self.name, self.meter = name, meter
+    def __init__(self, name: str) -> None:
+        self.name, self.meter, self.folder, self._left = name, Meter(), "", BUDGET
+        self.table: dict[str, tuple[str, Found, str]] = {}
 
-    def has(self, path: str) -> bool:
-        raise NotImplementedError
+    @classmethod
+    def open(cls, path: str, name: str) -> Store:
+        """A layout's folder or a plain tar."""
+        store = cls(name)
+        if os.path.isdir(path):
+            store.folder = os.path.join(os.path.realpath(path), "")
+            return store
+        store.meter.packed = os.path.getsize(path)
+        with open(path, "rb", buffering=0) as file:
+            whole = Source(name, file.read, store.meter.packed, file.seek)
+            for kind, member, size, link in members(whole):
+                store._spend(500)
+                store.table[member] = kind, (path, whole.at, size), link
+        return store
 
-    def bytes(self, path: str) -> bytes:
-        """A whole small file."""
-        raise NotImplementedError
-
-    def layer(self, path: str) -> Iterable[Entry]:
-        raise NotImplementedError
-
-    def lacks(self, path: str) -> LabError:
-        return LabError(f"{self.name}: {_shown(path)} is named in it but missing (or a link in a circle); "
-                        "save or copy it again.")
-
-    def json(self, path: str, kind: type[T]) -> T:
-        """A JSON object or list. LabError if it is another thing."""
-        return self.parse(path, self.bytes(path), kind)
-
-    def parse(self, path: str, data: bytes, kind: type[T]) -> T:
-        try:
-            value = json.loads(data)
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, kind):
-            raise LabError(f"{self.name}: {_shown(path)} is not the JSON that it should be; save the image again.")
-        return value
-
-
-def _follow(table: dict[str, tuple[str, T, str]], path: str) -> T | None:
-    """What a member's name leads to through links among members, at most 40 (as Linux); None if nowhere."""
-    path = clean_path(path)
-    for _ in range(40):
-        kind, value, text = table.get(path, ("", None, ""))
-        if kind == "f":
-            return value
-        path = text if kind == "h" else clean_path(text if text[:1] == "/" else f"{path}/../{text}")
-    return None
-
-
-class Opened(Store):
-    """A plain tar, or a layout's folder: files that can be read anywhere."""
-
-    def __init__(self, path: str, name: str) -> None:
-        super().__init__(name, Meter())
-        self.path, self.folder, self.seen = os.path.realpath(path), os.path.isdir(path), set[str]()
-        self.table: dict[str, tuple[str, tuple[int, int], str]] = {}
-        if not self.folder:
-            self.meter.packed = size = os.path.getsize(path)
-            with open(path, "rb", buffering=0) as file:
-                whole = Slice(cast(BinaryIO, file), 0, size, name)
-                self.table = {path: (kind, (whole.at, size), text) for kind, path, size, text in members(whole)}
-
-    def _at(self, path: str) -> tuple[str, int, int] | None:
-        """The file that holds it, its start and size."""
-        if not self.folder:
-            return (self.path, *found) if (found := _follow(self.table, path)) else None
-        real = os.path.realpath(os.path.join(self.path, clean_path(path)))
-        inside = real.startswith(os.path.join(self.path, "")) and os.path.isfile(real)
-        return (real, 0, os.path.getsize(real)) if inside else None
-
-    def has(self, path: str) -> bool:
-        return self._at(path) is not None
-
-    def _open(self, path: str) -> tuple[BinaryIO, Slice]:
-        found = self._at(path)
-        if not found:
-            raise self.lacks(path)
-        if self.folder and found[0] not in self.seen:
-            self.seen.add(found[0])
-            self.meter.packed += found[2]
-        file = cast(BinaryIO, open(found[0], "rb", buffering=0))  # noqa: SIM115
-        return file, Slice(file, found[1], found[2], f"{self.name}: {_shown(path)}")
-
-    def bytes(self, path: str) -> bytes:
-        file, source = self._open(path)
-        with file:
-            if source.size > JSON:
-                raise LabError(f"{source.name} has {source.size} bytes, too many for a description of an image.")
-            return source.read(JSON)
-
-    def layer(self, path: str) -> Iterator[Entry]:
-        try:
-            file, source = self._open(path)
-            with file:
-                yield from members(inflate(source, self.meter))
-        except OSError as error:
-            raise LabError(f"{self.name}: cannot be read: {error.strerror}.") from None
-
-
-class Streamed(Store):
-    """What a stream held. Which files are layers is told at its end, so a listing of every tar in it is kept."""
-
-    def __init__(self, chunks: Iterable[bytes], name: str) -> None:
-        super().__init__(name, Meter())
-        self.left = BUDGET
-        self.table: dict[str, tuple[str, list[str] | bytes | LabError | None, str]] = {}
-        whole = inflate(Stream(self.meter.count(chunks), name), self.meter)
-        for kind, path, size, text in members(whole):
-            part = Part(whole, size, f"{name}: {_shown(path)}")
-            self.table[path] = (kind, self._keep(part, size) if kind == "f" else None, text)
+    @classmethod
+    def stream(cls, chunks: Iterable[bytes], name: str) -> Store:
+        """Which files are layers a stream tells at its end: so a listing of every tar in it is kept."""
+        store = cls(name)
+        whole = store.meter.inflate(Source(name, io.BufferedReader(_Chunks(store.meter.count(chunks)), 1 << 18).read))
+        for kind, member, size, link in members(whole):
+            store._spend(500)
+            part = Source(f"{name}: {_shown(member)}", whole.read, size)
+            store.table[member] = kind, store._keep(part) if kind == "f" else None, link
+        return store
 
     def _spend(self, size: int) -> None:
-        self.left -= size
-        if self.left < 0:
+        self._left -= size
+        if self._left < 0:
             raise LabError(f"{self.name}: holds more names than an image can sensibly have; not read further.")
 
-    def _keep(self, part: Part, size: int) -> list[str] | bytes | LabError | None:
-        self._spend(500)
-        head = part.peek(512)
-        if head[:1] in (b"{", b"[") and size <= JSON and not (len(head) == 512 and _sound(head)):
-            self._spend(size)
-            return part.read(size)
-        if head[:2] != GZIP and head[:4] != ZSTD and head.strip(b"\0") and not (len(head) == 512 and _sound(head)):
-            return None
-        lines: list[str] = []
+    def _keep(self, part: Source) -> Found:
+        head, lines = part.peek(512), list[str]()
+        if not (_sound(head) or head[:2] == GZIP or head[:4] == ZSTD or not head.strip(b"\0")):
+            data = part.read(JSON) if head[:1] in (b"{", b"[") else b""
+            self._spend(len(data))
+            return data
         try:
-            for line in listing(members(inflate(part, self.meter))):
+            for line in listing(members(self.meter.inflate(part))):
                 self._spend(len(line) + 60)
                 lines.append(line)
         except LabError as error:
-            return error  # it matters only if it is a layer of the image
+            return error  # it matters only if it is a layer
         return lines
 
-    def has(self, path: str) -> bool:
-        return _follow(self.table, path) is not None
+    def find(self, path: str) -> Found:
+        """What a name leads to, through at most 40 links (as in Linux); None if nowhere or out of the store."""
+        path = clean_path(path)
+        if self.folder:
+            real = os.path.realpath(self.folder + path)
+            inside = real.startswith(self.folder) and os.path.isfile(real)
+            return (real, 0, os.path.getsize(real)) if inside else None
+        for _ in range(40):
+            kind, found, link = self.table.get(path, ("", None, ""))
+            if kind == "f":
+                return found
+            path = link if kind == "h" else clean_path(link if link[:1] == "/" else f"{path}/../{link}")
+        return None
 
-    def bytes(self, path: str) -> bytes:
-        found = _follow(self.table, path)
-        if not isinstance(found, bytes):
-            raise self.lacks(path)
-        return found
+    def _lacks(self, path: str) -> LabError:
+        return LabError(f"{self.name}: {_shown(path)} is named in it but is not there; save or copy it again.")
 
-    def lines(self, path: str) -> list[str]:
-        found = _follow(self.table, path)
+    def layer(self, path: str) -> Iterator[Entry]:
+        """The members of a layer's tar."""
+        found = self.find(path)
         if isinstance(found, LabError):
             raise found
-        if not isinstance(found, list):
-            raise self.lacks(path)
+        if isinstance(found, list):
+            yield from entries(found)
+        elif isinstance(found, tuple):
+            file, start, size = found
+            self.meter.packed += size if self.folder else 0
+            try:
+                with open(file, "rb", buffering=0) as raw:
+                    raw.seek(start)
+                    yield from members(self.meter.inflate(Source(f"{self.name}: {_shown(path)}", raw.read, size, raw.seek)))
+            except OSError as error:
+                raise LabError(f"{self.name}: cannot be read: {error.strerror}.") from None
+        else:
+            raise self._lacks(path)
+
+    def content(self, path: str) -> bytes:
+        """A small file."""
+        found = self.find(path)
+        if isinstance(found, tuple):
+            with open(found[0], "rb") as file:
+                file.seek(found[1])
+                found = file.read(min(found[2], JSON))
+        if not isinstance(found, bytes):
+            raise self._lacks(path)
+        if len(found) == JSON:
+            raise LabError(f"{self.name}: {_shown(path)} is too long for the description of an image; not read.")
         return found
 
-    def layer(self, path: str) -> Iterable[Entry]:
-        return entries(self.lines(path))
+    def record(self, path: str, kind: type[T]) -> T:
+        """A file with a JSON object or list."""
+        try:
+            value = json.loads(self.content(path))
+        except (ValueError, RecursionError):
+            value = None
+        return self.get({path: value}, path, kind)
+
+    def get(self, thing: object, key: str, kind: type[T], default: T | None = None) -> T:
+        """A field of a JSON object; the default also stands for null. LabError if it is of another kind."""
+        value = thing.get(key) if isinstance(thing, dict) else None
+        value = default if value is None else value
+        if not isinstance(value, kind):
+            raise LabError(f"{self.name}: {_shown(key)} is not the JSON {kind.__name__} it should be; save the image again.")
+        return value
+
+    def strings(self, thing: object, key: str) -> list[str]:
+        """A field that is a list of strings; empty if there is none."""
+        return [self.get({key: text}, key, str) for text in self.get(thing, key, list, [])]
+
+    def blob(self, row: object) -> str:
+        """The file of what a descriptor names (OCI image-spec, image-layout.md)."""
+        return "blobs/" + self.get(row, "digest", str).replace(":", "/", 1)
+
+    def platform(self, rows: list[Any]) -> Any:
+        """Of an index's images the one for Linux on this processor, else the first; attestations are none."""
+        import platform
+
+        machine = platform.machine().lower()
+        here = {"os": "linux", "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)}
+        about = [(row, self.get(row, "platform", dict, {})) for row in rows]
+        images = [row for row, what in about if what.get("os") != "unknown"]
+        return next((row for row, what in about if {**what, **here} == what), images[0] if images else None)
+
+    def image(self, ref: str | None) -> Image:
+        """The image called `ref`, by default the first."""
+        images: list[tuple[list[str], str, Any]] = []  # names, digest, description
+        if docker := self.find("manifest.json") is not None:
+            for row in self.record("manifest.json", list):
+                images.append((self.strings(row, "RepoTags"), self.get(row, "Config", str), row))
+        elif self.find("index.json") is not None:
+            for row in self.get(self.record("index.json", dict), "manifests", list):
+                notes = self.get(row, "annotations", dict, {})
+                keys = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+                images.append(([self.get(notes, key, str) for key in keys if key in notes], self.blob(row), row))
+        else:
+            raise LabError(f"{self.name}: no image archive, for it has no manifest.json and no index.json (nor has what "
+                           "`docker export` writes); make one with `docker save -o FILE IMAGE`.")
+        known = ", ".join(_shown((names or [digest])[0]) for names, digest, _ in images[:10])
+        if ref is not None:
+            images = [image for image in images if any(_full(name) == _full(ref) for name in image[0])
+                      or (len(ref) > 5 and image[1].rpartition("/")[2].startswith(ref.removeprefix("sha256:")))]
+        row = images[0][2] if docker and images else self.platform([row for _, _, row in images])
+        if row is None:
+            raise LabError(f"{self.name}: holds no image {_shown(ref or '')}; it holds {known or 'none at all'}.")
+        names = next(names for names, _, chosen in images if chosen is row)
+        if docker:
+            config, layers = self.get(row, "Config", str), self.strings(row, "Layers")
+        else:
+            for _ in range(8):
+                row = self.record(self.blob(row), dict)
+                if "manifests" not in row:
+                    break
+                row = self.platform(self.get(row, "manifests", list))
+            else:
+                raise LabError(f"{self.name}: its index leads to an index, and so on in a circle; save the image again.")
+            config = self.blob(self.get(row, "config", dict))
+            layers = [self.blob(layer) for layer in self.get(row, "layers", list)]
+        about = self.record(config, dict)
+        diff_ids = self.strings(self.get(about, "rootfs", dict), "diff_ids")
+        if len(layers) != len(diff_ids):
+            raise LabError(f"{self.name}: has {len(layers)} layers, but its config names {len(diff_ids)}; save it again.")
+        history = [{"created_by": self.get(step, "created_by", str, "") or self.get(step, "comment", str, ""),
+                    "empty": self.get(step, "empty_layer", bool, False)} for step in self.get(about, "history", list, [])]
+        return Image(_shown(names[0] if names else self.name), f"sha256:{hashlib.sha256(self.content(config)).hexdigest()}",
+                     {"diff_ids": diff_ids, "history": history}, [partial(self.layer, path) for path in layers])
+
+
+def _full(name: str) -> str:
+    """`busybox` means `docker.io/library/busybox:latest`."""
+    name = name.removeprefix("docker.io/").removeprefix("library/")
+    return name if ":" in name.rpartition("/")[2] else name + ":latest"
+
+
+def read_stream(chunks: Iterable[bytes], name: str, ref: str | None = None) -> Image:
+    """An image from the bytes of an archive, such as an engine's `docker save`. Raises LabError."""
+    return Store.stream(chunks, name).image(ref)
+
+
+def read_image(path: str | os.PathLike[str], ref: str | None = None) -> Image:
+    """An image from an archive or a layout's folder; of several the first, or the one called `ref`. Raises LabError."""
+    path = os.fspath(path)
+    name = _shown(os.path.basename(os.path.abspath(path)))
+    try:
+        mode, magic = os.stat(path).st_mode, b""
+        if stat.S_ISREG(mode):
+            with open(path, "rb") as file:
+                magic = file.read(4)
+        if stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and magic[:2] != GZIP and magic != ZSTD):
+            return Store.open(path, name).image(ref)
+        with open(path, "rb") as file:
+            return read_stream(iter(partial(file.read, 1 << 18), b""), name, ref)
+    except OSError as error:
+        raise LabError(f"{_shown(path)}: cannot be read: {error.strerror}.") from None

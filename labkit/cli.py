@@ -37,7 +37,8 @@ def _forest(args: argparse.Namespace) -> None:
     from labkit.docker import Docker
 
     docker = Docker.find()
-    forest = layers.forest([{**docker.image(i["id"]), "id": i["id"], "tags": i["tags"]} for i in docker.world()["images"]])
+    images = docker.world()["images"]
+    forest = layers.forest([{**docker.image(i["id"]), "id": i["id"], "tags": i["tags"]} for i in images])
     print(json.dumps(forest.to_json()) if args.json else forest.tree())
 
 

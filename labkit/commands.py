@@ -137,11 +137,13 @@ def run(
             env=None if env is None else dict(env),
         )
     except FileNotFoundError:
-        raise MissingProgram(f"{argv[0]} is not installed here, or not on PATH; `labkit doctor` says how to get it.") from None
+        raise MissingProgram(
+            f"{argv[0]} is not installed here, or not on PATH; `labkit doctor` says how to get it.") from None
     except (ValueError, UnicodeEncodeError):
         raise LabError("A command cannot contain a NUL or an unprintable half character; retype that word.") from None
     except OSError as error:
-        raise LabError(f"{argv[0]} could not be started: {error.strerror or error}; check that word or its length.") from None
+        raise LabError(
+            f"{argv[0]} could not be started: {error.strerror or error}; check that word or its length.") from None
     assert process.stdout and process.stderr
     arrived: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
     threads = [threading.Thread(target=_pump, args=(name, pipe, arrived), daemon=True)
@@ -171,7 +173,8 @@ def run(
         return result()
     except queue.Empty:
         _end(process)
-        raise LabError(f"{argv[0]} did not answer within {timeout:.0f} s and was stopped; is the engine busy? Try again.") from None
+        raise LabError(
+            f"{argv[0]} did not answer within {timeout:.0f} s and was stopped: is the engine busy?") from None
     except KeyboardInterrupt:
         _end(process)
         while not arrived.empty():

@@ -66,7 +66,7 @@ def called(thing: Thing) -> set[str]:
     """All names a thing answers to in a command."""
     bare = thing["id"].removeprefix("sha256:")
     tags = set(thing.get("tags", ()))
-    return {thing["id"], bare, bare[:12], thing.get("name", bare), *tags, *(tag.removesuffix(":latest") for tag in tags)}
+    return {thing["id"], bare, bare[:12], thing.get("name", bare), *tags, *(t.removesuffix(":latest") for t in tags)}
 
 
 def find_thing(things: Sequence[Thing], name: str) -> Thing | None:
@@ -108,7 +108,8 @@ class Docker:
                                f"(Docker 20.10, API 1.41); update it: {HOW_TO_GET}.")
             api = APIClient(**where, version=min(about["ApiVersion"], "1.44", key=_version), timeout=60)
         except (DockerException, RequestException, OSError) as error:
-            why = _because("dial unix: permission denied" if "Permission denied" in str(error) else "connection refused")
+            denied = "Permission denied" in str(error)
+            why = _because("dial unix: permission denied" if denied else "connection refused")
             raise LabError(f"No Docker engine answers at {host or 'its default address'}. {why}") from None
         except (KeyError, TypeError, ValueError):
             raise LabError(f"What answers at {host} is not a Docker engine; check DOCKER_HOST.") from None
@@ -149,7 +150,8 @@ class Docker:
             {"id": c["Id"], "name": min(c["Names"] or [""], key=len).lstrip("/"), "image": c["Image"],
              "image_id": c["ImageID"], "state": c["State"], "command": c["Command"], "created": c["Created"]}
             for c in self._ask(self.api.containers, all=True)]
-        volumes: list[Thing] = [{"id": v["Name"], "name": v["Name"]} for v in self._ask(self.api.volumes)["Volumes"] or ()]
+        volumes: list[Thing] = [
+            {"id": v["Name"], "name": v["Name"]} for v in self._ask(self.api.volumes)["Volumes"] or ()]
         networks: list[Thing] = [{"id": n["Id"], "name": n["Name"]} for n in self._ask(self.api.networks)]
         return {"images": sorted(images, key=lambda i: (i["created"], i["tags"], i["id"])),
                 "containers": sorted(containers, key=lambda c: (c["created"], c["name"])),
@@ -196,18 +198,26 @@ class Docker:
             if on_text:
                 on_text(text)
 
+        from requests.exceptions import RequestException
+
         label = f"{LABEL}={lesson}"
         with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
             cid = Path(folder, "cid")
-            extra = {"run": ["--label", label, "--cidfile", str(cid)], "create": ["--label", label, "--cidfile", str(cid)],
-                     "commit": ["--change", f"LABEL {label}"]}.get(words.name, [])
-            if words.name in ("build", "volume create", "network create"):
+            extra = []
+            if words.name in ("run", "create", "build", "volume create", "network create"):
                 extra = ["--label", label]
+            if words.name in ("run", "create"):
+                extra += ["--cidfile", str(cid)]
+            if words.name == "commit":
+                extra = ["--change", f"LABEL {label}"]
             at = next((n for n, word in enumerate(argv, 1) if word == (words.name.split() or [""])[-1]), len(argv))
             try:
                 result = run(["docker", *argv[:at], *extra, *argv[at:]], stdin, on_text=hear, env=env)
             finally:
                 made = cid.read_text() if cid.exists() else ""
+                if made and words.has("-d", "--detach"):  # one that ends at once is to be seen as ended
+                    with suppress(RequestException):
+                        self.api.wait(made, timeout=0.4)
                 with suppress(LabError):  # the engine may be gone: the command's own output says so
                     self._note(lesson, before, " ".join([*argv, *said, made]), words.name == "build")
                     if made and sys.exc_info()[0] is not None:

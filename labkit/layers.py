@@ -73,15 +73,13 @@ def align_history(history: Sequence[Thing], diff_ids: Sequence[str]) -> list[tup
     return [(entry, next(ids) if n in real else None) for n, entry in enumerate(history)]
 
 
-def listing(entries: Iterable[Entry]) -> list[str]:
+def listing(found: Iterable[Entry]) -> Iterator[str]:
     """One line per entry, "kind size path", then a tab and the fourth field if any; for JSON that people read."""
-    lines = []
-    for kind, path, size, text in entries:
-        line = f"{path}\t{text}" if text else path
-        if not path.isprintable() or "\\" in line or not text.isprintable():
-            line = "\t".join(part.encode("unicode_escape").decode() for part in ((path, text) if text else (path,)))
-        lines.append(f"{kind} {size} {line}")
-    return lines
+    for kind, path, size, text in found:
+        parts = (path, text) if text else (path,)
+        if not (path.isprintable() and text.isprintable()) or "\\" in path or "\\" in text:
+            parts = tuple(part.encode("unicode_escape").decode() for part in parts)
+        yield f"{kind} {size} " + "\t".join(parts)
 
 
 def entries(lines: Iterable[str]) -> Iterator[Entry]:
@@ -257,9 +255,6 @@ class Image:
         self.image, self.id, self.config, self._found = image, id, config, list(found)
         self.layers: list[Layer] = []
         diff_ids, merged = config["diff_ids"], RootFS()
-        if len(self._found) != len(diff_ids):
-            raise LabError(f"{image}: it has {len(self._found)} layers, but its config names {len(diff_ids)}; "
-                           "the archive is damaged or was edited: save the image again.")
         if len(diff_ids) > LAYERS:
             raise LabError(f"{image}: it has {len(diff_ids)} layers and no engine takes more than {LAYERS}.")
         chain, below = iter(chain_ids(diff_ids)), None
@@ -278,6 +273,11 @@ class Image:
         if lost := [diff_id for diff_id in config["diff_ids"] if diff_id not in found]:
             raise LabError(f"{image}: the listing of layer {lost[0]:.19} is missing: record the lesson again.")
         return cls(image, id, config, [partial(entries, found[diff_id]) for diff_id in config["diff_ids"]])
+
+    def listings(self) -> dict[str, list[str]]:
+        """The :func:`listing` of each layer by diff_id: what :meth:`from_listings` needs, with ``config``."""
+        pairs = zip(self.config["diff_ids"], self._found, strict=True)
+        return {diff_id: list(listing(source())) for diff_id, source in pairs}
 
     def _laid(self) -> Iterator[tuple[int, Layer, Callable[[], Iterable[Entry]]]]:
         full = [(n, layer) for n, layer in enumerate(self.layers) if not layer.empty]
@@ -322,7 +322,7 @@ class Image:
 
 
 class ForestNode:
-    """A layer in the forest, known by its ChainID. `images`: names of those that end here; `through`: of all that use it."""
+    """A layer in the forest, by ChainID. `images`: names of those that end here; `through`: of all that use it."""
 
     def __init__(self, key: str, parent: str | None, created_by: str, size: int) -> None:
         self.key, self.parent, self.created_by, self.size = key, parent, created_by, size
@@ -331,7 +331,7 @@ class ForestNode:
 
 
 class Forest:
-    """All images by ChainID. `total`: bytes with each layer once; `apart`: the sum of all images; `shared`: the rest."""
+    """All images by ChainID. `total`: bytes with each layer once; `apart`: sum of all images; `shared`: the rest."""
 
     def __init__(self, images: Iterable[Thing], containers: Iterable[Thing] = ()) -> None:
         self.nodes: dict[str, ForestNode] = {}

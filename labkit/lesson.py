@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from labkit import archives, layers, syntax
+from labkit import archives, syntax
 from labkit.commands import LabError, Result
 from labkit.docker import Docker, Thing, World, find_thing
+from labkit.layers import Forest, Image
 from labkit.tape import Mode, Tape
 
 # Commands that change nothing `Docker.world` shows, yet may change a container from the inside.
@@ -52,7 +53,7 @@ class Lesson:
         self.why = ""
         asked = mode or os.environ.get("LABKIT_MODE", "")
         if asked not in ("", "live", "replay", "record"):
-            raise LabError(f"LABKIT_MODE is {asked!r}; it can be live, replay or record, or absent to choose by itself.")
+            raise LabError(f"The mode is {asked!r}; it can be live or replay, or absent to choose by itself.")
         if asked != "replay":
             try:
                 self.docker = Docker.find()
@@ -71,8 +72,7 @@ class Lesson:
         self.task: tuple[str, int] | None = None  # the open task and where it begins in the ledger
         self.passed: set[str] = set()
         self.committed: dict[str, str] = {}  # prediction → choice
-        self.last_forest: layers.Forest | None = None
-        self._listings: dict[str, list[str]] = {}
+        self.last_forest: Forest | None = None
 
     @property
     def recording(self) -> Path:
@@ -134,43 +134,34 @@ class Lesson:
         return cast("list[dict[str, str]]", self.tape.read(
             f"changes {container['name']}", lambda: self._live().changes(container["id"])))
 
-    def layers(self, name: str) -> layers.Image:
+    def layers(self, name: str) -> Image:
         """An image taken apart. Raises :class:`LabError` if there is no such image."""
         image = self.image(name)
         if not image:
             raise LabError(f"There is no image {name} here: `docker images` lists what there is.")
 
-        def listing(diff_id: str) -> list[str]:
-            if diff_id not in self._listings:
-                _, found = archives.listings(self._live().save(image["id"]))
-                self._listings.update(found)
-            return self._listings[diff_id]
+        @lru_cache(1)
+        def saved() -> Image:
+            return archives.read_stream(self._live().save(image["id"]), name)
 
-        config = self.tape.content(f"config {image['id']}", lambda: archives.listings(self._live().save(image["id"]))[0])
-        found = {diff_id: self.tape.content(diff_id, lambda d=diff_id: listing(d)) for diff_id in config["diff_ids"]}
-        return layers.Image.from_listings(name, image["id"], config, found)
+        def listing(diff_id: str) -> Any:
+            return self.tape.content(diff_id, lambda: saved().listings()[diff_id])
 
-    def forest(self, names: Sequence[str] = ()) -> layers.Forest:
+        config = self.tape.content(f"config {image['id']}", lambda: saved().config)
+        found = {diff_id: listing(diff_id) for diff_id in config["diff_ids"]}
+        return Image.from_listings(name, image["id"], config, found)
+
+    def forest(self, names: Sequence[str] = ()) -> Forest:
         """All local images by ChainID, or those called ``names`` (a trailing ``*`` matches any ending)."""
         world = self.world()
         wanted = [image for image in world["images"] if _matches(image["tags"], names)]
         images = [{**self.about(image), "id": image["id"], "tags": image["tags"]} for image in wanted]
         ids = {image["id"] for image in wanted}
         containers = [{**c, "changes": len(self.changes(c))} for c in world["containers"] if c["image_id"] in ids]
-        return layers.forest(images, containers)
-
-    @cached_property
-    def lessons(self) -> Path:
-        """The folder of all lessons."""
-        return self.folder.parent
+        return Forest(images, containers)
 
 
 def _matches(tags: Sequence[str], names: Sequence[str]) -> bool:
     wanted = [(name.removesuffix("*"), name.endswith("*")) for name in names]
     return not names or any(tag.startswith(text) if any_end else tag == syntax.full_name(text)
                             for tag in tags for text, any_end in wanted)
-
-
-def inventory(lesson: Lesson) -> dict[str, Any]:
-    """The state of the lab as plain data, for tests and for `labkit forest --json`."""
-    return {"mode": lesson.tape.mode, **lesson.world()}

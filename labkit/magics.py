@@ -12,17 +12,15 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
-from IPython.display import display
 
 from labkit import show, syntax, tasks
 from labkit.commands import Interrupted, LabError
 from labkit.docker import advice
 from labkit.lesson import Lesson
 
-F = TypeVar("F", bound=Callable[..., Any])
 _SHELL = {"|", "||", "&", "&&", ";", ">", ">>", "<", "<<"}
 _ENDLESS = {"events": "`docker ps -a` shows what happened to containers",
             "stats": "add `--no-stream` for one reading", "logs": "leave out -f: `docker logs NAME` shows all so far",
@@ -35,8 +33,8 @@ def split(line: str) -> list[str]:
     ``$PWD`` and ``$HOME`` are the only variables known. Raises :class:`LabError` for an open quote or a
     shell's operators.
     """
-    for name, folder in (("PWD", Path.cwd()), ("HOME", Path.home())):
-        line = re.sub(rf"\$(?:{name}\b|\{{{name}\}})", lambda _, f=folder: f.as_posix(), line)
+    for name, folder in (("PWD", Path.cwd().as_posix()), ("HOME", Path.home().as_posix())):
+        line = re.sub(rf"\$(?:{name}\b|\{{{name}\}})", folder.replace("\\", r"\\"), line)
     lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
     lexer.whitespace_split, lexer.commenters = True, ""
     if sys.platform == "win32":
@@ -46,12 +44,12 @@ def split(line: str) -> list[str]:
     except ValueError:
         raise LabError("A quote is opened and never closed: add the missing ' or \".") from None
     if found := next((word for word in words if word in _SHELL or word.startswith("$(")), None):
-        raise LabError(f"`{found}` belongs to a shell, and this cell runs one command without a shell: run the commands one "
-                       "by one, or quote it for a shell inside: `sh -c \"… | …\"`.")
+        raise LabError(f"`{found}` belongs to a shell, and this cell runs one command without a shell: run the "
+                       "commands one by one, or quote it for a shell inside: `sh -c \"… | …\"`.")
     return words
 
 
-def teaching(magic: F) -> F:
+def teaching(magic: Callable[..., Any]) -> Callable[..., Any]:
     """Show a :class:`LabError` as one line; an interrupt also stops the cells waiting behind this one."""
 
     @functools.wraps(magic)
@@ -61,10 +59,10 @@ def teaching(magic: F) -> F:
         except Interrupted:
             raise
         except LabError as error:
-            display(show.message("unknown", str(error), self.lesson.badge if self.lesson else ""), raw=True)
+            show.put(show.message("unknown", str(error), self.current.badge if self.current else ""))
             return None
 
-    return wrapped  # type: ignore[return-value]
+    return wrapped
 
 
 @magics_class
@@ -73,38 +71,33 @@ class LabMagics(Magics):
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
-        self._lesson: Lesson | None = None
+        self.current: Lesson | None = None  # the lesson in progress
         self._hints: dict[str, int] = {}
 
-    @property
-    def lesson(self) -> Lesson | None:
-        """The lesson in progress, if one has begun."""
-        return self._lesson
-
     def _now(self) -> Lesson:
-        if not self._lesson:
-            raise LabError("No lesson has begun in this notebook: run its first code cell (`%lesson …`), then this one.")
-        return self._lesson
+        if not self.current:
+            raise LabError("No lesson has begun in this notebook: run its `%lesson` cell, then this one.")
+        return self.current
 
     def _say(self, kind: str, text: str, badge: bool = True) -> None:
-        display(show.message(kind, text, self._now().badge if badge else ""), raw=True)
+        show.put(show.message(kind, text, self._now().badge if badge else ""))
 
-    @line_magic("lesson")
+    @line_magic
     @no_var_expand
     @teaching
-    def begin(self, line: str) -> None:
+    def lesson(self, line: str) -> None:
         """``%lesson NAME [live|replay]``: begin (again); remove what an earlier run of this lesson left."""
         words = split(line)
         if not 1 <= len(words) <= 2:
             raise LabError("Say which lesson: `%lesson 12`, or `%lesson 12 replay` to use the recording.")
-        self._lesson = None
+        self.current = None
         lesson = Lesson(words[0], words[1] if len(words) == 2 else None)
         self._hints.clear()
         notes = lesson.reset()
-        self._lesson = lesson
+        self.current = lesson
         note = lesson.tape.header.get("note", "") if lesson.tape.mode == "replay" else ""
         badge = ". ".join(part for part in (lesson.badge, lesson.why.rstrip("."), note) if part)
-        display(show.message("note", "\n".join([f"Lesson {lesson.name} begins.", *notes]), badge), raw=True)
+        show.put(show.message("note", "\n".join([f"Lesson {lesson.name} begins.", *notes]), badge))
 
     @line_magic
     @no_var_expand
@@ -114,9 +107,9 @@ class LabMagics(Magics):
         from labkit.doctor import examine
 
         for fine, text in examine():
-            display(show.message("pass" if fine else "fail", text), raw=True)
+            show.put(show.message("pass" if fine else "fail", text))
 
-    @line_cell_magic("docker")
+    @line_cell_magic
     @no_var_expand
     @teaching
     def docker(self, line: str, cell: str | None = None) -> None:
@@ -126,15 +119,14 @@ class LabMagics(Magics):
         if words.name in ("run", "exec") and words.has("-i", "--interactive") and words.has("-t", "--tty") \
                 and not words.has("-d", "--detach"):
             raise LabError(f"`{words.name} -it` waits for a keyboard, and a cell has none. Run one command "
-                           "(`docker exec NAME ls /`), or send lines with `%%docker run -i …` and the lines below it, or "
-                           "open a terminal: File, New, Terminal.")
-        endless = words.name if words.name in _ENDLESS else ""
-        if endless == "logs" and not words.has("-f", "--follow") or endless == "stats" and words.has("--no-stream"):
-            endless = ""
-        if endless and not words.has("--help"):
-            raise LabError(f"`docker {line.strip()[:40]}` never ends, and a cell must; {_ENDLESS[endless]}.")
+                           "(`docker exec NAME ls /`), or send lines with `%%docker run -i …` and the lines below "
+                           "it, or open a terminal: File, New, Terminal.")
+        endless = words.name in _ENDLESS and not words.has("--help", "--no-stream", "--until")
+        if endless and (words.name != "logs" or words.has("-f", "--follow")):
+            raise LabError(f"`docker {line.strip()[:40]}` never ends, and a cell must; {_ENDLESS[words.name]}.")
         live = show.Live()
-        result = lesson.command(argv, cell, live.hear if words.name in ("pull", "build", "run", "load", "push") else None)
+        slow = words.name in ("pull", "build", "run", "load", "push")
+        result = lesson.command(argv, cell, live.hear if slow else None)
         note = f"exit code {result.code}. {advice(result)}".strip() if result.code else ""
         if result.code and "Conflict. The container name" in result.err:
             note += " " + self._whose(words, result.err)
@@ -148,7 +140,7 @@ class LabMagics(Magics):
         return (f"This lesson already has a container {name}: `docker rm -f {name}` first, or go on." if mine else
                 f"{name} is a container of your own: labkit does not touch it. Use another name here.")
 
-    @line_magic("forest")
+    @line_magic
     @no_var_expand
     @teaching
     def forest(self, line: str) -> None:
@@ -158,8 +150,8 @@ class LabMagics(Magics):
         tree = forest.tree(lesson.last_forest)
         lesson.last_forest = forest
         bundle = tree._repr_mimebundle_()
-        display({"text/plain": f"{lesson.badge}\n{bundle['text/plain']}",
-                 "text/html": f"<div>{show.badge_html(lesson.badge)}{bundle['text/html']}</div>"}, raw=True)
+        show.put({"text/plain": f"{lesson.badge}\n{bundle['text/plain']}",
+                 "text/html": f"<div>{show.badge_html(lesson.badge)}{bundle['text/html']}</div>"})
 
     @line_magic
     @no_var_expand
@@ -168,7 +160,7 @@ class LabMagics(Magics):
         """``%layers IMAGE``: what each layer adds, changes and removes."""
         lesson = self._now()
         image = lesson.layers(_one(line, "%layers IMAGE"))
-        display(show.output(lesson.badge, str(image)), raw=True)
+        show.put(show.output(lesson.badge, str(image)))
 
     @line_magic
     @no_var_expand
@@ -178,7 +170,7 @@ class LabMagics(Magics):
         from labkit.widgets import explorer
 
         names = split(line)
-        display(explorer(self._now(), names))
+        show.put(explorer(self._now(), names)._repr_mimebundle_())
 
     @line_magic
     @no_var_expand
@@ -187,7 +179,7 @@ class LabMagics(Magics):
         """``%before_after docker …``: a panel that runs the command and shows the forest before and after."""
         from labkit.widgets import before_after
 
-        display(before_after(self._now(), line))
+        show.put(before_after(self._now(), line)._repr_mimebundle_())
 
     @line_magic
     @no_var_expand
@@ -247,7 +239,7 @@ class LabMagics(Magics):
             if words[1] not in asked.choices:
                 raise LabError(f"Choose one of {', '.join(asked.choices)}.")
             lesson.committed[asked.name] = words[1]
-        display(chooser(lesson, asked))
+        show.put(chooser(lesson, asked)._repr_mimebundle_())
 
     @line_magic
     @no_var_expand

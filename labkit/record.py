@@ -41,12 +41,13 @@ def record(name: str) -> Lesson:
     """
     import nbformat
     from IPython.core.interactiveshell import InteractiveShell
-    from IPython.utils.io import capture_output
+    from IPython.utils.capture import capture_output
 
     path = notebooks(name)[0]
     cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     with _setting(path.parent, LABKIT_MODE="record", LABKIT_PROGRESS="off"):
-        Lesson(name, "record").reset()  # says at once if there is no engine
+        fresh = Lesson(name, "record")  # says at once if there is no engine
+        fresh.reset()
         InteractiveShell.clear_instance()
         shell = InteractiveShell.instance()
         try:
@@ -57,12 +58,12 @@ def record(name: str) -> Lesson:
                     raise LabError(f"A cell of lesson {name} failed: {done.error_in_exec or done.error_before_exec}. "
                                    f"It was: {source[:60]!r} {said.stdout[-200:]}")
             magics = shell.magics_manager.registry.get("LabMagics")
-            lesson = getattr(magics, "lesson", None)
+            lesson = getattr(magics, "current", None)
             if not isinstance(lesson, Lesson):
                 raise LabError(f"The notebook of lesson {name} never runs `%lesson {name}`.")
-            lesson.docker and lesson.docker.clean(name)
             return lesson
         finally:
+            fresh.reset()
             InteractiveShell.clear_instance()
 
 

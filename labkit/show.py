@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
@@ -46,6 +46,13 @@ def message(kind: str, text: str, badge: str = "") -> dict[str, str]:
                          f'<strong style="color:{colour}" aria-hidden="true">{sign}</strong> {html}</div></div>'}
 
 
+def put(bundle: Mapping[str, Any], display_id: bool | None = None) -> Any:
+    """Show a mime bundle as this cell's output; with ``display_id``, return the handle to update it."""
+    from IPython.display import display
+
+    return display(bundle, raw=True, display_id=display_id)
+
+
 class Live:
     """One output that grows while a command runs and ends as the final one.
 
@@ -71,14 +78,10 @@ class Live:
         self._put(bundle)
 
     def _put(self, bundle: dict[str, str]) -> None:
-        from IPython.display import display
-
         if self.handle:
             self.handle.update(bundle, raw=True)
-        elif self._enabled:
-            self.handle = display(bundle, raw=True, display_id=True)
         else:
-            display(bundle, raw=True)
+            self.handle = put(bundle, display_id=self._enabled or None)
 
 
 # How far a layer is at each word of `docker pull`, and a build at "Step 2/5" or "[2/5]".
@@ -101,6 +104,6 @@ def bars(text: str) -> list[tuple[str, int, str]]:
 def progress(text: str) -> str:
     """The bars as HTML, or the words themselves while there are none."""
     rows = "".join(
-        f'<div><code>{escape(name)}</code> <progress max="100" value="{percent}" aria-label="{escape(name)}"></progress> '
-        f"{escape(doing[:60])}</div>" for name, percent, doing in bars(text))
+        f'<div><code>{escape(name)}</code> <progress max="100" value="{percent}" aria-label="{escape(name)}">'
+        f"</progress> {escape(doing[:60])}</div>" for name, percent, doing in bars(text))
     return rows or f'<pre style="{_PRE}">{escape(_ANSI.sub("", text))}</pre>'

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from labkit.commands import LabError
 
 _GROUPS = {"container", "image", "volume", "network", "system", "builder", "buildx", "context", "manifest", "plugin"}
-_CONTAINER = ("attach commit cp create diff exec export kill logs pause port rename restart rm run start stats stop top "
-              "unpause update wait")
+_CONTAINER = ("attach commit cp create diff exec export kill logs pause port rename restart rm run start stats stop "
+              "top unpause update wait")
 # Management commands and their old short forms: `docker image ls` is `docker images`.
 _SHORT = {
     **{f"container {name}": name for name in _CONTAINER.split()},
@@ -23,17 +23,18 @@ _SHORT = {
     "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi", "system info": "info",
     "system events": "events", "volume remove": "volume rm", "network remove": "network rm",
 }
-_READS = {"", "attach", "diff", "events", "export", "help", "history", "images", "info", "inspect", "logs", "port", "ps",
-          "save", "search", "stats", "top", "version", "wait", "container inspect", "image inspect", "volume ls",
+_READS = {"", "attach", "diff", "events", "export", "help", "history", "images", "info", "inspect", "logs", "port",
+          "ps", "save", "search", "stats", "top", "version", "wait", "container inspect", "image inspect", "volume ls",
           "volume inspect", "network ls", "network inspect", "system df", "context ls", "context show"}
 # Options without a value; any other option takes one. A letter may mean different things per command.
-_FLAGS = set(
-    "-d --detach -i --interactive -t --tty --rm --init --privileged --read-only --no-healthcheck --oom-kill-disable -P "
-    "--publish-all -q --quiet --help --version --disable-content-trust -f --force --follow -v --volumes -l --link -a "
-    "--all --no-prune --no-trunc --no-cache --squash --all-tags --archive -L --follow-link --digests -s --size "
-    "--timestamps --details --latest --verbose".split())
-_VALUED = {"run": {"-v", "-a", "-l", "--link"}, "create": {"-v", "-a", "-l", "--link"}, "ps": {"-f"}, "images": {"-f"},
-           "build": {"-f", "-t"}, "commit": {"-a"}, "inspect": {"-f"}, "stop": {"-t"}, "restart": {"-t"}, "kill": {"-s"}}
+_FLAGS = set((  # noqa: SIM905
+    "-d --detach -i --interactive -t --tty --rm --init --privileged --read-only --no-healthcheck --oom-kill-disable "
+    "-P --publish-all -q --quiet --help --version --disable-content-trust -f --force --follow -v --volumes -l --link "
+    "-a --all --no-prune --no-trunc --no-cache --squash --all-tags --archive -L --follow-link --digests -s --size "
+    "--timestamps --details --latest --verbose").split())
+_VALUED = {"run": {"-v", "-a", "-l", "--link"}, "create": {"-v", "-a", "-l", "--link"}, "ps": {"-f"},
+           "images": {"-f"}, "build": {"-f", "-t"}, "commit": {"-a"}, "inspect": {"-f"}, "stop": {"-t"},
+           "restart": {"-t"}, "kill": {"-s"}}
 _FLAGS_HERE = {"commit": {"-p", "--pause"}, "build": {"--pull"}}
 _OPTIONS_LAST = {"rm", "rmi", "stop", "start", "kill", "restart", "pull", "images", "ps", "logs", "inspect", "history",
                  "volume rm", "network rm"}  # docker reads options after the names too

@@ -172,7 +172,7 @@ class Tape:
         """Like :meth:`read` for what never changes because its name is its hash (layers, image configs)."""
         if self.mode == "replay":
             if digest not in self._contents:
-                raise NotRecorded(f"The recording does not hold {digest[:19]}; a live engine is needed to look into it.")
+                raise NotRecorded(f"The recording does not hold {digest[:19]}; a live engine is needed.")
             return self._contents[digest]
         if self.mode == "record" and digest in self._contents:
             return self._contents[digest]

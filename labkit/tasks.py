@@ -27,6 +27,10 @@ class NotYet(Exception):
     """The task is not solved; the message is the hint for this very state."""
 
 
+class Unproven(Exception):
+    """While recording: a task's solution does not pass, a wrong answer does, or one leaves something behind."""
+
+
 class Verdict(NamedTuple):
     """What a check found: solved, not solved, or unable to tell (the engine is away, nothing recorded)."""
 
@@ -104,18 +108,26 @@ def material(folder: Path) -> Material:
                     {prediction.name: prediction for prediction in module.PREDICTIONS})
 
 
+def enter(lesson: Lesson, name: str) -> list[str]:
+    """Leave the open task and mark where this one begins; what had to stay of the other is said."""
+    notes = leave(lesson)
+    lesson.tape.branch(name)
+    lesson.task = (name, len(lesson.docker.ledger.entries(lesson.name)) if lesson.docker else 0)
+    return notes
+
+
 def begin(lesson: Lesson, task: Task) -> list[str]:
     """Start a task (again): what an earlier try of it made goes away. In record mode, explore its answers."""
-    notes = leave(lesson)
+    notes = enter(lesson, task.name)
     lesson.passed.discard(task.name)
-    lesson.tape.branch(task.name)
-    lesson.task = (task.name, len(_ledger(lesson)))
     if lesson.tape.mode == "record":
-        for attempt in (Try(), *task.wrong, task.solution):
-            attempt_at(lesson, task, attempt)
-            leave(lesson)
-            lesson.tape.branch(task.name)
-            lesson.task = (task.name, len(_ledger(lesson)))
+        before = lesson.world()
+        for attempt in (Try(hint=" "), *task.wrong, task.solution):
+            found = attempt_at(lesson, task, attempt)
+            right = found.status == ("fail" if attempt.hint else "pass") and attempt.hint.strip() in found.text
+            notes = enter(lesson, task.name)
+            if not right or notes or lesson.world() != before:
+                raise Unproven(f"Task {task.name}, {attempt}: {found} {notes or 'or it left something behind'}")
     return notes
 
 
@@ -160,7 +172,3 @@ def finish(lesson: Lesson, task: Task, answer: str = "") -> Verdict:
     elif lesson.tape.mode == "record":
         leave(lesson)  # the recording of the lesson goes on without the task
     return found
-
-
-def _ledger(lesson: Lesson) -> Sequence[object]:
-    return lesson.docker.ledger.entries(lesson.name) if lesson.docker else ()

@@ -321,7 +321,7 @@ class Tree:
         return {"text/plain": str(self), "text/html": html}
 
     def axes(self, ax: Axes | None = None) -> Axes:
-        """Draw on matplotlib axes, by default those of a new figure of the picture's size, and return them."""
+        """Draw on matplotlib axes, by default of a new figure of the picture's size, and return them."""
         import matplotlib.pyplot as plt
         from matplotlib.patches import Polygon
 

@@ -16,6 +16,7 @@ import ipywidgets as w
 from labkit import show, tasks
 from labkit.commands import LabError
 from labkit.layers import Image, humanise, instruction
+from labkit.trees import clean, shorten
 
 if TYPE_CHECKING:
     from labkit.lesson import Lesson
@@ -69,19 +70,17 @@ def stack_html(image: Image, at: int, other: Image | None = None) -> str:
         sign = "▶" if number == at else "=" if layer.chain_id in shared and not layer.empty else ""
         what = "no files" if layer.empty else f"+{len(layer.added)} ~{len(layer.changed)} −{len(layer.removed)}"
         style = ("" if laid else "opacity:.45;") + ("font-weight:600;" if number == at else "") + (
-            "border-left:4px double #0072B2" if "=" in sign or layer.chain_id in shared and not layer.empty else
+            "border-left:4px double #0072B2" if layer.chain_id in shared and not layer.empty else
             "border-left:4px solid transparent")
+        said = clean(instruction(layer.created_by))
         rows.append(
-            f'<tr style="{style}"><td style="{_CELL}right">{sign} {number}</td><td style="{_CELL}left" '
-            f'title="{escape(layer.created_by, True)}"><code>{escape(_short(instruction(layer.created_by)))}</code></td>'
-            f'<td style="{_CELL}right">{humanise(layer.size)}</td><td style="{_CELL}left;white-space:nowrap">{what}</td></tr>')
+            f'<tr style="{style}"><td style="{_CELL}right;white-space:nowrap">{sign} {number}</td>'
+            f'<td style="{_CELL}left" title="{escape(said)}"><code>{escape(shorten(said, 46))}</code></td>'
+            f'<td style="{_CELL}right">{humanise(layer.size)}</td>'
+            f'<td style="{_CELL}left;white-space:nowrap">{what}</td></tr>')
     return ('<table style="border-collapse:collapse;font-size:13px;color:var(--jp-content-font-color1,#111)">'
             f'<caption style="text-align:left">{escape(image.image)}: {humanise(image.size)}, of which '
             f"{humanise(image.wasted)} can no longer be seen</caption>{''.join(reversed(rows))}</table>")
-
-
-def _short(text: str, most: int = 46) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def tree_html(image: Image, at: int, depth: int = 3, most: int = 60) -> str:
@@ -112,7 +111,8 @@ def tree_html(image: Image, at: int, depth: int = 3, most: int = 60) -> str:
                 inside = listing(path, level + 1) if level < depth or path in touched else "<div>…</div>"
                 opened = " open" if path in touched and len(touched) < 12 else ""
                 lines.append(f"<details{opened}><summary{style}>{sign}{escape(name)}/ <small>{files} files, "
-                             f'{humanise(size)}</small></summary><div style="margin-left:1.2em">{inside}</div></details>')
+                             f"{humanise(size)}</small></summary>"
+                             f'<div style="margin-left:1.2em">{inside}</div></details>')
             else:
                 target = f" → {escape(link)}" if link else ""
                 lines.append(f"<div{style}>{sign}{escape(name)}{target} <small>{humanise(size)}</small></div>")
@@ -135,7 +135,7 @@ def explorer(lesson: Lesson, names: Sequence[str]) -> Panel:
     if not 1 <= len(names) <= 2:
         raise LabError("Name one image, or two to compare: `%explore busybox httpd`.")
     images = [lesson.layers(name) for name in names]
-    options = sorted({tag for image in lesson.world()["images"] for tag in image["tags"]} | set(names))
+    options = sorted({str(tag) for image in lesson.world()["images"] for tag in image["tags"]} | set(names))
     columns: list[w.Widget] = []
     views: list[tuple[w.Dropdown, w.IntSlider, w.HTML, w.HTML]] = []
 
@@ -175,7 +175,7 @@ def explorer(lesson: Lesson, names: Sequence[str]) -> Panel:
 
 
 def _chains(image: Image) -> list[str]:
-    return [layer.chain_id for layer in image.layers if not layer.empty]
+    return [layer.chain_id for layer in image.layers if layer.chain_id and not layer.empty]
 
 
 def before_after(lesson: Lesson, line: str) -> Panel:
@@ -183,13 +183,12 @@ def before_after(lesson: Lesson, line: str) -> Panel:
     words = shlex.split(line)
     if words[:1] != ["docker"]:
         raise LabError("Name the command to try: `%before_after docker commit NAME IMAGE`.")
-    scope = tasks.Task("before-after", lambda _lesson, _answer: "", tasks.Try((line,)), ())
     command = w.Text(value=line, description="Command", style=_WIDE, layout={"width": "80%"})
     run, undo = w.Button(description="Run"), w.Button(description="Undo", disabled=True)
     view = w.HTML()
     if lesson.tape.mode == "record":
         lesson.forest()
-        tasks.begin(lesson, scope)
+        tasks.enter(lesson, "before-after")
         lesson.command(words[1:])
         lesson.forest()
         tasks.leave(lesson)
@@ -197,10 +196,11 @@ def before_after(lesson: Lesson, line: str) -> Panel:
     def go(_: object) -> None:
         try:
             before = lesson.forest()
-            tasks.begin(lesson, scope)
+            tasks.enter(lesson, "before-after")
             result = lesson.command(shlex.split(command.value)[1:])
             undo.disabled, run.disabled = False, True
-            said = show.output(lesson.badge, result.text, f"exit code {result.code}" if result.code else "")["text/html"]
+            note = f"exit code {result.code}" if result.code else ""
+            said = show.output(lesson.badge, result.text, note)["text/html"]
             after = lesson.forest().tree(before)._repr_mimebundle_()["text/html"]
             view.value = f"{said}<h4>Before</h4>{before.tree()._repr_mimebundle_()['text/html']}<h4>After</h4>{after}"
         except (LabError, ValueError) as error:

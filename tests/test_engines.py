@@ -78,9 +78,7 @@ def test_up_again_finds_everything_running() -> None:
 def test_the_machines_engine_runs_hello_world() -> None:
     known = subprocess.run(["docker", "image", "inspect", "hello-world"], capture_output=True, check=False)
     try:
-        run = subprocess.run(
-            ["docker", "run", "--rm", "hello-world"], capture_output=True, text=True, check=False
-        )
+        run = subprocess.run(["docker", "run", "--rm", "hello-world"], capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
         assert run.stdout.strip().startswith("Hello from Docker!")
         if known.returncode:

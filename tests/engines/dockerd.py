@@ -37,14 +37,10 @@ def spawn(argv: list[str], log: Path) -> subprocess.Popen[bytes]:
     """Start `argv` in a session of its own, so that Ctrl-C in the terminal does not reach it."""
     out: IO[bytes]
     with log.open("ab") as out:
-        return subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-        )
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
 
 
-def wait_until(
-    ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float, log: Path
-) -> None:
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float, log: Path) -> None:
     """Wait until `ready()`. Raises EngineError when the process ends first or the seconds run out."""
     deadline = time.monotonic() + seconds
     while not ready():
@@ -105,9 +101,7 @@ class Dockerd:
     Leaving the block removes all of it.
     """
 
-    def __init__(
-        self, *options: str, disk: str | None = None, mirror: str = HUB, seconds: float = 20
-    ) -> None:
+    def __init__(self, *options: str, disk: str | None = None, mirror: str = HUB, seconds: float = 20) -> None:
         # A unix socket's path holds at most 107 bytes (unix(7)), so not $TMPDIR, which may be long.
         self.folder = Path(tempfile.mkdtemp(prefix="dockerd-", dir="/tmp"))
         self.socket = self.folder / "docker.sock"

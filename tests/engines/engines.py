@@ -285,9 +285,7 @@ def main() -> int:
     )
     parser.add_argument("command", choices=["up", "down", "status"])
     command = {"up": up, "down": down, "status": status}[parser.parse_args().command]
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(143)
-    )  # an exception, so the builder's engine is removed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so the builder's engine is removed
     try:
         if command is status or os.geteuid() != 0:  # others than root only look, and use what is there
             command()

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -91,10 +92,17 @@ def build(names: list[str], busybox: Path, record: Path, log: Path) -> Iterator[
 
 
 def run(argv: list[str], where: Path, env: dict[str, str], log: Path) -> None:
+    """Run one step of a build; when interrupted, end all that it started. Raises EngineError when it fails."""
     with log.open("a") as out:
         print("$", *argv, file=out, flush=True)
-        done = subprocess.run(argv, cwd=where, env=env, stdout=out, stderr=out, check=False)
-    if done.returncode:
+        step = subprocess.Popen(argv, cwd=where, env=env, stdout=out, stderr=out, start_new_session=True)
+        try:
+            step.wait()
+        except BaseException:
+            os.killpg(step.pid, signal.SIGTERM)  # SIGTERM, so that mmdebstrap removes its own files
+            step.wait()
+            raise
+    if step.returncode:
         last = log.read_text(errors="replace").strip().splitlines()[-1]
         raise EngineError(f"{Path(argv[0]).name} {argv[1]} failed: {last} (log: {log})")
 

@@ -78,11 +78,13 @@ def check_own_container(lesson: Lesson, answer: str) -> str:
 
 
 def check_one_layer(lesson: Lesson, answer: str) -> str:
-    need_image(lesson, "lab12/greet:1", "`docker commit CONTAINER lab12/greet:1` makes it.")
+    made = need_image(lesson, "lab12/greet:1", "`docker commit CONTAINER lab12/greet:1` makes it.")
     base, mine = diff_ids(lesson, "busybox"), diff_ids(lesson, "lab12/greet:1")
+    if "busybox:latest" in made["tags"]:
+        raise NotYet("`lab12/greet:1` is another name for busybox itself. A tag adds no layer, a commit does.")
     if mine == base:
-        raise NotYet("`lab12/greet:1` has exactly busybox's layers: it is another name for the same image. A tag adds no "
-                     "layer, a commit does.")
+        raise NotYet("`lab12/greet:1` has exactly busybox's layers: the container you committed had written nothing, and "
+                     "where nothing is written there is no layer to add.")
     if mine[: len(base)] != base:
         raise NotYet("`lab12/greet:1` does not stand on busybox: start the container you commit from busybox.")
     if len(mine) > len(base) + 1:
@@ -133,8 +135,8 @@ TASKS = [
         "one-layer", check_one_layer,
         solution=Try(['docker run --name lab12-greet busybox sh -c "echo hello > /hello.txt"',
                       "docker commit lab12-greet lab12/greet:1"]),
-        wrong=[Try(["docker tag busybox lab12/greet:1"], hint="another name for the same image"),
-               Try(["docker commit lab12-two lab12/greet:1"], hint="no `/hello.txt`"),
+        wrong=[Try(["docker tag busybox lab12/greet:1"], hint="another name for busybox"),
+               Try(["docker commit lab12-two lab12/greet:1"], hint="had written nothing"),
                Try(["docker commit lab12-one lab12/greet:0", "docker run --name lab12-greet lab12/greet:0 touch /hello.txt",
                     "docker commit lab12-greet lab12/greet:1"], hint="2 layers of its own"),
                Try(["docker run --name lab12-greet debian:bookworm-slim touch /hello.txt",
