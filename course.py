@@ -149,11 +149,14 @@ def lab(options: List[str]) -> int:
     """JupyterLab on the first lesson; it asks nobody on the Internet for news, updates or extensions."""
     trust()
     print("starting JupyterLab; Ctrl-C here ends it")
-    root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    return become(["-m", "jupyterlab", "--log-level=WARN", "--ServerApp.answer_yes=True", *root,
-                   f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}",
-                   "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None",
-                   "--LabApp.extension_manager=readonly", *options], environment())
+    usual = ["--log-level=WARN", "--ServerApp.answer_yes=True", f"--ServerApp.root_dir={ROOT}",
+             f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}", "--LabApp.extension_manager=readonly",
+             "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        usual.append("--allow-root")
+    given = {option.split("=")[0] for option in options}  # JupyterLab takes no option twice
+    return become(["-m", "jupyterlab", *(option for option in usual if option.split("=")[0] not in given), *options],
+                  environment())
 
 
 def test(options: List[str]) -> int:

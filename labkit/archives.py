@@ -17,28 +17,25 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from labkit.commands import LabError
-from labkit.layers import BUDGET, Entry, Image, entries, listing
+from labkit.layers import NAMES, Entry, Image, entries, listing
 
 T = TypeVar("T")
-NAME, RECORD, JSON = 4096, 1 << 20, 16 << 20  # longest path (Linux: PATH_MAX), tar record about a name, JSON; bytes
+PATH, RECORD, JSON = 4096, 1 << 20, 16 << 20  # bytes: longest path (Linux: PATH_MAX), tar record about a name, JSON
 INFLATED, RATIO = 1 << 30, 200  # data that grows beyond both, in bytes and in times, is a bomb
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-# By type flag, POSIX pax "ustar Interchange Format"; others are read as files.
-KINDS = {0: "f", 48: "f", 49: "h", 50: "l", 51: "c", 52: "b", 53: "d", 54: "p"}
-SPARSE, LONG_NAME = 83, {75: "linkpath", 76: "path"}  # "S", "K", "L": GNU tar manual, "Basic Tar Format"
-PAX, PAX_GLOBAL = 120, 103  # "x", "g"; the second holds defaults for all members, which Docker ignores too
-WANTED = {b"path", b"linkpath", b"size", b"uid", b"gid", b"GNU.sparse.name", b"GNU.sparse.size", b"GNU.sparse.realsize"}
+KINDS = {49: "h", 50: "l", 51: "c", 52: "b", 53: "d", 54: "p"}  # by type flag (POSIX pax, ustar); the rest are files
+PAX, GLOBAL, SPARSE, LONG = 120, 103, 83, {75: "linkpath", 76: "path"}  # x g S K L: pax; tar(5), GNU extensions
 
 
 def _shown(text: str) -> str:
     """A name from an archive, safe to print."""
-    from labkit.trees import clean, shorten
+    from labkit.trees import clean, shorten  # late: memory
 
-    return shorten(clean(text[:NAME]), 80)
+    return text if text.isprintable() and len(text) < 80 else shorten(clean(text[:PATH]), 80)
 
 
 class Source:
-    """Bytes read forwards from a read function, at most `size` of them; `at` is how many were taken."""
+    """At most `size` bytes read forwards; `at` is how many were taken. `seek`, if any, makes skipping free."""
 
     def __init__(self, name: str, read: Callable[[int], bytes], size: int = 1 << 63,
                  seek: Callable[[int, int], int] | None = None) -> None:
@@ -61,23 +58,22 @@ class Source:
         return data
 
     def skip(self, size: int) -> None:
-        """Leave out what is of no interest, without reading it if that can be. LabError if it is not all there."""
+        """Leave out what is of no interest. LabError if it is not all there."""
         if self._seek and not self._ahead and size <= self.left:
             self._seek(size, os.SEEK_CUR)
             self.left, self.at, size = self.left - size, self.at + size, 0
         while size:
-            data = self.read(min(size, 1 << 18))
-            size -= len(data) or self.cut()
+            size -= len(self.read(min(size, 1 << 18))) or self.wrong("ends in the middle")
 
-    def cut(self) -> int:
-        raise LabError(f"{self.name}: ends in the middle, so it is not complete: save or copy it again.")
+    def wrong(self, what: str) -> int:
+        raise LabError(f"{self.name}: {what}; save or copy the image again.")
 
 
 class _Chunks(io.RawIOBase):
-    """An iterator of bytes as a file."""
+    """An iterator of bytes as a file, which counts them."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self.chunks, self.rest = iter(chunks), memoryview(b"")
+    def __init__(self, chunks: Iterable[bytes], store: Store) -> None:
+        self.chunks, self.rest, self.store = iter(chunks), memoryview(b""), store
 
     def readable(self) -> bool:
         return True
@@ -85,48 +81,10 @@ class _Chunks(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         while not self.rest and (chunk := next(self.chunks, None)) is not None:
             self.rest = memoryview(chunk)
+            self.store.packed += len(chunk)
         size = min(len(buffer), len(self.rest))
         buffer[:size], self.rest = self.rest[:size], self.rest[size:]
         return size
-
-
-class Meter:
-    """How much was read (`packed`), and how far that grew when inflated."""
-
-    def __init__(self) -> None:
-        self.packed = self.inflated = 0
-
-    def count(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            self.packed += len(chunk)
-            yield chunk
-
-    def inflate(self, source: Source) -> Source:
-        """The source itself, or what its gzip or zstd holds."""
-        magic, errors, reader = source.peek(4), cast("tuple[type[Exception], ...]", (OSError, EOFError, zlib.error)), None
-        if magic[:2] == GZIP:
-            reader = cast(Any, gzip.GzipFile(fileobj=cast(Any, source)))
-        elif magic == ZSTD:
-            try:
-                import zstandard
-            except ImportError:
-                raise LabError(f"{source.name} is compressed with zstd: `pip install zstandard`, then again.") from None
-            small = zstandard.ZstdDecompressor(max_window_size=1 << 27)  # bytes; the format allows terabytes
-            reader, errors = small.stream_reader(cast(Any, source), read_across_frames=True), (zstandard.ZstdError,)
-        else:
-            return source
-
-        def read(size: int) -> bytes:
-            try:
-                data: bytes = reader.read(size)
-            except errors as error:
-                raise LabError(f"{source.name}: damaged ({_shown(str(error))}); save or copy it again.") from None
-            self.inflated += len(data)
-            if self.inflated > INFLATED and self.inflated > RATIO * self.packed:
-                raise LabError(f"{source.name}: inflates to over {RATIO} times its size, as a bomb does; not read further.")
-            return data
-
-        return Source(source.name, read)
 
 
 def _number(field: bytes) -> int:
@@ -134,6 +92,10 @@ def _number(field: bytes) -> int:
     if field[0] & 0x80:
         return int.from_bytes(field[1:], "big") if field[0] == 0x80 else -1
     return int(field.strip(b" \0") or b"0", 8)
+
+
+def _text(field: bytes) -> str:
+    return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
 def _sound(block: bytes) -> bool:
@@ -146,7 +108,7 @@ def _sound(block: bytes) -> bool:
 
 
 def _pax(data: bytes) -> dict[str, str]:
-    """The records "length key=value\\n" of a pax header, those of use here. ValueError if it has another form."""
+    """The records "length key=value\\n" of a pax header. ValueError if it has another form."""
     found, at = {}, 0
     while at < len(data):
         space = data.index(b" ", at, at + 9)
@@ -154,14 +116,9 @@ def _pax(data: bytes) -> dict[str, str]:
         key, equals, value = data[space + 1:end].partition(b"=")
         if not space < end <= len(data) or not equals or value[-1:] != b"\n":
             raise ValueError
-        if key in WANTED:
-            found[key.decode()] = _text(value[:-1])
+        found[_text(key)] = _text(value[:-1])
         at = end
     return found
-
-
-def _text(field: bytes) -> str:
-    return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
 def clean_path(name: str) -> str:
@@ -188,33 +145,29 @@ def members(source: Source) -> Iterator[Entry]:
         block = source.read(pad + 512)[pad:]
         if not block or (block[0] == 0 and not block.strip(b"\0")):
             return
-        if len(block) < 512:
-            source.cut()
         if not _sound(block):
-            raise LabError(f"{source.name}: " + ("no tar archive; give it what `docker save` wrote." if source.at == 512
-                           else f"damaged at byte {source.at - 512}; save or copy it again."))
+            source.wrong("ends in the middle" if len(block) < 512 else f"damaged at byte {source.at - 512}"
+                         if source.at > 512 else "no tar archive as `docker save` writes it")
         try:
             flag, stored = block[156], _number(block[124:136])
-            if flag == PAX or flag == PAX_GLOBAL or flag in LONG_NAME:
+            if flag in LONG or flag in (PAX, GLOBAL):
                 if stored > RECORD:
-                    raise LabError(f"{source.name}: a name of {stored} bytes, more than any system takes; not read.")
+                    source.wrong(f"has a name of {stored} bytes, more than any system takes")
                 data, pad = source.read(stored), -stored % 512
                 if len(data) < stored:
-                    source.cut()
-                if flag in LONG_NAME:
-                    extra[LONG_NAME[flag]] = _text(data)
-                elif flag == PAX:
-                    extra.update(_pax(data))
+                    source.wrong("ends in the middle")
+                if flag != GLOBAL:  # defaults for all members, which Docker ignores too
+                    extra.update(_pax(data) if flag == PAX else {LONG[flag]: _text(data)})
                 continue
             kind, path, link = KINDS.get(flag, "f"), _text(block[:100]), ""
             if block[345] and block[257:263] == b"ustar\0":
                 path = f"{_text(block[345:500])}/{path}"
-            if kind == "h" or kind == "l":
+            if kind in "hl":
                 link = _text(block[157:257])
             path, link = extra.get("GNU.sparse.name", extra.get("path", path)), extra.get("linkpath", link)
-            if len(path) > NAME or len(link) > NAME:
-                raise LabError(f"{source.name}: a path longer than the {NAME} bytes that Linux takes; not read.")
-            if path[-1:] == "/" and (flag == 0 or flag == 48):
+            if len(path) > PATH or len(link) > PATH:
+                source.wrong(f"has a path longer than the {PATH} bytes that Linux takes")
+            if path[-1:] == "/" and flag in (0, 48):
                 kind = "d"  # as before POSIX
             if kind == "d":
                 uid, gid = extra.get("uid") or _number(block[108:116]), extra.get("gid") or _number(block[116:124])
@@ -232,13 +185,13 @@ def members(source: Source) -> Iterator[Entry]:
             if not (0 <= stored < 1 << 63 and 0 <= size < 1 << 63):
                 raise ValueError
         except ValueError:
-            raise LabError(f"{source.name}: no sense in the header at byte {source.at - 512}; save or copy it again.") from None
+            source.wrong(f"makes no sense at byte {source.at - 512}")
         end, pad = source.at + stored, -stored % 512
         yield kind, clean_path(path), size, link
         source.skip(end - source.at)
 
 
-# Where a file is (path, start, size); or from a stream what was in it: JSON, a layer's listing, or what is wrong with it.
+# Where a file is (path, start, size); or, of a stream, what it held: JSON, the listing of a tar, or what is wrong.
 Found = tuple[str, int, int] | bytes | list[str] | LabError | None
 
 
@@ -246,8 +199,8 @@ class Store:
     """The files of one archive or layout by name."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.meter, self.folder, self._left = name, Meter(), "", BUDGET
-        self.table: dict[str, tuple[str, Found, str]] = {}
+        self.name, self.folder, self.packed, self.inflated, self._names = name, "", 0, 0, NAMES
+        self.table: dict[str, tuple[str, Found, str]] = {}  # kind, file, link
 
     @classmethod
     def open(cls, path: str, name: str) -> Store:
@@ -256,60 +209,88 @@ class Store:
         if os.path.isdir(path):
             store.folder = os.path.join(os.path.realpath(path), "")
             return store
-        store.meter.packed = os.path.getsize(path)
         with open(path, "rb", buffering=0) as file:
-            whole = Source(name, file.read, store.meter.packed, file.seek)
+            store.packed = os.path.getsize(path)
+            whole = Source(name, file.read, store.packed, file.seek)
             for kind, member, size, link in members(whole):
-                store._spend(500)
-                store.table[member] = kind, (path, whole.at, size), link
+                store._count(500)
+                store.table[member] = kind, (path, whole.at, size) if kind == "f" else None, link
         return store
 
     @classmethod
     def stream(cls, chunks: Iterable[bytes], name: str) -> Store:
-        """Which files are layers a stream tells at its end: so a listing of every tar in it is kept."""
+        """Which of its files are layers a stream tells at its end, so a listing of each tar in it is kept."""
         store = cls(name)
-        whole = store.meter.inflate(Source(name, io.BufferedReader(_Chunks(store.meter.count(chunks)), 1 << 18).read))
+        whole = store.inflate(Source(name, io.BufferedReader(_Chunks(chunks, store), 1 << 18).read))
         for kind, member, size, link in members(whole):
-            store._spend(500)
+            store._count(500)
             part = Source(f"{name}: {_shown(member)}", whole.read, size)
             store.table[member] = kind, store._keep(part) if kind == "f" else None, link
         return store
 
-    def _spend(self, size: int) -> None:
-        self._left -= size
-        if self._left < 0:
+    def _count(self, characters: int) -> None:
+        self._names -= characters
+        if self._names < 0:
             raise LabError(f"{self.name}: holds more names than an image can sensibly have; not read further.")
 
     def _keep(self, part: Source) -> Found:
         head, lines = part.peek(512), list[str]()
-        if not (_sound(head) or head[:2] == GZIP or head[:4] == ZSTD or not head.strip(b"\0")):
+        if not _sound(head) and head[:2] != GZIP and head[:4] != ZSTD and (head.strip(b"\0") or not head):
             data = part.read(JSON) if head[:1] in (b"{", b"[") else b""
-            self._spend(len(data))
+            self._count(len(data))
             return data
         try:
-            for line in listing(members(self.meter.inflate(part))):
-                self._spend(len(line) + 60)
+            for line in listing(members(self.inflate(part))):
+                self._count(len(line) + 100)
                 lines.append(line)
         except LabError as error:
             return error  # it matters only if it is a layer
         return lines
 
+    def inflate(self, source: Source) -> Source:
+        """The source itself, or what its gzip or zstd holds."""
+        magic, file, errors = source.peek(4), cast(Any, source), cast("type[Exception]", zlib.error)
+        if magic[:2] == GZIP:
+            reader: Any = gzip.GzipFile(fileobj=file)
+        elif magic == ZSTD:
+            try:
+                import zstandard
+            except ImportError:
+                raise LabError(f"{source.name}: compressed with zstd: `pip install zstandard`, then again.") from None
+            small = zstandard.ZstdDecompressor(max_window_size=1 << 27)  # bytes; the format allows terabytes
+            reader, errors = small.stream_reader(file, read_across_frames=True), zstandard.ZstdError
+        else:
+            return source
+
+        def read(size: int) -> bytes:
+            try:
+                data: bytes = reader.read(size)
+            except (OSError, EOFError, errors) as error:
+                source.wrong(f"is damaged ({_shown(str(error))})")
+            self.inflated += len(data)
+            if self.inflated > max(INFLATED, RATIO * self.packed):
+                source.wrong(f"inflates to more than {RATIO} times its size, as a bomb does")
+            return data
+
+        return Source(source.name, read)
+
     def find(self, path: str) -> Found:
         """What a name leads to, through at most 40 links (as in Linux); None if nowhere or out of the store."""
         path = clean_path(path)
-        if self.folder:
+        if self.folder and path not in self.table and path.isprintable():
             real = os.path.realpath(self.folder + path)
-            inside = real.startswith(self.folder) and os.path.isfile(real)
-            return (real, 0, os.path.getsize(real)) if inside else None
+            if real.startswith(self.folder) and os.path.isfile(real):
+                size = os.path.getsize(real)
+                self.table[path], self.packed = ("f", (real, 0, size), ""), self.packed + size
         for _ in range(40):
             kind, found, link = self.table.get(path, ("", None, ""))
-            if kind == "f":
+            if kind not in ("h", "l"):
                 return found
             path = link if kind == "h" else clean_path(link if link[:1] == "/" else f"{path}/../{link}")
         return None
 
-    def _lacks(self, path: str) -> LabError:
-        return LabError(f"{self.name}: {_shown(path)} is named in it but is not there; save or copy it again.")
+    def wrong(self, what: str) -> LabError:
+        return LabError(f"{self.name}: {what}; save or copy the image again.")
 
     def layer(self, path: str) -> Iterator[Entry]:
         """The members of a layer's tar."""
@@ -318,17 +299,18 @@ class Store:
             raise found
         if isinstance(found, list):
             yield from entries(found)
+        elif found == b"":
+            return
         elif isinstance(found, tuple):
-            file, start, size = found
-            self.meter.packed += size if self.folder else 0
             try:
-                with open(file, "rb", buffering=0) as raw:
-                    raw.seek(start)
-                    yield from members(self.meter.inflate(Source(f"{self.name}: {_shown(path)}", raw.read, size, raw.seek)))
+                with open(found[0], "rb", buffering=0) as file:
+                    file.seek(found[1])
+                    source = Source(f"{self.name}: {_shown(path)}", file.read, found[2], file.seek)
+                    yield from members(self.inflate(source))
             except OSError as error:
-                raise LabError(f"{self.name}: cannot be read: {error.strerror}.") from None
+                raise self.wrong(f"cannot be read ({error.strerror})") from None
         else:
-            raise self._lacks(path)
+            raise self.wrong(f"{_shown(path)} is named in it but is not there")
 
     def content(self, path: str) -> bytes:
         """A small file."""
@@ -338,9 +320,9 @@ class Store:
                 file.seek(found[1])
                 found = file.read(min(found[2], JSON))
         if not isinstance(found, bytes):
-            raise self._lacks(path)
+            raise self.wrong(f"{_shown(path)} is named in it but is not there")
         if len(found) == JSON:
-            raise LabError(f"{self.name}: {_shown(path)} is too long for the description of an image; not read.")
+            raise self.wrong(f"{_shown(path)} is longer than any description of an image")
         return found
 
     def record(self, path: str, kind: type[T]) -> T:
@@ -356,7 +338,7 @@ class Store:
         value = thing.get(key) if isinstance(thing, dict) else None
         value = default if value is None else value
         if not isinstance(value, kind):
-            raise LabError(f"{self.name}: {_shown(key)} is not the JSON {kind.__name__} it should be; save the image again.")
+            raise self.wrong(f"{_shown(key)} is not the JSON {kind.__name__} it should be")
         return value
 
     def strings(self, thing: object, key: str) -> list[str]:
@@ -375,12 +357,13 @@ class Store:
         here = {"os": "linux", "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)}
         about = [(row, self.get(row, "platform", dict, {})) for row in rows]
         images = [row for row, what in about if what.get("os") != "unknown"]
-        return next((row for row, what in about if {**what, **here} == what), images[0] if images else None)
+        return next((row for row, what in about if what | here == what), images[0] if images else None)
 
-    def image(self, ref: str | None) -> Image:
-        """The image called `ref`, by default the first."""
-        images: list[tuple[list[str], str, Any]] = []  # names, digest, description
-        if docker := self.find("manifest.json") is not None:
+    def choose(self, ref: str | None) -> tuple[str, str, list[str]]:
+        """The image called `ref`, by default the first: its name, its config's file and its layers'."""
+        images: list[tuple[list[str], str, Any]] = []  # names, file, description
+        docker = self.find("manifest.json") is not None
+        if docker:
             for row in self.record("manifest.json", list):
                 images.append((self.strings(row, "RepoTags"), self.get(row, "Config", str), row))
         elif self.find("index.json") is not None:
@@ -391,34 +374,36 @@ class Store:
         else:
             raise LabError(f"{self.name}: no image archive, for it has no manifest.json and no index.json (nor has what "
                            "`docker export` writes); make one with `docker save -o FILE IMAGE`.")
-        known = ", ".join(_shown((names or [digest])[0]) for names, digest, _ in images[:10])
+        known = ", ".join(_shown((names or [file])[0]) for names, file, _ in images[:10])
         if ref is not None:
+            short = ref.removeprefix("sha256:")
             images = [image for image in images if any(_full(name) == _full(ref) for name in image[0])
-                      or (len(ref) > 5 and image[1].rpartition("/")[2].startswith(ref.removeprefix("sha256:")))]
+                      or (len(short) > 5 and image[1].rpartition("/")[2].startswith(short))]
         row = images[0][2] if docker and images else self.platform([row for _, _, row in images])
         if row is None:
-            raise LabError(f"{self.name}: holds no image {_shown(ref or '')}; it holds {known or 'none at all'}.")
-        names = next(names for names, _, chosen in images if chosen is row)
+            raise LabError(f"{self.name}: has no image {_shown(ref or '')}; choose one of: {known or 'none at all'}.")
+        name = next(_shown((names or [self.name])[0]) for names, _, chosen in images if chosen is row)
         if docker:
-            config, layers = self.get(row, "Config", str), self.strings(row, "Layers")
-        else:
-            for _ in range(8):
-                row = self.record(self.blob(row), dict)
-                if "manifests" not in row:
-                    break
-                row = self.platform(self.get(row, "manifests", list))
-            else:
-                raise LabError(f"{self.name}: its index leads to an index, and so on in a circle; save the image again.")
-            config = self.blob(self.get(row, "config", dict))
-            layers = [self.blob(layer) for layer in self.get(row, "layers", list)]
-        about = self.record(config, dict)
-        diff_ids = self.strings(self.get(about, "rootfs", dict), "diff_ids")
+            return name, self.get(row, "Config", str), self.strings(row, "Layers")
+        for _ in range(8):
+            row = self.record(self.blob(row), dict)
+            if "manifests" not in row:
+                return name, self.blob(self.get(row, "config", dict)), [*map(self.blob, self.get(row, "layers", list))]
+            row = self.platform(self.get(row, "manifests", list))
+        raise self.wrong("its index leads to an index, and so on in a circle")
+
+    def image(self, ref: str | None) -> Image:
+        """The image called `ref`, by default the first."""
+        name, file, layers = self.choose(ref)
+        config = self.record(file, dict)
+        diff_ids = self.strings(self.get(config, "rootfs", dict), "diff_ids")
         if len(layers) != len(diff_ids):
-            raise LabError(f"{self.name}: has {len(layers)} layers, but its config names {len(diff_ids)}; save it again.")
+            raise self.wrong(f"has {len(layers)} layers, but its config names {len(diff_ids)}")
         history = [{"created_by": self.get(step, "created_by", str, "") or self.get(step, "comment", str, ""),
-                    "empty": self.get(step, "empty_layer", bool, False)} for step in self.get(about, "history", list, [])]
-        return Image(_shown(names[0] if names else self.name), f"sha256:{hashlib.sha256(self.content(config)).hexdigest()}",
-                     {"diff_ids": diff_ids, "history": history}, [partial(self.layer, path) for path in layers])
+                    "empty": self.get(step, "empty_layer", bool, False)} for step in self.get(config, "history", list, [])]
+        digest = hashlib.sha256(self.content(file)).hexdigest()
+        return Image(name, f"sha256:{digest}", {"diff_ids": diff_ids, "history": history},
+                     [partial(self.layer, path) for path in layers])
 
 
 def _full(name: str) -> str:
@@ -437,13 +422,12 @@ def read_image(path: str | os.PathLike[str], ref: str | None = None) -> Image:
     path = os.fspath(path)
     name = _shown(os.path.basename(os.path.abspath(path)))
     try:
-        mode, magic = os.stat(path).st_mode, b""
-        if stat.S_ISREG(mode):
+        mode = os.stat(path).st_mode
+        if not stat.S_ISDIR(mode):
             with open(path, "rb") as file:
-                magic = file.read(4)
-        if stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and magic[:2] != GZIP and magic != ZSTD):
-            return Store.open(path, name).image(ref)
-        with open(path, "rb") as file:
-            return read_stream(iter(partial(file.read, 1 << 18), b""), name, ref)
+                magic = file.peek(4) if stat.S_ISREG(mode) else GZIP  # a pipe, as in `<(docker save …)`
+                if magic[:2] == GZIP or magic[:4] == ZSTD:
+                    return read_stream(iter(partial(file.read, 1 << 18), b""), name, ref)
+        return Store.open(path, name).image(ref)
     except OSError as error:
         raise LabError(f"{_shown(path)}: cannot be read: {error.strerror}.") from None

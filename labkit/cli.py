@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -110,6 +111,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_argument("--json", action="store_true")
     command = add("forest", _forest, "all local images by ChainID, shared bytes counted once")
     command.add_argument("--json", action="store_true")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a Windows pipe knows few letters, and ✔ is not one of them
+            stream.reconfigure(errors="backslashreplace")
     args = parser.parse_args(argv)
     try:
         args.does(args)

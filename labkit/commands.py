@@ -81,7 +81,7 @@ def _pump(stream: str, pipe: IO[bytes], chunks: queue.SimpleQueue[tuple[str, str
     decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
     with pipe:
         while data := pipe.read1(65536):  # type: ignore[attr-defined]
-            chunks.put((stream, decode(data).replace("\r\n", "\n")))
+            chunks.put((stream, decode(data)))
     chunks.put((stream, decode(b"", True)))
     chunks.put(("end", stream))
 
@@ -154,7 +154,8 @@ def run(
     chunks: list[tuple[str, str]] = []
 
     def result() -> Result:
-        return Result(argv, process.returncode, merge(chunks), time.perf_counter() - started)
+        whole = tuple((stream, text.replace("\r\n", "\n")) for stream, text in merge(chunks))
+        return Result(argv, process.returncode, whole, time.perf_counter() - started)
 
     try:
         for thread in threads:
@@ -174,9 +175,11 @@ def run(
     except queue.Empty:
         _end(process)
         raise LabError(
-            f"{argv[0]} did not answer within {timeout:.0f} s and was stopped: is the engine busy?") from None
+            f"{argv[0]} did not answer within {timeout:g} s and was stopped: is the engine busy?") from None
     except KeyboardInterrupt:
         _end(process)
+        for thread in threads:
+            thread.join(0.5)  # its last words; a grandchild may hold the pipe for longer
         while not arrived.empty():
             stream, text = arrived.get()
             if stream != "end":

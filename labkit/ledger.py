@@ -6,6 +6,7 @@ A label alone would not do: what a student builds on a lesson's image inherits i
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,15 +21,21 @@ def home() -> Path:
 
 
 class Ledger:
-    """One text file a lesson, one object a line; appended to at once, so a lesson cut short can be cleaned."""
+    """One text file a lesson, one object a line; written at once, so a lesson cut short can be cleaned."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def _file(self, lesson: str) -> Path:
+        if not lesson.strip(".") or re.search(r"[/\\\0]", lesson):
+            raise LabError(f"{lesson!r:.60} is no lesson's name; lessons are called 00, 12 and the like.")
+        return self.folder / lesson
+
     def entries(self, lesson: str) -> list[Entry]:
         """What a lesson made, oldest first."""
-        path = self.folder / lesson
-        return [tuple(line.split("\t")) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
+        path = self._file(lesson)
+        lines = path.read_text("utf-8", "replace").split("\n")[:-1] if path.is_file() else []
+        return [tuple(line.split("\t")) for line in lines if "\t" in line]  # a line cut short is nobody's
 
     def lessons(self) -> list[str]:
         """Lessons that made something."""
@@ -38,21 +45,25 @@ class Ledger:
         """True if any lesson made it."""
         return any(entry == known for lesson in self.lessons() for known in self.entries(lesson))
 
+    def _write(self, lesson: str, entries: Sequence[Entry]) -> None:
+        path = self._file(lesson)
+        part = self.folder.parent / f"{self.folder.name}.{lesson}.part"  # half a line would be half an ID
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part.write_text("".join("\t".join(entry) + "\n" for entry in entries), "utf-8", newline="\n")
+        os.replace(part, path)
+
     def add(self, lesson: str, entries: Sequence[Entry]) -> None:
         """Write down new objects. Raises :class:`LabError` naming them if the disk refuses."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with open(self.folder / lesson, "a", encoding="utf-8") as file:
-                file.writelines("\t".join(entry) + "\n" for entry in entries)
+            self._write(lesson, [*self.entries(lesson), *entries])
         except OSError as error:
             raise LabError(f"labkit could not note what it made in {self.folder} ({error.strerror}); free some space, "
                            f"then remove by hand: {', '.join(entry[1][:40] for entry in entries)}.") from None
 
     def keep(self, lesson: str, entries: Sequence[Entry]) -> None:
-        """Replace a lesson's lines by those of what is still there."""
-        if entries:
-            part = self.folder.parent / f"{self.folder.name}.{lesson}.part"
-            part.write_text("".join("\t".join(entry) + "\n" for entry in entries), "utf-8")
-            os.replace(part, self.folder / lesson)
-        else:
-            (self.folder / lesson).unlink(missing_ok=True)
+        """Replace a lesson's lines by those of what is still there. Raises :class:`LabError` if the disk refuses."""
+        try:
+            self._write(lesson, entries) if entries else self._file(lesson).unlink(missing_ok=True)
+        except OSError as error:
+            raise LabError(f"labkit could not update its notes in {self.folder} ({error.strerror}); the old ones are "
+                           "kept: free some space and run the %lesson cell again.") from None

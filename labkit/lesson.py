@@ -46,9 +46,10 @@ class Lesson:
     def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
         self.name = name
         self.folder = folder or lessons_folder() / name
-        if not self.folder.is_dir():
-            known = ", ".join(sorted(p.name for p in self.folder.parent.iterdir() if p.is_dir() and p.name[0] != "_"))
-            raise LabError(f"There is no lesson {name!r}; there are: {known}.")
+        lessons = folder.parent if folder else lessons_folder()
+        known = sorted(path.name for path in lessons.iterdir() if path.is_dir() and path.name[0] not in "._")
+        if name not in known:  # so a name is never a path to somewhere else
+            raise LabError(f"There is no lesson {name!r:.60}; there are: {', '.join(known)}.")
         self.docker: Docker | None = None
         self.why = ""
         asked = mode or os.environ.get("LABKIT_MODE", "")
@@ -72,7 +73,8 @@ class Lesson:
         self.task: tuple[str, int] | None = None  # the open task and where it begins in the ledger
         self.passed: set[str] = set()
         self.committed: dict[str, str] = {}  # prediction → choice
-        self.last_forest: Forest | None = None
+        self.drawn: dict[tuple[str, ...], Forest] = {}  # the last picture of each selection of images
+        self.seen: set[str] = set()  # what any picture has shown
 
     @property
     def recording(self) -> Path:
@@ -91,9 +93,12 @@ class Lesson:
     def reset(self) -> list[str]:
         """Back to the start: remove what earlier runs of this lesson made; say what had to stay."""
         self.tape.rewind()
-        self.task, self.last_forest = None, None
-        self.passed.clear()
-        return self.docker.clean(self.name) if self.docker else []
+        self.task = None
+        for memory in (self.passed, self.drawn, self.seen):
+            memory.clear()
+        notes = self.docker.clean(self.name) if self.docker else []
+        self.look_around()
+        return notes
 
     # -- commands and reads, live or from the tape ----------------------------------------------
 
@@ -107,7 +112,18 @@ class Lesson:
             assert docker
             before = docker.world()
             changed = lambda: words.name in _INSIDE or docker.world() != before  # noqa: E731
-        return tape.command(words.key, stdin, lambda: self._live().run(argv, words, self.name, stdin, on_text), changed)
+        live = self._live
+        result = tape.command(words.key, stdin, lambda: live().run(argv, words, self.name, stdin, on_text), changed)
+        self.look_around()
+        return result
+
+    def look_around(self) -> None:
+        """While recording: keep what a student may want to see in each new state."""
+        if self.tape.mode == "record" and not self.tape.knows():
+            for container in self.world()["containers"]:
+                self.changes(container)
+            for argv in (["images"], ["ps"], ["ps", "-a"]):
+                self.command(argv)
 
     def _live(self) -> Docker:
         assert self.docker, "the tape runs live only with an engine"

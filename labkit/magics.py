@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-import shlex
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
@@ -20,33 +17,11 @@ from labkit import show, syntax, tasks
 from labkit.commands import Interrupted, LabError
 from labkit.docker import advice
 from labkit.lesson import Lesson
+from labkit.syntax import split
 
-_SHELL = {"|", "||", "&", "&&", ";", ">", ">>", "<", "<<"}
 _ENDLESS = {"events": "`docker ps -a` shows what happened to containers",
             "stats": "add `--no-stream` for one reading", "logs": "leave out -f: `docker logs NAME` shows all so far",
             "attach": "`docker logs NAME` shows what it printed, `docker exec NAME command` runs something in it"}
-
-
-def split(line: str) -> list[str]:
-    """The words of a command line as a POSIX shell would split them, without running any shell.
-
-    ``$PWD`` and ``$HOME`` are the only variables known. Raises :class:`LabError` for an open quote or a
-    shell's operators.
-    """
-    for name, folder in (("PWD", Path.cwd().as_posix()), ("HOME", Path.home().as_posix())):
-        line = re.sub(rf"\$(?:{name}\b|\{{{name}\}})", folder.replace("\\", r"\\"), line)
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
-    lexer.whitespace_split, lexer.commenters = True, ""
-    if sys.platform == "win32":
-        lexer.escape = ""  # a backslash separates folders there
-    try:
-        words = list(lexer)
-    except ValueError:
-        raise LabError("A quote is opened and never closed: add the missing ' or \".") from None
-    if found := next((word for word in words if word in _SHELL or word.startswith("$(")), None):
-        raise LabError(f"`{found}` belongs to a shell, and this cell runs one command without a shell: run the "
-                       "commands one by one, or quote it for a shell inside: `sh -c \"… | …\"`.")
-    return words
 
 
 def teaching(magic: Callable[..., Any]) -> Callable[..., Any]:
@@ -127,7 +102,7 @@ class LabMagics(Magics):
         live = show.Live()
         slow = words.name in ("pull", "build", "run", "load", "push")
         result = lesson.command(argv, cell, live.hear if slow else None)
-        note = f"exit code {result.code}. {advice(result)}".strip() if result.code else ""
+        note = ". ".join(filter(None, [f"exit code {result.code}", advice(result)])) if result.code else ""
         if result.code and "Conflict. The container name" in result.err:
             note += " " + self._whose(words, result.err)
         live.end(show.output(lesson.badge, result.text, note))
@@ -146,9 +121,11 @@ class LabMagics(Magics):
     def forest(self, line: str) -> None:
         """``%forest [NAME …]``: draw the local images (or those called NAME, ``x*`` for many) by ChainID."""
         lesson = self._now()
-        forest = lesson.forest(split(line))
-        tree = forest.tree(lesson.last_forest)
-        lesson.last_forest = forest
+        names = tuple(split(line))
+        forest = lesson.forest(names)
+        tree = forest.tree(lesson.drawn.get(names), lesson.seen)
+        lesson.drawn[names] = forest
+        lesson.seen.update(node["key"] for node in tree.data()["nodes"])
         bundle = tree._repr_mimebundle_()
         show.put({"text/plain": f"{lesson.badge}\n{bundle['text/plain']}",
                  "text/html": f"<div>{show.badge_html(lesson.badge)}{bundle['text/html']}</div>"})
@@ -236,9 +213,9 @@ class LabMagics(Magics):
         lesson, words = self._now(), split(line)
         asked = tasks.material(lesson.folder).prediction(words[0] if words else "")
         if len(words) > 1:
-            if words[1] not in asked.choices:
+            if words[1].upper() not in asked.choices:
                 raise LabError(f"Choose one of {', '.join(asked.choices)}.")
-            lesson.committed[asked.name] = words[1]
+            lesson.committed.setdefault(asked.name, words[1].upper())
         show.put(chooser(lesson, asked)._repr_mimebundle_())
 
     @line_magic

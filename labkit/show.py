@@ -17,7 +17,7 @@ KINDS = {"live": ("●", "#009E73"), "replay": ("↻", "#0072B2"), "pass": ("✔
          "unknown": ("?", "#CC79A7"), "note": ("ℹ", "#0072B2"), "ask": ("?", "#0072B2")}  # noqa: RUF001
 _PRE = ("margin:0;padding:.5em .8em;overflow-x:auto;white-space:pre;line-height:1.35;font-size:13px;"
         "background:var(--jp-layout-color2,#f4f4f4);color:var(--jp-content-font-color1,#111);border-radius:4px")
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")  # ECMA-48; xterm titles
 
 
 def badge_html(badge: str) -> str:
@@ -41,9 +41,10 @@ def message(kind: str, text: str, badge: str = "") -> dict[str, str]:
     sign, colour = KINDS[kind]
     html = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)).replace("\n", "<br>")
     head = badge_html(badge) if badge else ""
+    box = f"border-left:4px solid {colour};padding:.35em .8em;margin:.3em 0;line-height:1.5"
     return {"text/plain": (f"{badge}\n" if badge else "") + f"{sign} {text}",
-            "text/html": f'<div>{head}<div style="border-left:4px solid {colour};padding:.35em .8em;margin:.3em 0">'
-                         f'<strong style="color:{colour}" aria-hidden="true">{sign}</strong> {html}</div></div>'}
+            "text/html": f'<div>{head}<div style="{box}"><strong style="color:{colour}" aria-hidden="true">{sign}'
+                         f"</strong> {html}</div></div>"}
 
 
 def put(bundle: Mapping[str, Any], display_id: bool | None = None) -> Any:
@@ -70,7 +71,7 @@ class Live:
         return self._hear if self._enabled else None
 
     def _hear(self, text: str) -> None:
-        self._text += text
+        self._text = (self._text + text)[-50_000:]  # a flood of output must not slow itself down
         self._put({"text/plain": self._text, "text/html": progress(self._text)})
 
     def end(self, bundle: dict[str, str]) -> None:
@@ -88,7 +89,7 @@ class Live:
 _STAGES = {"Pulling": 5, "Waiting": 5, "Retrying": 5, "Downloading": 30, "Verifying": 60, "Download": 65,
            "Extracting": 80, "Pull": 100, "Already": 100}
 _LAYER = re.compile(r"^([0-9a-f]{12}): ((\w+).*)$", re.M)
-_STEP = re.compile(r"^(?:Step (\d+)/(\d+) : |#\d+ \[(?:.* )?(\d+)/(\d+)\] )(.*)$", re.M)
+_STEP = re.compile(r"^(?:Step (\d{1,4})/([1-9]\d{0,3}) : |#\d+ \[(?:.* )?(\d{1,4})/([1-9]\d{0,3})\] )(.*)$", re.M)
 
 
 def bars(text: str) -> list[tuple[str, int, str]]:

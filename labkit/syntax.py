@@ -7,7 +7,10 @@ from what is the student's own. Source: https://docs.docker.com/reference/cli/do
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
+from operator import itemgetter
+from pathlib import Path
 from typing import NamedTuple
 
 from labkit.commands import LabError
@@ -20,24 +23,29 @@ _SHORT = {
     **{f"container {name}": name for name in _CONTAINER.split()},
     **{f"container {name}": "ps" for name in ("ls", "list", "ps")},
     **{f"image {name}": name for name in ("build", "history", "import", "load", "pull", "push", "save", "tag")},
-    "image ls": "images", "image list": "images", "image rm": "rmi", "image remove": "rmi", "system info": "info",
-    "system events": "events", "volume remove": "volume rm", "network remove": "network rm",
+    "buildx build": "build", "builder build": "build", "image ls": "images", "image list": "images",
+    "image rm": "rmi", "image remove": "rmi", "system info": "info", "system events": "events",
+    "volume remove": "volume rm", "network remove": "network rm",
 }
-_READS = {"", "attach", "diff", "events", "export", "help", "history", "images", "info", "inspect", "logs", "port",
-          "ps", "save", "search", "stats", "top", "version", "wait", "container inspect", "image inspect", "volume ls",
-          "volume inspect", "network ls", "network inspect", "system df", "context ls", "context show"}
+_READS = {"", "-v", "--version", "--help", "attach", "diff", "events", "export", "help", "history", "images", "info",
+          "inspect", "logs", "port", "ps", "save", "search", "stats", "top", "version", "wait", "container inspect",
+          "image inspect", "volume ls", "volume inspect", "network ls", "network inspect", "system df",
+          "context ls", "context show"}
 # Options without a value; any other option takes one. A letter may mean different things per command.
 _FLAGS = set((  # noqa: SIM905
     "-d --detach -i --interactive -t --tty --rm --init --privileged --read-only --no-healthcheck --oom-kill-disable "
     "-P --publish-all -q --quiet --help --version --disable-content-trust -f --force --follow -v --volumes -l --link "
     "-a --all --no-prune --no-trunc --no-cache --squash --all-tags --archive -L --follow-link --digests -s --size "
-    "--timestamps --details --latest --verbose").split())
-_VALUED = {"run": {"-v", "-a", "-l", "--link"}, "create": {"-v", "-a", "-l", "--link"}, "ps": {"-f"},
-           "images": {"-f"}, "build": {"-f", "-t"}, "commit": {"-a"}, "inspect": {"-f"}, "stop": {"-t"},
-           "restart": {"-t"}, "kill": {"-s"}}
-_FLAGS_HERE = {"commit": {"-p", "--pause"}, "build": {"--pull"}}
-_OPTIONS_LAST = {"rm", "rmi", "stop", "start", "kill", "restart", "pull", "images", "ps", "logs", "inspect", "history",
-                 "volume rm", "network rm"}  # docker reads options after the names too
+    "--timestamps --details --latest --verbose --sig-proxy --compress --force-rm --human --no-stream --no-stdin "
+    "--attachable --config-only --ingress --internal --ipv4 --ipv6").split())
+_VALUED = {"run": {"-v", "-a", "-l", "--link"}, "create": {"-v", "-a", "-l", "--link", "-d"}, "connect": {"--link"},
+           "build": {"-f", "-t"}, "commit": {"-a"}, "stop": {"-t", "-s"}, "restart": {"-t", "-s"}, "kill": {"-s"},
+           "load": {"-i"}, "ps": {"-f"}, "images": {"-f"}, "ls": {"-f"}, "inspect": {"-f"}, "events": {"-f"},
+           "info": {"-f"}, "search": {"-f"}, "version": {"-f"}}
+_FLAGS_HERE = {"commit": {"-p", "--pause"}, "build": {"--pull"}, "start": {"--attach"}, "history": {"-H"}}
+_LETTER = {"--all": "-a", "--detach": "-d", "--env": "-e", "--follow": "-f", "--force": "-f", "--interactive": "-i",
+           "--publish": "-p", "--quiet": "-q", "--tty": "-t", "--volume": "-v"}
+_OPTIONS_FIRST = {"run", "create", "exec", "top"}  # elsewhere docker reads options after the names too
 
 
 class Words(NamedTuple):
@@ -50,7 +58,8 @@ class Words(NamedTuple):
     @property
     def key(self) -> list[str]:
         """The canonical argv: the same for spellings and option orders that mean the same."""
-        return ["docker", *self.name.split(), *(f"{o}={v}" if v else o for o, v in sorted(self.options)), *self.words]
+        options = sorted(self.options, key=itemgetter(0))  # of one option given twice the last may win
+        return ["docker", *self.name.split(), *(f"{o}={v}" if v else o for o, v in options), *self.words]
 
     @property
     def reads_only(self) -> bool:
@@ -81,9 +90,41 @@ class Words(NamedTuple):
     @property
     def tags(self) -> list[str]:
         """Image names it would (re)assign."""
-        if self.name in ("tag", "commit"):
+        if self.name in ("tag", "commit", "import"):
             return self.words[1:2]
         return [value for option, value in self.options if option in ("-t", "--tag")] if self.name == "build" else []
+
+
+_PIECE = re.compile(r"""'(?P<raw>[^']*)'|"(?P<quoted>[^"]*)"|(?P<gap>\s+)|(?P<bare>[^\s'"]+)"""  # \ separates folders
+                    if sys.platform == "win32" else r"""'(?P<raw>[^']*)'|"(?P<quoted>(?:\\.|[^"\\])*)"|\\(?P<one>.)|"""
+                    r"""(?P<gap>\s+)|(?P<bare>[^\s'"\\]+)""", re.S)
+_OPERATOR = re.compile(r"\|\|?|&&?|;|<<?|>>?|\$\(|`")
+_SPECIAL = re.compile(r"\\([$`\"\\])|\$(?:(PWD|HOME)\b|\{(PWD|HOME)\})")
+
+
+def split(line: str) -> list[str]:
+    """The words of a command line as a POSIX shell would split them, without running any shell.
+
+    ``$PWD`` and ``$HOME`` are the only variables known. Raises :class:`LabError` for an open quote or a
+    shell's operators. Source: POSIX.1-2017, Shell Command Language, 2.2 Quoting.
+    """
+    places = {"PWD": Path.cwd, "HOME": Path.home}
+    words: list[str] = [""]
+    at, started = 0, False
+    while found := _PIECE.match(line, at):
+        at, kind, text = found.end(), found.lastgroup, found[found.lastgroup or 0]
+        if kind == "gap":
+            words, started = ([*words, ""] if started else words), False
+            continue
+        if kind == "bare" and (operator := _OPERATOR.search(text)):
+            raise LabError(f"`{operator[0]}` belongs to a shell, and this cell runs one command without a shell: run "
+                           "the commands one by one, or quote it for a shell inside: `sh -c \"… | …\"`.")
+        if kind in ("bare", "quoted"):
+            text = _SPECIAL.sub(lambda m: m[1] or places[m[2] or m[3]]().as_posix(), text)
+        words[-1], started = words[-1] + text, True
+    if at < len(line):
+        raise LabError("A quote is opened and never closed: add the missing ' or \".")
+    return words if started else words[:-1]
 
 
 def parse(argv: Sequence[str]) -> Words:
@@ -99,7 +140,7 @@ def parse(argv: Sequence[str]) -> Words:
     if name in _GROUPS and rest and not rest[0].startswith("-"):
         name = f"{name} {rest.pop(0)}"
         name = _SHORT.get(name, name)
-    flags = (_FLAGS - _VALUED.get(name, set())) | _FLAGS_HERE.get(name, set())
+    flags = (_FLAGS - _VALUED.get(name.rpartition(" ")[2], set())) | _FLAGS_HERE.get(name, set())
     options: list[tuple[str, str]] = []
     words: list[str] = []
     while rest:
@@ -109,14 +150,14 @@ def parse(argv: Sequence[str]) -> Words:
             break
         if not word.startswith("-") or word == "-":
             words.append(word)
-            if name not in _OPTIONS_LAST and name != "build":
+            if name in _OPTIONS_FIRST:
                 words += rest
                 break
         elif word.startswith("--"):
             option, equals, value = word.partition("=")
             if not equals and option not in flags and rest:
                 value = rest.pop(0)
-            options.append((option, value))
+            options.append((_LETTER.get(option, option), value))
         else:
             letters = word[1:]
             while letters:  # -dti is -d -t -i; -p8080:80 is -p 8080:80
@@ -138,7 +179,7 @@ def full_name(image: str) -> str:
     return image if ":" in image.rpartition("/")[2] or "@" in image else f"{image}:latest"
 
 
-_LAYER_LINE = re.compile(r"([0-9a-f]{12}): [A-Z][a-z]+ ?[A-Za-z ]*$")
+_LAYER_LINE = re.compile(r"([0-9a-f]{12}): [A-Z][a-z]+ ?[A-Za-z0-9 ]*$")
 
 
 def settle(text: str) -> str:

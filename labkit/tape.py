@@ -16,6 +16,7 @@ import json
 import os
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from labkit.commands import LabError, Result, merge
 
 Mode = Literal["live", "replay", "record"]
 START = "start"
+_STEP = ("at", "key", "code", "seconds", "output", "next")  # what the file holds of each command
 
 
 class NotRecorded(LabError):
@@ -31,6 +33,11 @@ class NotRecorded(LabError):
 
 def _chain(state: str, *what: object) -> str:
     return hashlib.sha256(json.dumps([state, *what]).encode()).hexdigest()[:8]
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) < 60 else text[:57] + "…"
 
 
 def _lines(chunks: tuple[tuple[str, str], ...]) -> list[str]:
@@ -68,10 +75,11 @@ class Tape:
         """Read a recording for replay. Raises :class:`LabError` if it cannot be read."""
         try:
             data = json.loads(path.read_text("utf-8"))
-            tape = cls("replay", data["header"])
-            tape._steps = {(step["at"], step["key"]): step for step in data["steps"]}
-            tape._reads = {(read["at"], read["what"]): read["value"] for read in data["reads"]}
-            tape._contents = data["contents"]
+            header = data["header"]
+            tape = cls("replay", {**header, "engines": {**header["engines"]}, "recorded": header["recorded"]})
+            tape._steps = {(step["at"], step["key"]): {name: step[name] for name in _STEP} for step in data["steps"]}
+            tape._reads = {(read["at"], read["what"]): {"is": read["value"]["is"]} for read in data["reads"]}
+            tape._contents = {**data["contents"]}
         except FileNotFoundError:
             raise LabError(f"There is no recording {path.name} for this lesson, so it needs a live engine; "
                            "`labkit doctor` says how to get one.") from None
@@ -85,16 +93,21 @@ class Tape:
         data = {
             "header": self.header,
             "steps": list(self._steps.values()),
-            "reads": [{"at": at, "what": what, "value": value} for (at, what), value in self._reads.items()],
             "contents": dict(sorted(self._contents.items())),
+            "reads": [],
         }
+        reads = (json.dumps({"at": at, "what": what, "value": value}, ensure_ascii=False)
+                 for (at, what), value in self._reads.items())
+        head = json.dumps(data, indent=1, ensure_ascii=False).removesuffix("[]\n}")  # a read is one line, not fifty
+        text = head + "[\n" + ",\n".join(reads) + "\n]}\n"
         part = path.with_name(path.name + ".part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
+            part.write_text(text, "utf-8", newline="\n")
             os.replace(part, path)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
             raise LabError(f"The recording {path.name} was not written: {error.strerror}; free some space and record "
                            "again.") from None
 
@@ -106,9 +119,16 @@ class Tape:
         self._done.clear()
 
     def branch(self, name: str) -> None:
-        """Enter a task: what is done from here on is left behind by :meth:`merge_back`."""
+        """Enter a task: what is done from here on is left behind by :meth:`merge_back`.
+
+        In replay a task that was recorded at another point of the lesson begins as it was there.
+        """
         self.merge_back()
         start = _chain(self.state, "task", name)
+        if self.mode == "replay":
+            known = dict.fromkeys(at for at, _ in (*self._reads, *self._steps))
+            if start not in known:
+                start = next((there for at in known if (there := _chain(at, "task", name)) in known), start)
         self._task, self.state = (self.state, start), start
 
     def merge_back(self) -> None:
@@ -141,11 +161,15 @@ class Tape:
             self.state = step["next"]
         return result
 
+    def knows(self) -> bool:
+        """True if anything was recorded in this state."""
+        return any(at == self.state for at, _ in self._reads)
+
     def _play(self, text: str, key: list[str]) -> Result:
         step = self._find(self._steps, text)
         if step:
-            self.state = step["next"]
             if step["next"] != step["at"]:
+                self.state = step["next"]
                 self._done[text] = step
         elif text in self._done:
             step = self._done[text]
@@ -198,15 +222,14 @@ class Tape:
         return found
 
     def _explain(self, text: str) -> str:
-        shown = text if len(text) < 60 else text[:57] + "…"
-        before = self._missing(text)
+        shown, before = _short(text), self._missing(text)
         if before:
-            return f"This recording has `{shown}` only after `{before}`: run that cell first, then this one again."
+            return f"This recording has `{shown}` only after `{_short(before)}`: run that cell first, then this again."
         if any(key == text for _, key in self._steps):
             return f"This recording has `{shown}` at an earlier point of the lesson; start again from the %lesson cell."
         known = {key for at, key in self._steps if at == self.state} or {key for _, key in self._steps}
         near = difflib.get_close_matches(text[:400], sorted(known), 1, 0.6)
-        hint = f"; the nearest it has here is `{near[0]}`" if near else ""
+        hint = f"; the nearest it has here is `{_short(near[0])}`" if near else ""
         return f"`{shown}` was not recorded{hint}. To run anything you like you need a live engine: `labkit doctor`."
 
     def _missing(self, text: str) -> str | None:

@@ -8,13 +8,13 @@ Every task carries its solution and wrong answers, so that a test can prove the 
 from __future__ import annotations
 
 import importlib.util
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
+from labkit import syntax
 from labkit.commands import LabError
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def enter(lesson: Lesson, name: str) -> list[str]:
     """Leave the open task and mark where this one begins; what had to stay of the other is said."""
     notes = leave(lesson)
     lesson.tape.branch(name)
+    lesson.look_around()
     lesson.task = (name, len(lesson.docker.ledger.entries(lesson.name)) if lesson.docker else 0)
     return notes
 
@@ -134,9 +135,7 @@ def begin(lesson: Lesson, task: Task) -> list[str]:
 def attempt_at(lesson: Lesson, task: Task, attempt: Try) -> Verdict:
     """Give one answer as a student would, and check it."""
     for line in attempt.commands:
-        lesson.command(shlex.split(line)[1:])
-        for look in (["images"], ["ps", "-a"]) if lesson.tape.mode == "record" else ():
-            lesson.command(look)  # so that a replayed student can look around here too
+        lesson.command(syntax.split(line)[1:])
     return verdict(lesson, task, attempt.answer)
 
 
@@ -168,7 +167,6 @@ def finish(lesson: Lesson, task: Task, answer: str = "") -> Verdict:
     found = verdict(lesson, task, answer)
     if found.status == "pass":
         lesson.passed.add(task.name)
-        leave(lesson)
-    elif lesson.tape.mode == "record":
-        leave(lesson)  # the recording of the lesson goes on without the task
+    if lesson.task and lesson.task[0] == task.name and (found.status == "pass" or lesson.tape.mode == "record"):
+        leave(lesson)  # also while recording: the lesson goes on without the task
     return found

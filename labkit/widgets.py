@@ -6,23 +6,23 @@ text alternative for readers without widgets.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w
 
-from labkit import show, tasks
+from labkit import show, syntax, tasks
 from labkit.commands import LabError
 from labkit.layers import Image, humanise, instruction
-from labkit.trees import clean, shorten
+from labkit.trees import clean
 
 if TYPE_CHECKING:
     from labkit.lesson import Lesson
 
 _WIDE = {"description_width": "initial"}
-_CELL = "padding:2px 8px;text-align:"
+_TEXT = "font-size:13px;line-height:1.5;color:var(--jp-content-font-color1,#111)"
+_CELL = "padding:1px 6px;white-space:nowrap;text-align:"
 
 
 class Panel(w.VBox):  # type: ignore[misc]
@@ -61,35 +61,43 @@ def chooser(lesson: Lesson, asked: tasks.Prediction) -> Panel:
     return Panel([w.HTML(show.message("ask", asked.question)["text/html"]), choice, button, said], text)
 
 
+def real(image: Image) -> list[int]:
+    """Where among an image's steps its real layers are; the others (ENV, CMD, …) hold no files."""
+    return [number for number, layer in enumerate(image.layers, 1) if not layer.empty]
+
+
 def stack_html(image: Image, at: int, other: Image | None = None) -> str:
-    """An image's layers, newest on top as on a shelf; those above ``at`` are not laid yet."""
+    """An image's layers, newest on top as on a shelf; those above the ``at``-th are not laid yet."""
     shared = {layer.chain_id for layer in other.layers if not layer.empty} if other else set()
     rows = []
-    for number, layer in enumerate(image.layers, 1):
-        laid = number <= at
-        sign = "▶" if number == at else "=" if layer.chain_id in shared and not layer.empty else ""
-        what = "no files" if layer.empty else f"+{len(layer.added)} ~{len(layer.changed)} −{len(layer.removed)}"
-        style = ("" if laid else "opacity:.45;") + ("font-weight:600;" if number == at else "") + (
-            "border-left:4px double #0072B2" if layer.chain_id in shared and not layer.empty else
-            "border-left:4px solid transparent")
+    for number, step in enumerate(real(image), 1):
+        layer = image.layers[step - 1]
+        both = layer.chain_id in shared
+        sign = ("▶" if number == at else "") + ("=" if both else "")
+        style = ("" if number <= at else "opacity:.5;") + ("font-weight:600;" if number == at else "")
+        style += f"border-left:5px {'double #0072B2' if both else 'solid transparent'}"
         said = clean(instruction(layer.created_by))
+        what = f"+{len(layer.added)} ~{len(layer.changed)} −{len(layer.removed)}"
         rows.append(
-            f'<tr style="{style}"><td style="{_CELL}right;white-space:nowrap">{sign} {number}</td>'
-            f'<td style="{_CELL}left" title="{escape(said)}"><code>{escape(shorten(said, 46))}</code></td>'
-            f'<td style="{_CELL}right">{humanise(layer.size)}</td>'
-            f'<td style="{_CELL}left;white-space:nowrap">{what}</td></tr>')
-    return ('<table style="border-collapse:collapse;font-size:13px;color:var(--jp-content-font-color1,#111)">'
-            f'<caption style="text-align:left">{escape(image.image)}: {humanise(image.size)}, of which '
-            f"{humanise(image.wasted)} can no longer be seen</caption>{''.join(reversed(rows))}</table>")
+            f'<tr style="{style}"><td style="{_CELL}right;width:3.2em">{sign} {number}</td>'
+            f'<td style="{_CELL}left;overflow:hidden;text-overflow:ellipsis" title="{escape(said)}">'
+            f'<code>{escape(said)}</code></td><td style="{_CELL}right;width:5em">{humanise(layer.size)}</td>'
+            f'<td style="{_CELL}right;width:8.5em">{what}</td></tr>')
+    empty = len(image.layers) - len(rows)
+    return (f'<table style="{_TEXT};border-collapse:collapse;table-layout:fixed;width:100%">'
+            f'<caption style="text-align:left;caption-side:bottom">{humanise(image.size)}, of which '
+            f"{humanise(image.wasted)} can no longer be seen; {empty} more steps (ENV, CMD, …) hold no files.</caption>"
+            f"{''.join(reversed(rows))}</table>")
 
 
 def tree_html(image: Image, at: int, depth: int = 3, most: int = 60) -> str:
     """The root file system after the first ``at`` layers as folders that open (Enter or Space)."""
-    layer = image.layers[at - 1] if at else None
+    steps = real(image)
+    layer = image.layers[steps[at - 1] - 1] if at else None
     added, changed = (set(layer.added), set(layer.changed)) if layer else (set(), set())
     kids: dict[str, dict[str, Any]] = {}
     below: dict[str, list[int]] = {}
-    for path, (kind, size, link, _) in sorted(image.tree(at).items()):
+    for path, (kind, size, link, _) in sorted(image.tree(steps[at - 1] if at else 0).items()):
         folder, _slash, name = path.rpartition("/")
         kids.setdefault(folder, {})[name] = (path, kind, size, link)
         while kind != "d":
@@ -105,24 +113,26 @@ def tree_html(image: Image, at: int, depth: int = 3, most: int = 60) -> str:
         lines = []
         for name, (path, kind, size, link) in items[:most]:
             sign = "+ " if path in added else "~ " if path in changed else ""
-            style = ' style="font-weight:600;color:var(--jp-content-font-color1,#111)"' if sign else ""
+            style = ' style="font-weight:600"' if sign else ""
             if kind == "d":
                 files, size = below.get(path, (0, 0))
-                inside = listing(path, level + 1) if level < depth or path in touched else "<div>…</div>"
+                seen = level < depth or (path in touched and level < 60)  # a hostile image may nest without end
+                inside = listing(path, level + 1) if seen else "<div>…</div>"
                 opened = " open" if path in touched and len(touched) < 12 else ""
-                lines.append(f"<details{opened}><summary{style}>{sign}{escape(name)}/ <small>{files} files, "
+                lines.append(f"<details{opened}><summary{style}>{sign}{escape(clean(name))}/ <small>{files} files, "
                              f"{humanise(size)}</small></summary>"
                              f'<div style="margin-left:1.2em">{inside}</div></details>')
             else:
-                target = f" → {escape(link)}" if link else ""
-                lines.append(f"<div{style}>{sign}{escape(name)}{target} <small>{humanise(size)}</small></div>")
+                target = f" → {escape(clean(link))}" if link else ""
+                lines.append(f"<div{style}>{sign}{escape(clean(name))}{target} <small>{humanise(size)}</small></div>")
         if len(items) > most:
             lines.append(f"<div>… and {len(items) - most} more</div>")
         return "".join(lines)
 
-    gone = "".join(f"<div>− <s>{escape(path)}</s></div>" for path in (layer.removed[:20] if layer else ()))
-    return ('<div style="max-height:320px;overflow:auto;font:13px/1.45 var(--jp-code-font-family,monospace);'
-            f'color:var(--jp-content-font-color1,#111)">{listing("", 1) or "(empty)"}{gone}</div>')
+    gone = "".join(f"<div>− <s>{escape(clean(path))}</s></div>" for path in (layer.removed[:20] if layer else ()))
+    return (f'<div style="{_TEXT};max-height:320px;overflow:auto;font-family:var(--jp-code-font-family,monospace);'
+            'border-top:1px solid var(--jp-border-color2,#ccc);padding-top:4px">'
+            f"{gone}{listing('', 1) or '(empty)'}</div>")
 
 
 def _parents(path: str) -> list[str]:
@@ -147,8 +157,8 @@ def explorer(lesson: Lesson, names: Sequence[str]) -> Panel:
 
     def column(index: int, name: str) -> None:
         pick = w.Dropdown(options=options, value=name, description="Image", layout={"width": "98%"})
-        slider = w.IntSlider(min=0, max=len(images[index].layers), value=len(images[index].layers),
-                             description="Layers", layout={"width": "98%"})
+        most = len(real(images[index]))
+        slider = w.IntSlider(min=0, max=most, value=most, description="Layers", layout={"width": "98%"})
         stack, tree = w.HTML(), w.HTML()
         views.append((pick, slider, stack, tree))
 
@@ -158,7 +168,7 @@ def explorer(lesson: Lesson, names: Sequence[str]) -> Panel:
             except LabError as error:
                 stack.value, tree.value = show.message("unknown", str(error), lesson.badge)["text/html"], ""
                 return
-            slider.max = slider.value = len(images[index].layers)
+            slider.max = slider.value = len(real(images[index]))
             draw()
 
         pick.observe(picked, "value")
@@ -180,30 +190,36 @@ def _chains(image: Image) -> list[str]:
 
 def before_after(lesson: Lesson, line: str) -> Panel:
     """Run a command and see the forest change; Undo removes what it made, so the lesson goes on unharmed."""
-    words = shlex.split(line)
-    if words[:1] != ["docker"]:
-        raise LabError("Name the command to try: `%before_after docker commit NAME IMAGE`.")
+
+    def typed(text: str) -> list[str]:
+        words = syntax.split(text)
+        if words[:1] != ["docker"]:
+            raise LabError("Name the command to try: `%before_after docker commit NAME IMAGE`.")
+        return words[1:]
+
+    argv = typed(line)
     command = w.Text(value=line, description="Command", style=_WIDE, layout={"width": "80%"})
     run, undo = w.Button(description="Run"), w.Button(description="Undo", disabled=True)
     view = w.HTML()
     if lesson.tape.mode == "record":
+        tasks.enter(lesson, line)
         lesson.forest()
-        tasks.enter(lesson, "before-after")
-        lesson.command(words[1:])
+        lesson.command(argv)
         lesson.forest()
         tasks.leave(lesson)
 
     def go(_: object) -> None:
         try:
+            argv = typed(command.value)
+            tasks.enter(lesson, line)
             before = lesson.forest()
-            tasks.enter(lesson, "before-after")
-            result = lesson.command(shlex.split(command.value)[1:])
+            result = lesson.command(argv)
             undo.disabled, run.disabled = False, True
             note = f"exit code {result.code}" if result.code else ""
             said = show.output(lesson.badge, result.text, note)["text/html"]
             after = lesson.forest().tree(before)._repr_mimebundle_()["text/html"]
             view.value = f"{said}<h4>Before</h4>{before.tree()._repr_mimebundle_()['text/html']}<h4>After</h4>{after}"
-        except (LabError, ValueError) as error:
+        except LabError as error:
             view.value = show.message("unknown", str(error), lesson.badge)["text/html"]
 
     def back(_: object) -> None:

@@ -118,6 +118,15 @@ def test_first_lab_installs_and_passes_options_on(made: tuple[Path, subprocess.C
     assert overrides["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
 
 
+def test_an_option_given_replaces_the_usual_one(made: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    """JupyterLab ends with "only accepts one value" when it gets an option twice."""
+    folder, _ = made
+    argv = echoed(course(folder, "lab", "--log-level", "DEBUG", "--ServerApp.root_dir=/tmp"))[0]
+    assert argv[-3:] == ["--log-level", "DEBUG", "--ServerApp.root_dir=/tmp"]
+    names = [word.split("=")[0] for word in argv if word.startswith("--")]
+    assert sorted(names) == sorted(set(names)) and "--LabApp.news_url" in names
+
+
 def test_second_time_only_starts(made: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, _ = made
     done = course(folder, "lab")

@@ -53,7 +53,7 @@ def check_shared(lesson: Lesson, answer: str) -> str:
     if int(answer) == httpd:
         raise NotYet(f"{httpd} is how many layers httpd has in all. Which of them does debian:bookworm-slim have too?")
     if int(answer) == 0:
-        raise NotYet("Look at the picture: the rail of httpd starts from a box that already has a name.")
+        raise NotYet("Look at the picture: the rail of httpd starts in a box that already has a name.")
     raise NotYet(f"Not {answer}. debian:bookworm-slim has {debian} in all, so it cannot share more than that; count the "
                  "boxes both rails pass through.")
 
@@ -118,7 +118,7 @@ TASKS = [
         solution=Try(answer="1"),
         wrong=[Try(answer="7", hint="in all"), Try(answer="0", hint="rail of httpd"), Try(answer="4", hint="Not 4"),
                Try(answer="one", hint="whole number")],
-        hints=["Each box of the picture is a layer; an image is all boxes from the left edge to its name.",
+        hints=["Each box of the picture is a layer; an image is all boxes from the top of its rail down to its name.",
                "Two images share the boxes that both of their rails pass through."],
     ),
     Task(
