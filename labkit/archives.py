@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
 import os
 import stat
@@ -44,8 +43,7 @@ class Source:
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; fewer only at the end."""
         data, self._ahead = self._ahead[:size], self._ahead[size:]
-        if len(data) < size:
-            more = self._read(min(size - len(data), self.left))
+        while len(data) < size and (more := self._read(min(size - len(data), self.left))):
             self.left -= len(more)
             data += more
         self.at += len(data)
@@ -67,24 +65,6 @@ class Source:
 
     def wrong(self, what: str) -> int:
         raise LabError(f"{self.name}: {what}; save or copy the image again.")
-
-
-class _Chunks(io.RawIOBase):
-    """An iterator of bytes as a file, which counts them."""
-
-    def __init__(self, chunks: Iterable[bytes], store: Store) -> None:
-        self.chunks, self.rest, self.store = iter(chunks), memoryview(b""), store
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self.rest and (chunk := next(self.chunks, None)) is not None:
-            self.rest = memoryview(chunk)
-            self.store.packed += len(chunk)
-        size = min(len(buffer), len(self.rest))
-        buffer[:size], self.rest = self.rest[:size], self.rest[size:]
-        return size
 
 
 def _number(field: bytes) -> int:
@@ -221,7 +201,16 @@ class Store:
     def stream(cls, chunks: Iterable[bytes], name: str) -> Store:
         """Which of its files are layers a stream tells at its end, so a listing of each tar in it is kept."""
         store = cls(name)
-        whole = store.inflate(Source(name, io.BufferedReader(_Chunks(chunks, store), 1 << 18).read))
+        parts, rest = iter(chunks), memoryview(b"")
+
+        def read(size: int) -> bytes:
+            nonlocal rest
+            while not rest and (chunk := next(parts, None)) is not None:
+                store.packed, rest = store.packed + len(chunk), memoryview(chunk)
+            data, rest = bytes(rest[:size]), rest[size:]
+            return data
+
+        whole = store.inflate(Source(name, read))
         for kind, member, size, link in members(whole):
             store._count(500)
             part = Source(f"{name}: {_shown(member)}", whole.read, size)
@@ -236,9 +225,8 @@ class Store:
     def _keep(self, part: Source) -> Found:
         head, lines = part.peek(512), list[str]()
         if not _sound(head) and head[:2] != GZIP and head[:4] != ZSTD and (head.strip(b"\0") or not head):
-            data = part.read(JSON) if head[:1] in (b"{", b"[") else b""
-            self._count(len(data))
-            return data
+            self._count(part.left if part.left < JSON else 0)
+            return part.read(JSON) if head[:1] in (b"", b"{", b"[") else None
         try:
             for line in listing(members(self.inflate(part))):
                 self._count(len(line) + 100)
@@ -267,6 +255,8 @@ class Store:
                 data: bytes = reader.read(size)
             except (OSError, EOFError, errors) as error:
                 source.wrong(f"is damaged ({_shown(str(error))})")
+            if magic == ZSTD and size and not data:  # zstandard does not tell an unfinished frame from an end
+                source.wrong("ends in the middle")
             self.inflated += len(data)
             if self.inflated > max(INFLATED, RATIO * self.packed):
                 source.wrong(f"inflates to more than {RATIO} times its size, as a bomb does")
@@ -372,8 +362,8 @@ class Store:
                 keys = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
                 images.append(([self.get(notes, key, str) for key in keys if key in notes], self.blob(row), row))
         else:
-            raise LabError(f"{self.name}: no image archive, for it has no manifest.json and no index.json (nor has what "
-                           "`docker export` writes); make one with `docker save -o FILE IMAGE`.")
+            raise LabError(f"{self.name}: no image archive, for it has no manifest.json and no index.json (nor has what"
+                           " `docker export` writes); make one with `docker save -o FILE IMAGE`.")
         known = ", ".join(_shown((names or [file])[0]) for names, file, _ in images[:10])
         if ref is not None:
             short = ref.removeprefix("sha256:")
@@ -400,7 +390,8 @@ class Store:
         if len(layers) != len(diff_ids):
             raise self.wrong(f"has {len(layers)} layers, but its config names {len(diff_ids)}")
         history = [{"created_by": self.get(step, "created_by", str, "") or self.get(step, "comment", str, ""),
-                    "empty": self.get(step, "empty_layer", bool, False)} for step in self.get(config, "history", list, [])]
+                    "empty": self.get(step, "empty_layer", bool, False)}
+                   for step in self.get(config, "history", list, [])]
         digest = hashlib.sha256(self.content(file)).hexdigest()
         return Image(name, f"sha256:{digest}", {"diff_ids": diff_ids, "history": history},
                      [partial(self.layer, path) for path in layers])

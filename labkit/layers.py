@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit.commands import LabError
 
@@ -24,7 +23,8 @@ Entry = tuple[str, str, int, str]
 Thing = Mapping[str, Any]
 LAYERS = 1024  # more than an engine takes (Docker: 127)
 NAMES = 1 << 30  # characters of paths in one image, each path counted 100 longer
-METADATA = "ARG CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL MAINTAINER ONBUILD SHELL STOPSIGNAL USER VOLUME".split()
+METADATA = {"ARG", "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD", "SHELL",
+            "STOPSIGNAL", "USER", "VOLUME"}
 
 
 def humanise(size: float) -> str:
@@ -93,12 +93,12 @@ def entries(lines: Iterable[str]) -> Iterator[Entry]:
             raise LabError(f"{line!r:.60} is no line of a layer's listing: record the lesson again.") from None
 
 
-class File:
+class File(NamedTuple):
     """An inode, which a hard link shares. Most files need none: their node is size * LAYERS + number of the layer."""
-    __slots__ = ("kind", "layer", "link", "size")
-
-    def __init__(self, kind: str, size: int, link: str, layer: int) -> None:
-        self.kind, self.size, self.link, self.layer = kind, size, link, layer
+    kind: str
+    size: int
+    link: str
+    layer: int
 
 
 class Dir(dict[str, "Dir | File | int"]):
@@ -229,8 +229,8 @@ class RootFS:
 class Layer:
     """One step of an image. `empty` ones (CMD, ENV, …) have no diff_id and keep the ChainID below them.
 
-    `size`: bytes of its files; `added`, `changed`, `removed`: paths. A file is changed if the layer holds it again, even
-    with the same bytes; a folder only if its mode or owner differs.
+    `size`: bytes of its files; `added`, `changed`, `removed`: paths. A file is changed if the layer holds it again,
+    even with the same bytes; a folder only if its mode or owner differs.
     """
 
     def __init__(self, diff_id: str | None, chain_id: str | None, created_by: str) -> None:
@@ -302,7 +302,7 @@ class Image:
 
 
 class ForestNode:
-    """A layer in the forest. `images`: names of the images that end here; `through`: of all that use it; `size`: bytes."""
+    """A layer in the forest. `images`: names of those that end here; `through`: of all that use it; `size`: bytes."""
 
     def __init__(self, chain_id: str, parent: str | None, created_by: str, size: int) -> None:
         self.chain_id, self.parent, self.created_by, self.size = chain_id, parent, created_by, size
@@ -310,8 +310,8 @@ class ForestNode:
 
 
 class Forest:
-    """Images {"id", "tags", "diff_ids", "history": [{"created_by", "size"}] oldest first} as one forest by ChainID, with
-    containers {"id", "name", "image_id", "state"?, "changes"?}.
+    """Images {"id", "tags", "diff_ids", "history": [{"created_by", "size"}] oldest first} as one forest by ChainID,
+    with containers {"id", "name", "image_id", "state"?, "changes"?: how many paths}.
 
     In bytes, `total`: each layer once; `apart`: the sum of the images; `shared`: the difference.
     """
@@ -348,6 +348,8 @@ class Forest:
     def tree(self, before: Forest | None = None, known: Container[str] | None = None) -> Tree:
         """The picture. Since `before`, new layers and containers are marked (unless `known`, by key), and those that
         are gone still shown."""
+        from dataclasses import replace
+
         from labkit.trees import Tree
 
         old, new = (before or self)._drawn(), self._drawn()

@@ -40,25 +40,36 @@ class Panel(w.VBox):  # type: ignore[misc]
 
 def chooser(lesson: Lesson, asked: tasks.Prediction) -> Panel:
     """A prediction: choose, commit; the choice cannot be changed afterwards (``%answer`` tells)."""
-    lines = [f"{letter}) {text}" for letter, text in asked.choices.items()]
-    choice = w.RadioButtons(options=[(line, line[0]) for line in lines], value=lesson.committed.get(asked.name),
-                            layout={"width": "max-content"})
+    lines = {letter: f"{letter}) {text}" for letter, text in asked.choices.items()}
+    # One radio a choice: JupyterLab takes the arrow keys for itself, Tab and Space work everywhere.
+    radios = {letter: w.RadioButtons(options=[(line, letter)], value=None, layout={"width": "max-content"})
+              for letter, line in lines.items()}
     button = w.Button(description="Commit", tooltip="Commit to this answer, then run the next cell")
     said = w.HTML()
 
+    def chosen(change: dict[str, Any]) -> None:
+        for letter, radio in radios.items():
+            if change["new"] and letter != change["new"]:
+                radio.value = None
+
     def commit(_: object = None) -> None:
-        if choice.value is None:
+        choice = next((radio.value for radio in radios.values() if radio.value), lesson.committed.get(asked.name))
+        if choice is None:
             said.value = show.message("ask", "Choose one first.")["text/html"]
             return
-        lesson.committed[asked.name] = choice.value
-        choice.disabled = button.disabled = True
-        said.value = show.message("note", f"Committed to {choice.value}). Now run the next cells.")["text/html"]
+        lesson.committed[asked.name] = choice
+        for control in (button, *radios.values()):
+            control.disabled = True
+        said.value = show.message("note", f"Committed to {choice}). Now run the next cells.")["text/html"]
 
+    for radio in radios.values():
+        radio.observe(chosen, "value")
     button.on_click(commit)
-    if choice.value:
+    if asked.name in lesson.committed:
+        radios[lesson.committed[asked.name]].value = lesson.committed[asked.name]
         commit()
-    text = "\n".join([f"? {asked.question}", *lines, f"Commit with %predict {asked.name} LETTER"])
-    return Panel([w.HTML(show.message("ask", asked.question)["text/html"]), choice, button, said], text)
+    text = "\n".join([f"? {asked.question}", *lines.values(), f"Commit with %predict {asked.name} LETTER"])
+    return Panel([w.HTML(show.message("ask", asked.question)["text/html"]), *radios.values(), button, said], text)
 
 
 def real(image: Image) -> list[int]:
@@ -91,7 +102,7 @@ def stack_html(image: Image, at: int, other: Image | None = None) -> str:
 
 
 def tree_html(image: Image, at: int, depth: int = 3, most: int = 60) -> str:
-    """The root file system after the first ``at`` layers as folders that open (Enter or Space)."""
+    """The root file system after the first ``at`` layers as folders that open (Space)."""
     steps = real(image)
     layer = image.layers[steps[at - 1] - 1] if at else None
     added, changed = (set(layer.added), set(layer.changed)) if layer else (set(), set())

@@ -100,7 +100,7 @@ def docker_old(*images: Built) -> list[Member]:
     for built in images:
         names = []
         for n, data in enumerate(built.layers):
-            key = hashlib.sha256(f"{built.tag} {n}".encode()).hexdigest()
+            key = hashlib.sha256(f"{built.tag} {n}".encode("utf-8", "replace")).hexdigest()
             members.append(member(f"{key}/", tarfile.DIRTYPE, mode=0o755))
             members.append(_file(f"{key}/VERSION", b"1.0"))
             members.append(_file(f"{key}/json", {"id": key}))

@@ -1,0 +1,151 @@
+"""A real engine for live tests, with a student on it whose things must survive, and an inventory that must balance.
+
+On Linux as root it is a private one; elsewhere a private engine cannot be had, and the test says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engines.dockerd import Dockerd, EngineError
+
+from labkit.docker import Docker
+from labkit.syntax import parse, split
+
+ROOT = Path(__file__).resolve().parent.parent
+KINDS = {"container": ["ps", "-aq", "--no-trunc"], "image": ["images", "-aq", "--no-trunc"],
+         "volume": ["volume", "ls", "-q"], "network": ["network", "ls", "-q", "--no-trunc"]}
+REMOVE = {"container": ["rm", "-fv"], "image": ["rmi", "-f"], "volume": ["volume", "rm", "-f"], "network": ["network", "rm"]}
+
+
+def plain(*argv: str, **options: Any) -> str:
+    """What the ``docker`` command prints in a terminal. Raises if it fails."""
+    options = {"capture_output": True, "text": True, "timeout": 120, "check": True, **options}
+    return str(subprocess.run(["docker", *argv], **options).stdout).strip()
+
+
+def inventory() -> dict[str, set[str]]:
+    """The IDs of all there is on the engine; images by tag too, for a tag may move."""
+    found = {kind: set(plain(*argv).split()) for kind, argv in KINDS.items()}
+    found["tag"] = set(plain("images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}}={{.ID}}").split())
+    return found
+
+
+class Student:
+    """Someone at a terminal of the same engine: calling it runs the plain command; ``own`` is what that made."""
+
+    def __init__(self) -> None:
+        self.before = inventory()
+        self.own: dict[str, set[str]] = {kind: set() for kind in self.before}
+
+    def __call__(self, *argv: str, **options: Any) -> str:
+        before = inventory()
+        try:
+            return plain(*argv, **options)
+        finally:
+            for kind, now in inventory().items():
+                self.own[kind] = (self.own[kind] | (now - before[kind])) & now
+
+    def image(self, tag: str, *lines: str, base: str = "scratch") -> str:
+        """Build a small image of the student's own; the ID of it."""
+        self("build", "-q", "-t", tag, "-", input="\n".join([f"FROM {base}", *lines]))
+        return plain("inspect", "--format", "{{.Id}}", tag)
+
+    def inspected(self) -> dict[str, Any]:
+        """All the student has, in the engine's words."""
+        return {id_: json.loads(plain("inspect", "--type", kind, id_))
+                for kind, ids in self.own.items() if kind != "tag" for id_ in sorted(ids)}
+
+    def expected(self) -> dict[str, set[str]]:
+        """What there must be on the engine once labkit has cleaned up."""
+        return {kind: self.before[kind] | self.own[kind] for kind in self.before}
+
+
+class Lab:
+    """labkit on the engine: ``lab("run busybox")`` is ``%docker run busybox``, and ``made()`` what its ledger holds."""
+
+    def __init__(self) -> None:
+        self.docker = Docker.find()
+
+    def __call__(self, line: str, lesson: str = "12", stdin: str | None = None) -> str:
+        argv = split(line)
+        result = self.docker.run(argv, parse(argv), lesson, stdin)
+        assert result.code == 0, result.text
+        return result.out.strip()
+
+    def made(self, lesson: str = "12") -> set[tuple[str, ...]]:
+        return set(self.docker.ledger.entries(lesson))
+
+    def clean(self) -> list[str]:
+        return [note for lesson in self.docker.ledger.lessons() for note in self.docker.clean(lesson)]
+
+
+def scrub(keep: dict[str, set[str]]) -> None:
+    """Remove all that is not in ``keep``, whoever made it."""
+    for tag in inventory()["tag"] - keep["tag"]:
+        if not tag.startswith("<none>"):
+            subprocess.run(["docker", "rmi", "-f", tag.rpartition("=")[0]], capture_output=True)
+    for kind, remove in REMOVE.items():
+        for _ in range(5):  # images stand on one another
+            if ids := inventory()[kind] - keep[kind]:
+                subprocess.run(["docker", *remove, *ids], capture_output=True)
+
+
+def private(*options: str, **more: Any) -> Dockerd:
+    """A throw-away engine; a visible skip where there can be none, except in CI."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("a private dockerd needs Linux and root")
+    return Dockerd(*options, **more)
+
+
+@contextlib.contextmanager
+def using(engine: Dockerd, folder: Path) -> Iterator[None]:
+    """Everything in this process and its children talks to that engine, with settings of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+            patch.delenv(name, raising=False)
+        patch.setenv("DOCKER_HOST", engine.host)
+        patch.setenv("DOCKER_CONFIG", str(folder))
+        patch.setenv("DOCKER_BUILDKIT", "0")
+        yield
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Dockerd]:
+    """One private engine for all live tests that leave it as they find it."""
+    try:
+        with private() as found:
+            yield found
+    except EngineError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def on_engine(engine: Dockerd, tmp_path: Path) -> Iterator[Dockerd]:
+    with using(engine, tmp_path / "docker-config"):
+        yield engine
+
+
+@pytest.fixture
+def student(on_engine: Dockerd, own_home: Path) -> Iterator[Student]:
+    """The engine's other user. At the end: what labkit made can be cleaned, and nothing else is missing or left."""
+    someone = Student()
+    try:
+        yield someone
+        stay = Lab().clean()
+        assert inventory() == someone.expected(), stay
+    finally:
+        scrub(someone.before)
+
+
+@pytest.fixture
+def lab(student: Student) -> Lab:
+    return Lab()
