@@ -144,9 +144,11 @@ def members(source: Source) -> Iterator[Entry]:
                 path = f"{_text(block[345:500])}/{path}"
             if kind in "hl":
                 link = _text(block[157:257])
-            path, link = extra.get("GNU.sparse.name", extra.get("path", path)), extra.get("linkpath", link)
-            if len(path) > PATH or len(link) > PATH:
-                source.wrong(f"has a path longer than the {PATH} bytes that Linux takes")
+            if extra:
+                path, link = extra.get("GNU.sparse.name", extra.get("path", path)), extra.get("linkpath", link)
+                if len(path) > PATH or len(link) > PATH:
+                    source.wrong(f"has a path longer than the {PATH} bytes that Linux takes")
+                stored = int(extra.get("size", stored))
             if path[-1:] == "/" and flag in (0, 48):
                 kind = "d"  # as before POSIX
             if kind == "d":
@@ -154,7 +156,7 @@ def members(source: Source) -> Iterator[Entry]:
                 link = f"{_number(block[100:108]) & 0o7777:o}:{uid}:{gid}"
             elif kind == "h":
                 link = clean_path(link)
-            size = stored = int(extra.get("size", stored)) if kind == "f" else 0
+            size = stored = stored if kind == "f" else 0
             if flag == SPARSE:
                 size, more = _number(block[483:495]), block[482]
                 while more:

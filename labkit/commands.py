@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-GRACE = 3.0  # seconds a command has to end by itself after an interrupt
+GRACE = 1.5  # seconds a command has to end by itself after an interrupt, and again after a request to end
 
 
 class LabError(Exception):

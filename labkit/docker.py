@@ -6,19 +6,20 @@ lesson's ledger; cleaning removes what the ledger holds, never anything else, an
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit.commands import LabError, MissingProgram, Result, run
 from labkit.ledger import Entry, Ledger, home
-from labkit.syntax import Words, full_name, settle
+from labkit.syntax import GROUPS, Words, full_name, settle
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -27,6 +28,7 @@ LABEL = "labkit.lesson"
 OLDEST_API = (1, 41)  # Docker 20.10
 HOW_TO_GET = ("https://docs.docker.com/get-started/get-docker/ (Docker Desktop on Windows and macOS), or "
               "`sudo apt install docker.io` on Debian and Ubuntu")
+NAMELESS = "<none>:<none>"  # how the engine lists an image without a tag
 Thing = dict[str, Any]
 World = dict[str, list[Thing]]
 
@@ -91,17 +93,19 @@ class Docker:
         is older than API 1.41.
         """
         try:
-            host = os.environ.get("DOCKER_HOST") or run(
-                ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout=20).out.strip()
+            said = run(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout=20)
         except MissingProgram:
             raise MissingProgram(f"Docker is not installed here; get it from {HOW_TO_GET}.") from None
+        host = os.environ.get("DOCKER_HOST") or said.out.strip()
+        if not host:
+            raise LabError(f"{' '.join(said.err.split()) or 'Docker knows no engine'}; `docker context ls` lists them.")
         from docker import APIClient  # late: a third of a second
         from docker.errors import DockerException
         from docker.utils import kwargs_from_env
         from requests.exceptions import RequestException
 
-        where = {**kwargs_from_env(), **({"base_url": host} if host else {})}
         try:
+            where = {**kwargs_from_env(), "base_url": host}
             about = APIClient(**where, version="1.24", timeout=10).version(api_version=False)
             if tuple(int(part) for part in about["ApiVersion"].split(".")) < OLDEST_API:
                 raise LabError(f"Docker {about['Version']} (API {about['ApiVersion']}) is older than the course needs "
@@ -110,7 +114,7 @@ class Docker:
         except (DockerException, RequestException, OSError) as error:
             denied = "Permission denied" in str(error)
             why = _because("dial unix: permission denied" if denied else "connection refused")
-            raise LabError(f"No Docker engine answers at {host or 'its default address'}. {why}") from None
+            raise LabError(f"No Docker engine answers at {host}. {why}") from None
         except (KeyError, TypeError, ValueError):
             raise LabError(f"What answers at {host} is not a Docker engine; check DOCKER_HOST.") from None
         return cls(api, about["Version"].partition("+")[0])  # Debian adds +dfsg1
@@ -120,21 +124,29 @@ class Docker:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """What labkit made on this engine; an engine is known by its own ID, so two never mix."""
-        engine = re.sub(r"\W", "", self._ask(self.api.info)["ID"])[:24]
-        return Ledger(home() / "docker" / (engine or "unnamed"))
+        """What labkit made on this engine, known by its ID (one a machine before Docker 23) and its data's folder."""
+        about = self._ask(self.api.info)
+        name = hashlib.sha256(f"{about['ID']} {about['DockerRootDir']}".encode()).hexdigest()[:16]
+        return Ledger(home() / "docker" / name)
 
-    def _ask(self, question: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    @staticmethod
+    @contextmanager
+    def _asking() -> Iterator[None]:
+        """Turn what the SDK raises into one line that teaches."""
         from docker.errors import APIError, DockerException
         from requests.exceptions import RequestException
 
         try:
-            return question(*args, **options)
+            yield
         except APIError as error:
-            said = str(error.explanation or error).strip().rstrip(".")
+            said = " ".join(str(error.explanation or error).split()).rstrip(".")
             raise LabError(f"Docker says: {said}. {_because(said)}".strip()) from None
         except (DockerException, RequestException) as error:
             raise LabError(f"{_because('connection refused')} ({type(error).__name__})") from None
+
+    def _ask(self, question: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        with self._asking():
+            return question(*args, **options)
 
     # -- structured reads -----------------------------------------------------------------------
 
@@ -144,11 +156,12 @@ class Docker:
         ``intermediate`` also lists the unnamed images between the steps of a classic build.
         """
         images: list[Thing] = [
-            {"id": i["Id"], "tags": sorted(t for t in i.get("RepoTags") or () if t != "<none>:<none>"),
+            {"id": i["Id"], "tags": sorted(t for t in i.get("RepoTags") or () if t != NAMELESS),
              "size": i["Size"], "created": i["Created"]} for i in self._ask(self.api.images, all=intermediate)]
         containers: list[Thing] = [
             {"id": c["Id"], "name": min(c["Names"] or [""], key=len).lstrip("/"), "image": c["Image"],
-             "image_id": c["ImageID"], "state": c["State"], "command": c["Command"], "created": c["Created"]}
+             "image_id": c["ImageID"], "state": c["State"], "command": c["Command"], "created": c["Created"],
+             "lesson": (c.get("Labels") or {}).get(LABEL)}
             for c in self._ask(self.api.containers, all=True)]
         volumes: list[Thing] = [
             {"id": v["Name"], "name": v["Name"]} for v in self._ask(self.api.volumes)["Volumes"] or ()]
@@ -176,7 +189,8 @@ class Docker:
 
     def save(self, image: str) -> Iterator[bytes]:
         """``docker save`` as a stream of bytes."""
-        return iter(self._ask(self.api.get_image, image))
+        with self._asking():
+            yield from self.api.get_image(image)
 
     # -- commands -------------------------------------------------------------------------------
 
@@ -200,17 +214,20 @@ class Docker:
 
         from requests.exceptions import RequestException
 
-        label = f"{LABEL}={lesson}"
+        own_cid = dict(words.options).get("--cidfile")
         with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
-            cid = Path(folder, "cid")
+            cid = Path(own_cid or Path(folder, "cid"))
             extra = []
             if words.name in ("run", "create", "build", "volume create", "network create"):
-                extra = ["--label", label]
-            if words.name in ("run", "create"):
+                extra = ["--label", f"{LABEL}={lesson}"]
+            if words.name in ("run", "create") and not own_cid:
                 extra += ["--cidfile", str(cid)]
             if words.name == "commit":
-                extra = ["--change", f"LABEL {label}"]
-            at = next((n for n, word in enumerate(argv, 1) if word == (words.name.split() or [""])[-1]), len(argv))
+                extra = ["--change", f"LABEL {LABEL}={lesson}"]
+            if words.name == "rmi":
+                extra = ["--no-prune"]  # an unnamed image below may be the student's
+            at = 2 if argv[0] in GROUPS else 1
+            entries: list[Entry] = []
             try:
                 result = run(["docker", *argv[:at], *extra, *argv[at:]], stdin, on_text=hear, env=env)
             finally:
@@ -218,28 +235,63 @@ class Docker:
                 if made and words.has("-d", "--detach"):  # one that ends at once is to be seen as ended
                     with suppress(RequestException):
                         self.api.wait(made, timeout=0.4)
-                with suppress(LabError):  # the engine may be gone: the command's own output says so
-                    self._note(lesson, before, " ".join([*argv, *said, made]), words.name == "build")
+                try:
+                    entries = self._made(before, words, "".join(said), made)
                     if made and sys.exc_info()[0] is not None:
                         self._ask(self.api.kill, made)  # a container's first process may ignore the interrupt
+                except LabError:  # the engine is gone, or the container: the command's own output says so
+                    if not entries and made and not any(made == thing["id"] for thing in before["containers"]):
+                        entries = [("container", made)]
+                if entries:
+                    self.ledger.add(lesson, entries)
         if words.name in ("run", "create", "pull", "build"):
             return Result(result.argv, result.code, tuple((s, settle(t)) for s, t in result.chunks), result.seconds)
         return result
 
-    def _note(self, lesson: str, before: World, text: str, intermediate: bool) -> None:
-        """Ledger what is new and named by the command or its output; others may be at work meanwhile."""
-        words = {part for word in re.split(r"[\s=,]+", text)
-                 for part in (word, word.split(":")[0], word.removeprefix("sha256:"))}
+    def _made(self, before: World, words: Words, heard: str, container: str) -> list[Entry]:
+        """For the ledger: what is new and named by the command or its output; others may be at work meanwhile."""
+        image = ""
+        text = [*words.words, heard]
+        if words.name in ("run", "create"):  # what comes after the image, and what it prints, may say anything
+            text, image = [*words.words[:1], container], "".join(words.words[:1])
+            text += [mount.get("Name", "") for mount in (self._about("container", container) or {}).get("Mounts", ())]
+        elif words.name == "pull":
+            image = "".join(words.words)
+        elif words.name == "build" and words.has("-q"):
+            image = heard.strip()
+        while image and (about := self._about("image", image)):  # and those it was built on, which -q keeps quiet
+            text.append(about["Id"])
+            image = about.get("Parent", "")
+        named = {word for part in (*text, *(value for _, value in words.options)) for word in re.split(r"[\s=,]+", part)}
+        named |= {part for word in named for part in (word.split(":")[0], full_name(word))}
+        owners = {tag: thing["id"] for thing in before["images"] for tag in thing["tags"]}
         entries: list[Entry] = []
-        for kind, things in self.world(intermediate).items():
-            old = {thing["id"]: set(thing.get("tags", ())) for thing in before[kind]}
+        for kind, things in self.world(words.name == "build").items():
+            old = {thing["id"]: thing.get("tags", ()) for thing in before[kind]}
             for thing in things:
-                if thing["id"] not in old and called(thing) & words:
+                bare = thing["id"].removeprefix("sha256:")
+                tags = [tag for tag in thing.get("tags", ()) if tag in named and tag not in old.get(thing["id"], ())]
+                if thing["id"] not in old and (tags or named & {thing["id"], bare, bare[:12]}):
                     entries.append((kind.removesuffix("s"), thing["id"]))
-                entries += [("tag", tag, thing["id"]) for tag in thing.get("tags", ())
-                            if tag not in old.get(thing["id"], ()) and {tag, tag.removesuffix(":latest")} & words]
-        if entries:
-            self.ledger.add(lesson, entries)
+                for tag in tags:
+                    if tag in owners and not self.ledger.owns("tag", tag, owners[tag]):  # a pull took it from yours
+                        entries.append(("was", tag, owners[tag]))
+                    entries.append(("tag", tag, thing["id"]))
+        return entries
+
+    def _about(self, kind: str, name: str) -> Thing | None:
+        """The engine's own words on what it takes a name to mean; None if there is no such thing."""
+        from docker.errors import APIError
+
+        if not name.strip("/"):
+            return None
+        with self._asking():
+            try:
+                return getattr(self.api, f"inspect_{kind}")(name)  # type: ignore[no-any-return]
+            except APIError as error:
+                if error.is_client_error():  # also a name that can be nobody's
+                    return None
+                raise
 
     def guard(self, words: Words) -> None:
         """Raise :class:`LabError` if a command would alter what labkit did not make."""
@@ -249,60 +301,64 @@ class Docker:
         kind, names = words.altered
         if not names and not words.tags:
             return
-        world = self.world()
         for name in names:
-            thing = find_thing(world[kind], name)
-            if thing and not self.owns(kind, thing, name):
-                raise LabError(f"{name} is your own, not a lesson's, so labkit leaves it alone: use a terminal for it, "
-                               "or another name here.")
+            about = self._about(kind.removesuffix("s"), name)
+            if about and not self.owns(kind, _thing(about), name):
+                raise LabError(f"{name:.99} is your own, not a lesson's, so labkit leaves it alone: use a terminal for "
+                               "it, or another name here.")
         for tag in map(full_name, words.tags):
-            if (thing := find_thing(world["images"], tag)) and not self.ledger.owns("tag", tag, thing["id"]):
-                raise LabError(f"{tag} is an image of your own, and labkit does not move its name: choose another one.")
+            if (about := self._about("image", tag)) and not self.ledger.owns("tag", tag, about["Id"]):
+                raise LabError(f"{tag:.99} is an image of your own, and labkit does not move its name: choose another "
+                               "one.")
 
     def owns(self, kind: str, thing: Thing, name: str = "") -> bool:
-        """True if labkit made this thing (for an image called by a tag: made that tag)."""
-        if kind == "images" and full_name(name) in thing["tags"]:
-            return self.ledger.owns("tag", full_name(name), thing["id"])
-        return self.ledger.owns(kind.removesuffix("s"), thing["id"])
+        """True if labkit made this thing, and for an image all its names that removing ``name`` would remove."""
+        tags, named = thing.get("tags", ()), full_name(name)
+        going = [named] if named in tags else tags
+        return (all(self.ledger.owns("tag", tag, thing["id"]) for tag in going)
+                and (len(going) < len(tags) or self.ledger.owns(kind.removesuffix("s"), thing["id"])))
 
     def clean(self, lesson: str, since: int = 0) -> list[str]:
         """Remove what a lesson made (from its ledger's line ``since`` on); say what had to stay, and why."""
-        entries, notes = self.ledger.entries(lesson), []
-        kept: list[Entry] = []
-        for entry in reversed(entries[since:]):
+        entries, notes, stay = self.ledger.entries(lesson), [], set[str]()
+        if not entries[since:]:
+            return []
+        self._ask(self.api.ping)
+        for entry in sorted(reversed(entries[since:]), key=lambda entry: entry[0] != "container"):
             try:
                 self._remove(entry)
             except LabError as error:
-                kept.append(entry)
+                stay.add(entry[-1])
                 notes.append(f"{entry[1][:60]} stays: {error}")
-        if entries:
-            self.ledger.keep(lesson, [*entries[:since], *reversed(kept)])
+        self.ledger.keep(lesson, [*entries[:since], *(entry for entry in entries[since:] if entry[-1] in stay)])
         return notes
 
     def _remove(self, entry: Entry) -> None:
         from docker.errors import NotFound
 
-        kind, name = entry[:2]
-        with suppress(NotFound):
+        kind, name, id_ = entry[0], entry[1], entry[-1]
+        with self._asking(), suppress(NotFound):
             if kind == "container":
-                self._gone(self.api.remove_container, name, force=True, v=True)  # v: its unnamed volumes only
-            elif kind == "volume":
-                self._gone(self.api.remove_volume, name)
-            elif kind == "network":
-                self._gone(self.api.remove_network, name)
-            else:  # a tag that has not moved since, or an image without other tags; never its untagged parents
-                image = next((i for i in self.world(True)["images"] if i["id"] == entry[-1]), None)
-                if image and (name in image["tags"] if kind == "tag" else not image["tags"]):
-                    self._gone(self.api.remove_image, name, noprune=True)
+                self.api.remove_container(name, force=True, v=True)  # v: its unnamed volumes only
+            elif kind in ("volume", "network"):
+                getattr(self.api, f"remove_{kind}")(name)
+            elif image := self._about("image", id_):
+                tags, holder = _thing(image)["tags"], self._about("image", name)
+                if kind == "was" and holder:
+                    if self.ledger.owns("tag", name, holder["Id"]):
+                        raise LabError("your own image of that name gets it back when that one can go.")
+                elif kind == "was":
+                    self.api.tag(id_, *name.rpartition(":")[::2])
+                elif kind == "image" and not tags:  # never its untagged parents
+                    self.api.remove_image(name, noprune=True)
+                elif kind == "tag" and name in tags:  # it has not moved since
+                    if not self.owns("images", _thing(image), name):
+                        raise LabError("it is the only name of an image of your own, which would go with it.")
+                    self.api.remove_image(name, noprune=True)
 
-    def _gone(self, remove: Callable[..., Any], *args: Any, **options: Any) -> None:
-        from docker.errors import NotFound
 
-        def question() -> Any:
-            with suppress(NotFound):
-                return remove(*args, **options)
-
-        self._ask(question)
+def _thing(about: Thing) -> Thing:
+    return {"id": about.get("Id") or about["Name"], "tags": [t for t in about.get("RepoTags") or () if t != NAMELESS]}
 
 
 def _version(text: str) -> tuple[int, ...]:

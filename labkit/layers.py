@@ -360,12 +360,13 @@ class Forest:
     def _drawn(self) -> dict[str, Node]:
         from labkit.trees import Node
 
-        nodes = [Node(key, instruction(node.created_by) or f"layer {key.removeprefix('sha256:')[:12]}", node.parent,
-                      humanise(node.size), "layer", tuple(node.images)) for key, node in self.nodes.items()]
-        for c in self.containers:
+        nodes = []
+        for c in self.containers:  # before the layers: a short twig reads better above a long one
             changes = [f"{c['changes']} change{'s' * (c['changes'] != 1)}"] if "changes" in c else []
             nodes.append(Node(c["id"], c["name"], self.chains.get(c["image_id"], [None])[-1],
                               " · ".join([c.get("state", ""), *changes]), "container"))
+        nodes += [Node(key, instruction(node.created_by) or f"layer {key.removeprefix('sha256:')[:12]}", node.parent,
+                       humanise(node.size), "layer", tuple(node.images)) for key, node in self.nodes.items()]
         return {node.key: node for node in nodes}
 
 

@@ -70,7 +70,7 @@ class Lesson:
                 self.tape = Tape.load(self.recording)
             except LabError as error:
                 raise LabError(f"{self.why} {error}".strip()) from None
-        self.task: tuple[str, int] | None = None  # the open task and where it begins in the ledger
+        self.task: tuple[str, int, set[str]] | None = None  # the open task, its first line in the ledger, its names
         self.passed: set[str] = set()
         self.committed: dict[str, str] = {}  # prediction → choice
         self.drawn: dict[tuple[str, ...], Forest] = {}  # the last picture of each selection of images

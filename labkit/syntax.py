@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from labkit.commands import LabError
 
-_GROUPS = {"container", "image", "volume", "network", "system", "builder", "buildx", "context", "manifest", "plugin"}
+GROUPS = {"container", "image", "volume", "network", "system", "builder", "buildx", "context", "manifest", "plugin"}
 _CONTAINER = ("attach commit cp create diff exec export kill logs pause port rename restart rm run start stats stop "
               "top unpause update wait")
 # Management commands and their old short forms: `docker image ls` is `docker images`.
@@ -137,7 +137,7 @@ def parse(argv: Sequence[str]) -> Words:
         raise LabError(f"labkit talks to one engine, so `{rest[0]}` before the command does nothing here; "
                        "use a terminal for another engine.")
     name = rest.pop(0) if rest else ""
-    if name in _GROUPS and rest and not rest[0].startswith("-"):
+    if name in GROUPS and rest and not rest[0].startswith("-"):
         name = f"{name} {rest.pop(0)}"
         name = _SHORT.get(name, name)
     flags = (_FLAGS - _VALUED.get(name.rpartition(" ")[2], set())) | _FLAGS_HERE.get(name, set())

@@ -8,7 +8,7 @@ Every task carries its solution and wrong answers, so that a test can prove the 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -108,25 +108,30 @@ def material(folder: Path) -> Material:
                     {prediction.name: prediction for prediction in module.PREDICTIONS})
 
 
-def enter(lesson: Lesson, name: str) -> list[str]:
-    """Leave the open task and mark where this one begins; what had to stay of the other is said."""
+def enter(lesson: Lesson, name: str, commands: Iterable[str]) -> list[str]:
+    """Leave the open task and mark where this one begins; what had to stay of the other is said.
+
+    What the ``commands`` name is the task's own: a student may go on with the lesson and come back.
+    """
     notes = leave(lesson)
     lesson.tape.branch(name)
     lesson.look_around()
-    lesson.task = (name, len(lesson.docker.ledger.entries(lesson.name)) if lesson.docker else 0)
+    since = len(lesson.docker.ledger.entries(lesson.name)) if lesson.docker else 0
+    lesson.task = (name, since, {word for command in commands for word in syntax.split(command)})
     return notes
 
 
 def begin(lesson: Lesson, task: Task) -> list[str]:
     """Start a task (again): what an earlier try of it made goes away. In record mode, explore its answers."""
-    notes = enter(lesson, task.name)
+    commands = [command for attempt in (task.solution, *task.wrong) for command in attempt.commands]
+    notes = enter(lesson, task.name, commands)
     lesson.passed.discard(task.name)
     if lesson.tape.mode == "record":
         before = lesson.world()
         for attempt in (Try(hint=" "), *task.wrong, task.solution):
             found = attempt_at(lesson, task, attempt)
             right = found.status == ("fail" if attempt.hint else "pass") and attempt.hint.strip() in found.text
-            notes = enter(lesson, task.name)
+            notes = enter(lesson, task.name, commands)
             if not right or notes or lesson.world() != before:
                 raise Unproven(f"Task {task.name}, {attempt}: {found} {notes or 'or it left something behind'}")
     return notes
@@ -141,7 +146,10 @@ def attempt_at(lesson: Lesson, task: Task, attempt: Try) -> Verdict:
 
 def leave(lesson: Lesson) -> list[str]:
     """Leave the open task: remove what it made, so that the lesson goes on from where it was."""
-    notes = lesson.docker.clean(lesson.name, lesson.task[1]) if lesson.docker and lesson.task else []
+    notes: list[str] = []
+    if lesson.docker and lesson.task:
+        _, since, names = lesson.task
+        notes = lesson.docker.clean(lesson.name, since, None if lesson.tape.mode == "record" else names)
     lesson.tape.merge_back()
     lesson.task = None
     return notes

@@ -213,7 +213,7 @@ def before_after(lesson: Lesson, line: str) -> Panel:
     run, undo = w.Button(description="Run"), w.Button(description="Undo", disabled=True)
     view = w.HTML()
     if lesson.tape.mode == "record":
-        tasks.enter(lesson, line)
+        tasks.enter(lesson, line, [line])
         lesson.forest()
         lesson.command(argv)
         lesson.forest()
@@ -222,14 +222,15 @@ def before_after(lesson: Lesson, line: str) -> Panel:
     def go(_: object) -> None:
         try:
             argv = typed(command.value)
-            tasks.enter(lesson, line)
+            tasks.enter(lesson, line, [line])
             before = lesson.forest()
             result = lesson.command(argv)
             undo.disabled, run.disabled = False, True
             note = f"exit code {result.code}" if result.code else ""
             said = show.output(lesson.badge, result.text, note)["text/html"]
             after = lesson.forest().tree(before)._repr_mimebundle_()["text/html"]
-            view.value = f"{said}<h4>Before</h4>{before.tree()._repr_mimebundle_()['text/html']}<h4>After</h4>{after}"
+            was = before.tree()._repr_mimebundle_()["text/html"]
+            view.value = f"{said}<b>Before</b>{was}<b>After</b>{after}"
         except LabError as error:
             view.value = show.message("unknown", str(error), lesson.badge)["text/html"]
 

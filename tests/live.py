@@ -33,10 +33,10 @@ def plain(*argv: str, **options: Any) -> str:
 
 
 def inventory() -> dict[str, set[str]]:
-    """The IDs of all there is on the engine; images by tag too, for a tag may move."""
+    """The IDs of all there is on the engine, and names with the image they mean, for a name may move."""
     found = {kind: set(plain(*argv).split()) for kind, argv in KINDS.items()}
-    found["tag"] = set(plain("images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}}={{.ID}}").split())
-    return found
+    tags = plain("images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}}={{.ID}}").split()
+    return {**found, "tag": {tag for tag in tags if "<none>" not in tag}}
 
 
 class Student:
@@ -88,15 +88,14 @@ class Lab:
         return [note for lesson in self.docker.ledger.lessons() for note in self.docker.clean(lesson)]
 
 
-def scrub(keep: dict[str, set[str]]) -> None:
-    """Remove all that is not in ``keep``, whoever made it."""
+def scrub(engine: Dockerd, keep: dict[str, set[str]]) -> None:
+    """Remove all that is not in ``keep``, whoever made it: only ever on a private engine."""
     for tag in inventory()["tag"] - keep["tag"]:
-        if not tag.startswith("<none>"):
-            subprocess.run(["docker", "rmi", "-f", tag.rpartition("=")[0]], capture_output=True)
+        engine.docker("rmi", "-f", tag.rpartition("=")[0])
     for kind, remove in REMOVE.items():
-        for _ in range(5):  # images stand on one another
+        for _ in range(9):  # images stand on one another
             if ids := inventory()[kind] - keep[kind]:
-                subprocess.run(["docker", *remove, *ids], capture_output=True)
+                engine.docker(*remove, *ids)
 
 
 def private(*options: str, **more: Any) -> Dockerd:
@@ -135,15 +134,17 @@ def on_engine(engine: Dockerd, tmp_path: Path) -> Iterator[Dockerd]:
 
 
 @pytest.fixture
-def student(on_engine: Dockerd, own_home: Path) -> Iterator[Student]:
+def student(on_engine: Dockerd, own_home: Path, tmp_path: Path) -> Iterator[Student]:
     """The engine's other user. At the end: what labkit made can be cleaned, and nothing else is missing or left."""
     someone = Student()
     try:
         yield someone
-        stay = Lab().clean()
-        assert inventory() == someone.expected(), stay
+        with using(on_engine, tmp_path):  # whatever the test did to the environment
+            stay = Lab().clean()
+            assert inventory() == someone.expected(), stay
     finally:
-        scrub(someone.before)
+        with using(on_engine, tmp_path):
+            scrub(on_engine, someone.before)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """Layers against a plain model of a file system, and by numbers known from how each image was made."""
+
 from __future__ import annotations
 
 import hashlib
@@ -33,6 +34,7 @@ def built(*layers: Sequence[Entry], history: list[dict[str, Any]] | None = None)
 
 
 # -- a model: one dictionary a layer, and looking a path up from the top layer down -------------------------------
+
 
 class Unpacked:
     """One layer as a dictionary from path to (kind, owner, inode)."""
@@ -73,9 +75,12 @@ class Unpacked:
         """Does this layer, which does not hold `path`, hide what lower ones have there?"""
         parts = path.split("/")
         above = ["/".join(parts[:depth]) for depth in range(len(parts))]
-        return (path in self.white or any(parent in self.opaque for parent in above)
-                or any(parent in self.white for parent in above if parent)
-                or any(self.nodes.get(parent, ("d",))[0] != "d" for parent in above if parent))
+        return (
+            path in self.white
+            or any(parent in self.opaque for parent in above)
+            or any(parent in self.white for parent in above if parent)
+            or any(self.nodes.get(parent, ("d",))[0] != "d" for parent in above if parent)
+        )
 
 
 def model(layers: Sequence[Sequence[Entry]]) -> dict[str, Any]:
@@ -103,11 +108,20 @@ def model(layers: Sequence[Sequence[Entry]]) -> dict[str, Any]:
                     changed.append(path)
             elif mine:
                 changed.append(path)
-        owners = {path: (laid[-1].nodes.get(path, ("", "", None))[1] or (owners.get(path, "") if path in before else ""))
-                  for path, node in after.items() if node[0] == "d"}
-        steps.append({"size": sum(entry[2] for entry in layer), "added": sorted(after.keys() - before.keys()),
-                      "changed": sorted(changed), "removed": sorted(before.keys() - after.keys()),
-                      "tree": {path: (kind, sizes.get(inode, 0)) for path, (kind, _, inode) in after.items()}})
+        owners = {
+            path: (laid[-1].nodes.get(path, ("", "", None))[1] or (owners.get(path, "") if path in before else ""))
+            for path, node in after.items()
+            if node[0] == "d"
+        }
+        steps.append(
+            {
+                "size": sum(entry[2] for entry in layer),
+                "added": sorted(after.keys() - before.keys()),
+                "changed": sorted(changed),
+                "removed": sorted(before.keys() - after.keys()),
+                "tree": {path: (kind, sizes.get(inode, 0)) for path, (kind, _, inode) in after.items()},
+            }
+        )
         before = after
     visible = sum(sizes[inode] for inode in {node[2] for node in before.values() if node[2]})
     total = sum(step["size"] for step in steps)
@@ -122,7 +136,8 @@ some_entry = st.one_of(
     st.tuples(st.just("h"), names, st.just(0), names),
     names.map(lambda path: ("f", "/".join([*path.split("/")[:-1], ".wh." + path.split("/")[-1]]), 0, "")),
     names.map(lambda path: ("f", path + "/.wh..wh..opq", 0, "")),
-    st.just(("f", ".wh..wh..opq", 0, "")))
+    st.just(("f", ".wh..wh..opq", 0, "")),
+)
 some_image = st.lists(st.lists(some_entry, max_size=8), min_size=1, max_size=4)
 
 
@@ -132,7 +147,11 @@ def test_layers_are_as_in_the_model(layers: list[list[Entry]]) -> None:
     image, truth = built(*layers), model(layers)
     for layer, expected in zip(image.layers, truth["layers"], strict=True):
         assert (layer.size, layer.added, layer.changed, layer.removed) == (
-            expected["size"], expected["added"], expected["changed"], expected["removed"])
+            expected["size"],
+            expected["added"],
+            expected["changed"],
+            expected["removed"],
+        )
     assert (image.size, image.wasted) == (truth["size"], truth["wasted"])
     for n, expected in enumerate(truth["layers"], 1):
         assert {path: node[:2] for path, node in image.tree(n).items()} == expected["tree"]
@@ -145,10 +164,18 @@ def test_whiteouts_work_wherever_they_stand_in_their_layer(layers: list[list[Ent
         return ".wh." in entry[1]
 
     # A whiteout also makes its parent folders; so that only its place differs, those come first.
-    parents = [[("d", "/".join(path.split("/")[:depth]), 0, "755:0:0") for _, path, _, _ in filter(hides, layer)
-                for depth in range(1, path.count("/") + 1)] for layer in layers]
+    parents = [
+        [
+            ("d", "/".join(path.split("/")[:depth]), 0, "755:0:0")
+            for _, path, _, _ in filter(hides, layer)
+            for depth in range(1, path.count("/") + 1)
+        ]
+        for layer in layers
+    ]
     clean = [[entry for entry in layer if hides(entry) or entry[0] == "d"] for layer in layers]
-    first = built(*([*some, *sorted(layer, key=lambda e: not hides(e))] for some, layer in zip(parents, clean, strict=True)))
+    first = built(
+        *([*some, *sorted(layer, key=lambda e: not hides(e))] for some, layer in zip(parents, clean, strict=True))
+    )
     last = built(*([*some, *sorted(layer, key=hides)] for some, layer in zip(parents, clean, strict=True)))
     assert first.to_json() == last.to_json()
 
@@ -164,7 +191,9 @@ def test_a_recording_of_listings_is_the_image(layers: list[list[Entry]]) -> None
 
 
 anything = st.text(st.characters(exclude_characters="\0"), min_size=1)
-odd = st.one_of(anything, st.binary(min_size=1).map(lambda raw: raw.replace(b"\0", b"").decode("utf-8", "surrogateescape")))
+odd = st.one_of(
+    anything, st.binary(min_size=1).map(lambda raw: raw.replace(b"\0", b"").decode("utf-8", "surrogateescape"))
+)
 
 
 @steady
@@ -184,6 +213,7 @@ def test_a_broken_listing_is_one_line(line: str) -> None:
 
 # -- numbers known by construction --------------------------------------------------------------------------------
 
+
 def d(path: str, owner: str = "755:0:0") -> Entry:
     return ("d", path, 0, owner)
 
@@ -199,50 +229,60 @@ def h(path: str, target: str) -> Entry:
 APP = [d("app"), f("app/a", 100), d("app/sub"), f("app/sub/b", 30), f("keep", 7)]
 
 
-@pytest.mark.parametrize(("layers", "wasted", "last"), [
-    # one file deleted
-    ([APP, [f("app/.wh.a")]], 100, ([], [], ["app/a"])),
-    # rm -rf of a folder hides all that was in it
-    ([APP, [f(".wh.app")]], 130, ([], [], ["app", "app/a", "app/sub", "app/sub/b"])),
-    # an opaque folder hides what lies below it, not what its own layer puts there, before or after the mark
-    ([APP, [d("app"), f("app/new", 5), f("app/.wh..wh..opq"), f("app/a", 2)]], 130,
-     (["app/new"], ["app/a"], ["app/sub", "app/sub/b"])),
-    # the whole root made opaque
-    ([APP, [f(".wh..wh..opq"), f("keep", 1)]], 137, ([], ["keep"], ["app", "app/a", "app/sub", "app/sub/b"])),
-    # a whiteout never hides its own layer's file
-    ([APP, [f("keep", 5), f(".wh.keep")]], 7, ([], ["keep"], [])),
-    # removed and made anew in one layer: the folder is another one, without its old files
-    ([APP, [f(".wh.app"), d("app", "700:0:0"), f("app/c", 1)]], 130, (["app/c"], ["app"], ["app/a", "app/sub", "app/sub/b"])),
-    # whiteouts of nothing
-    ([APP, [f(".wh.none"), f("app/.wh.none"), f(".wh..wh.aufs")]], 0, ([], [], [])),
-    # a file written again, with the same bytes
-    ([APP, [f("app/a", 100)]], 100, ([], ["app/a"], [])),
-    # the same file twice in one layer
-    ([APP, [f("x", 40), f("x", 2)]], 40, (["x"], [], [])),
-    # deleted, then back in a later layer
-    ([APP, [f(".wh.keep")], [f("keep", 7)]], 7, (["keep"], [], [])),
-    # a folder replaced by a file, a file by a folder
-    ([APP, [f("app", 3)]], 130, ([], ["app"], ["app/a", "app/sub", "app/sub/b"])),
-    ([APP, [d("keep"), f("keep/x", 1)]], 7, (["keep/x"], ["keep"], [])),
-    ([APP, [f("keep/x", 1)]], 7, (["keep/x"], ["keep"], [])),
-    # a symbolic link replaced by a folder: links are not followed
-    ([[d("usr/lib"), ("l", "lib", 0, "usr/lib")], [f("lib/x", 1)]], 0, (["lib/x"], ["lib"], [])),
-    # folder over folder
-    ([APP, [d("app"), f("app/new", 1)]], 0, (["app/new"], [], [])),
-    ([APP, [d("app", "700:0:0")]], 0, ([], ["app"], [])),
-    ([APP, [d("app", "755:10:0")]], 0, ([], ["app"], [])),
-    ([[f("app/a", 1)], [d("app", "700:0:0")]], 0, ([], [], [])),
-    # bytes live as long as one of their names does
-    ([[f("a", 50), h("b", "a")], [f(".wh.a")]], 0, ([], [], ["a"])),
-    ([[f("a", 50), h("b", "a")], [f(".wh.a"), f(".wh.b")]], 50, ([], [], ["a", "b"])),
-    ([[f("a", 50), h("b", "a"), h("c", "b")], [f("a", 1), f("b", 1)]], 0, ([], ["a", "b"], [])),
-    ([[f("a", 50), h("b", "a"), f("a", 8)]], 0, (["a", "b"], [], [])),
-    ([[f("a", 50), h("a", "a")]], 0, (["a"], [], [])),
-    ([[f("x/a", 50)], [h("b", "x/a"), f(".wh.x")]], 0, (["b"], [], ["x", "x/a"])),
-    ([[h("b", "nowhere")]], 0, (["b"], [], [])),
-    # nothing at all
-    ([[]], 0, ([], [], [])),
-])
+@pytest.mark.parametrize(
+    ("layers", "wasted", "last"),
+    [
+        # one file deleted
+        ([APP, [f("app/.wh.a")]], 100, ([], [], ["app/a"])),
+        # rm -rf of a folder hides all that was in it
+        ([APP, [f(".wh.app")]], 130, ([], [], ["app", "app/a", "app/sub", "app/sub/b"])),
+        # an opaque folder hides what lies below it, not what its own layer puts there, before or after the mark
+        (
+            [APP, [d("app"), f("app/new", 5), f("app/.wh..wh..opq"), f("app/a", 2)]],
+            130,
+            (["app/new"], ["app/a"], ["app/sub", "app/sub/b"]),
+        ),
+        # the whole root made opaque
+        ([APP, [f(".wh..wh..opq"), f("keep", 1)]], 137, ([], ["keep"], ["app", "app/a", "app/sub", "app/sub/b"])),
+        # a whiteout never hides its own layer's file
+        ([APP, [f("keep", 5), f(".wh.keep")]], 7, ([], ["keep"], [])),
+        # removed and made anew in one layer: the folder is another one, without its old files
+        (
+            [APP, [f(".wh.app"), d("app", "700:0:0"), f("app/c", 1)]],
+            130,
+            (["app/c"], ["app"], ["app/a", "app/sub", "app/sub/b"]),
+        ),
+        # whiteouts of nothing
+        ([APP, [f(".wh.none"), f("app/.wh.none"), f(".wh..wh.aufs")]], 0, ([], [], [])),
+        # a file written again, with the same bytes
+        ([APP, [f("app/a", 100)]], 100, ([], ["app/a"], [])),
+        # the same file twice in one layer
+        ([APP, [f("x", 40), f("x", 2)]], 40, (["x"], [], [])),
+        # deleted, then back in a later layer
+        ([APP, [f(".wh.keep")], [f("keep", 7)]], 7, (["keep"], [], [])),
+        # a folder replaced by a file, a file by a folder
+        ([APP, [f("app", 3)]], 130, ([], ["app"], ["app/a", "app/sub", "app/sub/b"])),
+        ([APP, [d("keep"), f("keep/x", 1)]], 7, (["keep/x"], ["keep"], [])),
+        ([APP, [f("keep/x", 1)]], 7, (["keep/x"], ["keep"], [])),
+        # a symbolic link replaced by a folder: links are not followed
+        ([[d("usr/lib"), ("l", "lib", 0, "usr/lib")], [f("lib/x", 1)]], 0, (["lib/x"], ["lib"], [])),
+        # folder over folder
+        ([APP, [d("app"), f("app/new", 1)]], 0, (["app/new"], [], [])),
+        ([APP, [d("app", "700:0:0")]], 0, ([], ["app"], [])),
+        ([APP, [d("app", "755:10:0")]], 0, ([], ["app"], [])),
+        ([[f("app/a", 1)], [d("app", "700:0:0")]], 0, ([], [], [])),
+        # bytes live as long as one of their names does
+        ([[f("a", 50), h("b", "a")], [f(".wh.a")]], 0, ([], [], ["a"])),
+        ([[f("a", 50), h("b", "a")], [f(".wh.a"), f(".wh.b")]], 50, ([], [], ["a", "b"])),
+        ([[f("a", 50), h("b", "a"), h("c", "b")], [f("a", 1), f("b", 1)]], 0, ([], ["a", "b"], [])),
+        ([[f("a", 50), h("b", "a"), f("a", 8)]], 0, (["a", "b"], [], [])),
+        ([[f("a", 50), h("a", "a")]], 0, (["a"], [], [])),
+        ([[f("x/a", 50)], [h("b", "x/a"), f(".wh.x")]], 0, (["b"], [], ["x", "x/a"])),
+        ([[h("b", "nowhere")]], 0, (["b"], [], [])),
+        # nothing at all
+        ([[]], 0, ([], [], [])),
+    ],
+)
 def test_waste_and_changes(layers: list[list[Entry]], wasted: int, last: tuple[list[str], ...]) -> None:
     image = built(*layers)
     size = sum(entry[2] for layer in layers for entry in layer)
@@ -254,18 +294,35 @@ def test_waste_and_changes(layers: list[list[Entry]], wasted: int, last: tuple[l
 
 
 def test_tree_tells_kind_size_link_and_layer() -> None:
-    image = built([d("a"), f("a/x", 3), ("l", "l", 0, "a/x"), ("c", "null", 0, "")], [f("a/x", 4)],
-                  history=[{"created_by": "ENV A=1", "empty": True}, {"created_by": "COPY . .", "empty": False},
-                           {"created_by": "CMD x", "empty": True}, {"created_by": "RUN y", "empty": False}])
+    image = built(
+        [d("a"), f("a/x", 3), ("l", "l", 0, "a/x"), ("c", "null", 0, "")],
+        [f("a/x", 4)],
+        history=[
+            {"created_by": "ENV A=1", "empty": True},
+            {"created_by": "COPY . .", "empty": False},
+            {"created_by": "CMD x", "empty": True},
+            {"created_by": "RUN y", "empty": False},
+        ],
+    )
     assert image.tree(0) == image.tree(1) == {}
-    assert image.tree(2) == image.tree(3) == {
-        "a": ("d", 0, "", 1), "a/x": ("f", 3, "", 1), "l": ("l", 0, "a/x", 1), "null": ("c", 0, "", 1)}
+    assert (
+        image.tree(2)
+        == image.tree(3)
+        == {"a": ("d", 0, "", 1), "a/x": ("f", 3, "", 1), "l": ("l", 0, "a/x", 1), "null": ("c", 0, "", 1)}
+    )
     assert image.tree()["a/x"] == ("f", 4, "", 3)
 
 
 def test_empty_is_what_history_says_not_what_has_no_bytes() -> None:
-    image = built([], [f("x", 1)], history=[
-        {"created_by": "RUN true", "empty": False}, {"created_by": "CMD x", "empty": True}, {"created_by": "COPY", "empty": False}])
+    image = built(
+        [],
+        [f("x", 1)],
+        history=[
+            {"created_by": "RUN true", "empty": False},
+            {"created_by": "CMD x", "empty": True},
+            {"created_by": "COPY", "empty": False},
+        ],
+    )
     first, second, third = image.layers
     assert [layer.empty for layer in image.layers] == [False, True, False]
     assert (first.size, second.diff_id, second.chain_id) == (0, None, first.chain_id)
@@ -275,20 +332,36 @@ def test_empty_is_what_history_says_not_what_has_no_bytes() -> None:
 def test_json_has_exactly_its_keys() -> None:
     plain = built(APP, [f("app/.wh.a")]).to_json()
     assert list(plain) == ["image", "layers", "size", "wasted", "efficiency"]
-    assert list(plain["layers"][1]) == ["diff_id", "chain_id", "created_by", "empty", "size", "added", "changed", "removed"]
+    assert list(plain["layers"][1]) == [
+        "diff_id",
+        "chain_id",
+        "created_by",
+        "empty",
+        "size",
+        "added",
+        "changed",
+        "removed",
+    ]
 
 
 def test_text_is_a_small_table() -> None:
-    image = built(APP, [f("app/.wh.a")], history=[
-        {"created_by": "/bin/sh -c #(nop) ADD file:1 in / ", "empty": False}, {"created_by": 'CMD ["sh"]', "empty": True},
-        {"created_by": "RUN /bin/sh -c rm\n\x1b[31m app/a # buildkit", "empty": False}])
+    image = built(
+        APP,
+        [f("app/.wh.a")],
+        history=[
+            {"created_by": "/bin/sh -c #(nop) ADD file:1 in / ", "empty": False},
+            {"created_by": 'CMD ["sh"]', "empty": True},
+            {"created_by": "RUN /bin/sh -c rm\n\x1b[31m app/a # buildkit", "empty": False},
+        ],
+    )
     assert str(image) == (
         "demo\n"
-        "   size  +  ~  −  instruction\n"  # noqa: RUF001
+        "   size  +  ~  −  instruction\n"
         "1  137B  5  0  0  ADD file:1 in /\n"
         '2                 CMD ["sh"]\n'
         "3    0B  0  0  1  RUN rm �[31m app/a\n"
-        "size 137B, wasted 100B, efficiency 0.27")
+        "size 137B, wasted 100B, efficiency 0.27"
+    )
     assert repr(image) == str(image)
 
 
@@ -304,6 +377,7 @@ def test_names_beyond_measure() -> None:
 
 
 # -- history, ids, words ------------------------------------------------------------------------------------------
+
 
 def test_chain_ids() -> None:
     a, b, c = "sha256:" + "a" * 64, "sha256:" + "b" * 64, "sha256:" + "c" * 64
@@ -321,26 +395,43 @@ def test_chain_ids() -> None:
 CHAIN_XY = "sha256:0797664c1116efb7a4e9b498d1f60090518ecab71ef4a71221b39f40990ad601"
 
 
-@pytest.mark.parametrize(("created_by", "said"), [
-    ("/bin/sh -c #(nop) ADD file:b1 in / ", "ADD file:b1 in /"),
-    ('/bin/sh -c #(nop)  CMD ["bash"]', 'CMD ["bash"]'),
-    ("/bin/sh -c apt-get update &&     apt-get install -y x", "RUN apt-get update && apt-get install -y x"),
-    ("RUN /bin/sh -c make # buildkit", "RUN make"),
-    ("RUN |1 A=b c /bin/sh -c make # buildkit", "RUN make"),
-    ("|2 A=b C=d /bin/sh -c make", "RUN make"),
-    ("COPY . /app # buildkit", "COPY . /app"),
-    ("WORKDIR /app", "WORKDIR /app"),
-    ("/bin/bash -c x", "/bin/bash -c x"),
-    ("echo /bin/sh -c x", "echo /bin/sh -c x"),
-    ("", ""),
-])
+@pytest.mark.parametrize(
+    ("created_by", "said"),
+    [
+        ("/bin/sh -c #(nop) ADD file:b1 in / ", "ADD file:b1 in /"),
+        ('/bin/sh -c #(nop)  CMD ["bash"]', 'CMD ["bash"]'),
+        ("/bin/sh -c apt-get update &&     apt-get install -y x", "RUN apt-get update && apt-get install -y x"),
+        ("RUN /bin/sh -c make # buildkit", "RUN make"),
+        ("RUN |1 A=b c /bin/sh -c make # buildkit", "RUN make"),
+        ("|2 A=b C=d /bin/sh -c make", "RUN make"),
+        ("COPY . /app # buildkit", "COPY . /app"),
+        ("WORKDIR /app", "WORKDIR /app"),
+        ("/bin/bash -c x", "/bin/bash -c x"),
+        ("echo /bin/sh -c x", "echo /bin/sh -c x"),
+        ("", ""),
+    ],
+)
 def test_instruction(created_by: str, said: str) -> None:
     assert instruction(created_by) == said
 
 
-@pytest.mark.parametrize(("size", "text"), [
-    (0, "0B"), (1, "1B"), (999, "999B"), (1000, "1kB"), (1234, "1.23kB"), (4_261_574, "4.26MB"), (77_823_376, "77.8MB"),
-    (124_800_000, "125MB"), (999_999, "1MB"), (1_240_000_000, "1.24GB"), (5 * 10**12, "5TB"), (1 << 62, "4.61EB")])
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0B"),
+        (1, "1B"),
+        (999, "999B"),
+        (1000, "1kB"),
+        (1234, "1.23kB"),
+        (4_261_574, "4.26MB"),
+        (77_823_376, "77.8MB"),
+        (124_800_000, "125MB"),
+        (999_999, "1MB"),
+        (1_240_000_000, "1.24GB"),
+        (5 * 10**12, "5TB"),
+        (1 << 62, "4.61EB"),
+    ],
+)
 def test_humanise(size: int, text: str) -> None:
     assert humanise(size) == text
 
@@ -350,11 +441,16 @@ def flags(history: list[dict[str, Any]], count: int) -> list[bool]:
 
 
 def test_align_what_a_config_says() -> None:
-    history = [{"created_by": "a", "empty": False}, {"created_by": "b", "empty": True}, {"created_by": "c", "empty": False}]
+    history = [
+        {"created_by": "a", "empty": False},
+        {"created_by": "b", "empty": True},
+        {"created_by": "c", "empty": False},
+    ]
     assert align_history(history, ["x", "y"]) == [(history[0], "x"), (history[1], None), (history[2], "y")]
     for diff_ids in (["x"], ["x", "y", "z"]):  # it does not fit: no layer gets another one's instruction
         assert [(entry["created_by"], diff_id) for entry, diff_id in align_history(history, diff_ids)] == [
-            ("", diff_id) for diff_id in diff_ids]
+            ("", diff_id) for diff_id in diff_ids
+        ]
     assert align_history(history[1:2], []) == [(history[1], None)]
 
 
@@ -362,12 +458,23 @@ def test_align_by_sizes_as_an_engine_tells() -> None:
     def step(created_by: str, size: int = 0) -> dict[str, Any]:
         return {"created_by": created_by, "size": size}
 
-    classic = [step("/bin/sh -c #(nop) ADD file:1 in /", 9), step('/bin/sh -c #(nop)  CMD ["bash"]'),
-               step("/bin/sh -c #(nop)  ENV A=1"), step("/bin/sh -c true"), step("/bin/sh -c #(nop) COPY x in y", 3)]
+    classic = [
+        step("/bin/sh -c #(nop) ADD file:1 in /", 9),
+        step('/bin/sh -c #(nop)  CMD ["bash"]'),
+        step("/bin/sh -c #(nop)  ENV A=1"),
+        step("/bin/sh -c true"),
+        step("/bin/sh -c #(nop) COPY x in y", 3),
+    ]
     assert flags(classic, 3) == [True, False, False, True, True]
     assert flags(classic, 2) == [True, False, False, False, True]
-    buildkit = [step("ADD rootfs.tar / # buildkit", 5), step("ENV A=1"), step("WORKDIR /app"),
-                step("RUN /bin/sh -c true # buildkit"), step("EXPOSE map[80/tcp:{}]"), step('ENTRYPOINT ["x"]')]
+    buildkit = [
+        step("ADD rootfs.tar / # buildkit", 5),
+        step("ENV A=1"),
+        step("WORKDIR /app"),
+        step("RUN /bin/sh -c true # buildkit"),
+        step("EXPOSE map[80/tcp:{}]"),
+        step('ENTRYPOINT ["x"]'),
+    ]
     assert flags(buildkit, 3) == [True, False, True, True, False, False]
     assert flags(buildkit, 2) == [True, False, False, True, False, False], "RUN makes a layer sooner than WORKDIR"
     assert flags([step("", 4)], 1) == [True]
@@ -378,16 +485,27 @@ def test_align_by_sizes_as_an_engine_tells() -> None:
 
 # -- the forest ---------------------------------------------------------------------------------------------------
 
+
 def thing(name: str, *steps: tuple[str, int], id: str = "") -> dict[str, Any]:
-    return {"id": id or f"sha256:{name:0<64}", "tags": [name] if name else [],
-            "diff_ids": [f"sha256:{created_by}" for created_by, _ in steps],
-            "history": [{"created_by": created_by, "size": size} for created_by, size in steps]}
+    return {
+        "id": id or f"sha256:{name:0<64}",
+        "tags": [name] if name else [],
+        "diff_ids": [f"sha256:{created_by}" for created_by, _ in steps],
+        "history": [{"created_by": created_by, "size": size} for created_by, size in steps],
+    }
 
 
 def test_forest_counts_shared_bytes_once() -> None:
     base, add = ("ADD base", 100), ("RUN more", 10)
-    forest = Forest([thing("base", base), thing("app", base, add), thing("app2", base, add), thing("other", ("ADD o", 5)),
-                     thing("", base, ("RUN z", 1), id="sha256:0123456789abcdef")])
+    forest = Forest(
+        [
+            thing("base", base),
+            thing("app", base, add),
+            thing("app2", base, add),
+            thing("other", ("ADD o", 5)),
+            thing("", base, ("RUN z", 1), id="sha256:0123456789abcdef"),
+        ]
+    )
     assert (forest.total, forest.apart, forest.shared) == (116, 100 + 110 + 110 + 5 + 101, 310)
     first, both = chain_ids(["sha256:ADD base", "sha256:RUN more"])
     assert forest.nodes[first].images == ["base"]
@@ -401,8 +519,14 @@ def test_forest_counts_shared_bytes_once() -> None:
         forest.between("app", "nope")
     plain = forest.to_json()
     assert list(plain) == ["layers", "containers", "total", "apart", "shared"]
-    assert plain["layers"][0] == {"chain_id": first, "parent": None, "created_by": "ADD base", "size": 100,
-                                  "images": ["base"], "through": ["base", "app", "app2", "0123456789ab"]}
+    assert plain["layers"][0] == {
+        "chain_id": first,
+        "parent": None,
+        "created_by": "ADD base",
+        "size": 100,
+        "images": ["base"],
+        "through": ["base", "app", "app2", "0123456789ab"],
+    }
 
 
 def test_the_same_layer_on_another_base_is_another_node() -> None:
@@ -413,12 +537,21 @@ def test_the_same_layer_on_another_base_is_another_node() -> None:
 
 def test_forest_picture_marks_what_is_new_and_gone() -> None:
     old = Forest([thing("a", ("ADD a", 1000)), thing("b", ("ADD b", 5))])
-    new = Forest([thing("a", ("ADD a", 1000)), thing("c", ("ADD a", 1000), ("RUN /bin/sh -c c", 2))],
-                 [{"id": "c1", "name": "web", "image_id": f"sha256:{'c':0<64}", "state": "running", "changes": 3},
-                  {"id": "c2", "name": "lost", "image_id": "sha256:none"}])
+    new = Forest(
+        [thing("a", ("ADD a", 1000)), thing("c", ("ADD a", 1000), ("RUN /bin/sh -c c", 2))],
+        [
+            {"id": "c1", "name": "web", "image_id": f"sha256:{'c':0<64}", "state": "running", "changes": 3},
+            {"id": "c2", "name": "lost", "image_id": "sha256:none"},
+        ],
+    )
     nodes = {node["label"]: node for node in new.tree(old).data()["nodes"]}
     assert {label: node["mark"] for label, node in nodes.items()} == {
-        "ADD a": "", "RUN c": "new", "web": "new", "lost": "new", "ADD b": "gone"}
+        "ADD a": "",
+        "RUN c": "new",
+        "web": "new",
+        "lost": "new",
+        "ADD b": "gone",
+    }
     assert nodes["web"]["parent"] == nodes["RUN c"]["key"]
     assert (nodes["web"]["kind"], nodes["web"]["note"]) == ("container", "running · 3 changes")
     assert (nodes["ADD a"]["note"], nodes["ADD a"]["names"]) == ("1kB", ["a"])

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from labkit.commands import LabError
+from labkit.docker import Thing
 from labkit.lesson import Lesson
 from labkit.tasks import NotYet, Prediction, Task, Try
+
+
+def ours(lesson: Lesson) -> list[Thing]:
+    """This lesson's containers of hello-world, not those a student may have besides."""
+    return [c for c in lesson.world()["containers"]
+            if c["image"].startswith("hello-world") and c["lesson"] == lesson.name]
 
 
 def check_greeting(lesson: Lesson, answer: str) -> str:
     container = lesson.container("lab00-hello")
     if not container:
-        others = [c for c in lesson.world()["containers"] if c["image"].startswith("hello-world")]
-        if len(others) > 1:
+        if len(ours(lesson)) > 1:
             raise NotYet("You made another container of hello-world, but it is not called `lab00-hello`: put `--name "
                          "lab00-hello` between `run` and the image's name.")
         raise NotYet("There is no container called `lab00-hello` yet: `docker run --name lab00-hello …`. A container run "
@@ -36,7 +42,7 @@ TASKS = [
 
 
 def right_after(lesson: Lesson) -> str:
-    found = [c for c in lesson.world()["containers"] if c["image"].startswith("hello-world")]
+    found = ours(lesson)
     if not found:
         raise LabError("The container of hello-world is missing: run the cells above this one first.")
     return {"exited": "B", "running": "A"}.get(found[0]["state"], "C")
