@@ -318,15 +318,22 @@ class Docker:
         return (all(self.ledger.owns("tag", tag, thing["id"]) for tag in going)
                 and (len(going) < len(tags) or self.ledger.owns(kind.removesuffix("s"), thing["id"])))
 
-    def clean(self, lesson: str, since: int = 0) -> list[str]:
-        """Remove what a lesson made (from its ledger's line ``since`` on); say what had to stay, and why."""
+    def clean(self, lesson: str, since: int = 0, names: Container[str] | None = None) -> list[str]:
+        """Remove what a lesson made; say what had to stay, and why.
+
+        From its ledger's line ``since`` on, and only what is called one of ``names``, if given.
+        """
         entries, notes, stay = self.ledger.entries(lesson), [], set[str]()
         if not entries[since:]:
             return []
         self._ask(self.api.ping)
+        if names is not None:
+            known = {thing["id"]: called(thing) for things in self.world(True).values() for thing in things}
+            stay = {entry[-1] for entry in entries if not any(n in names for n in known.get(entry[-1], ()))}
         for entry in sorted(reversed(entries[since:]), key=lambda entry: entry[0] != "container"):
             try:
-                self._remove(entry)
+                if entry[-1] not in stay:
+                    self._remove(entry)
             except LabError as error:
                 stay.add(entry[-1])
                 notes.append(f"{entry[1][:60]} stays: {error}")

@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
 from labkit.commands import LabError
+from labkit.lesson import Lesson
 
 settings.register_profile("course", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("course")
@@ -53,3 +57,39 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("LABKIT_MODE", "LABKIT_PROGRESS"):
         monkeypatch.delenv(name, raising=False)
     yield home
+
+
+class Notebook:
+    """The Python of a notebook without its browser: run cells, read what they show."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.outputs: list[Mapping[str, Any]] = []  # of the last cell, by type
+
+    def run(self, source: str) -> str:
+        """Run a cell and return the text of its outputs; a cell never fails and never shows a traceback."""
+        with capture_output() as said:
+            done = self.shell.run_cell(source)
+        assert done.success and not said.stderr, (source, done.error_before_exec, done.error_in_exec, said.stderr)
+        self.outputs = [shown.data for shown in said.outputs]
+        text = "\n".join([*(data["text/plain"] for data in self.outputs), *filter(None, [said.stdout])])
+        assert "Traceback" not in text, text
+        return text
+
+    @property
+    def lesson(self) -> Lesson:
+        """The lesson in progress."""
+        lesson = self.shell.magics_manager.registry["LabMagics"].current
+        assert isinstance(lesson, Lesson)
+        return lesson
+
+
+@pytest.fixture
+def replay(monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
+    """A notebook of the course in replay."""
+    monkeypatch.chdir(Path(__file__).resolve().parent.parent / "notebooks" / "en")
+    monkeypatch.setenv("LABKIT_MODE", "replay")
+    monkeypatch.setenv("LABKIT_PROGRESS", "off")
+    InteractiveShell.clear_instance()
+    yield Notebook(InteractiveShell.instance())
+    InteractiveShell.clear_instance()
