@@ -153,7 +153,8 @@ def main() -> None:
         )
         print(
             f"| {name}, {os.path.getsize(path) / MB:.0f} MB | {our_time:.2f} s, {our_memory:.0f} MB "
-            f"| {its_time:.2f} s, {its_memory:.0f} MB | × {our_time / its_time:.2f} (≤ 0.9) | × {our_memory / its_memory:.2f} (≤ 0.8) |"
+            f"| {its_time:.2f} s, {its_memory:.0f} MB "
+            f"| × {our_time / its_time:.2f} (≤ 0.9) | × {our_memory / its_memory:.2f} (≤ 0.8) |"
         )
     print("\n| case: MB of each layer; wasted | truth | labkit | dive |\n|---|---|---|---|")
     for n, (name, sizes, wasted) in enumerate(json.loads((folder / "cases.json").read_text())):

@@ -156,19 +156,17 @@ def members(source: Source) -> Iterator[Entry]:
                 link = f"{_number(block[100:108]) & 0o7777:o}:{uid}:{gid}"
             elif kind == "h":
                 link = clean_path(link)
-            size = stored = stored if kind == "f" else 0
+            stored = stored if kind == "f" else 0
+            size = int(extra.get("GNU.sparse.realsize", extra.get("GNU.sparse.size", stored))) if extra else stored
             if flag == SPARSE:
                 size, more = _number(block[483:495]), block[482]
                 while more:
                     more = sum(source.read(512)[504:505])
-            elif extra:
-                size = int(extra.get("GNU.sparse.realsize", extra.get("GNU.sparse.size", size)))
-                extra = {}
             if not (0 <= stored < 1 << 63 and 0 <= size < 1 << 63):
                 raise ValueError
         except ValueError:
             source.wrong(f"makes no sense at byte {source.at - 512}")
-        end, pad = source.at + stored, -stored % 512
+        end, pad, extra = source.at + stored, -stored % 512, {}
         yield kind, clean_path(path), size, link
         source.skip(end - source.at)
 
@@ -227,8 +225,9 @@ class Store:
     def _keep(self, part: Source) -> Found:
         head, lines = part.peek(512), list[str]()
         if not _sound(head) and head[:2] != GZIP and head[:4] != ZSTD and (head.strip(b"\0") or not head):
-            self._count(part.left if part.left < JSON else 0)
-            return part.read(JSON) if head[:1] in (b"", b"{", b"[") else None
+            data = part.read(JSON) if head[:1] in (b"", b"{", b"[") else None
+            self._count(len(data or b""))
+            return data
         try:
             for line in listing(members(self.inflate(part))):
                 self._count(len(line) + 100)
@@ -247,8 +246,8 @@ class Store:
                 import zstandard
             except ImportError:
                 raise LabError(f"{source.name}: compressed with zstd: `pip install zstandard`, then again.") from None
-            small = zstandard.ZstdDecompressor(max_window_size=1 << 27)  # bytes; the format allows terabytes
-            reader, errors = small.stream_reader(file, read_across_frames=True), zstandard.ZstdError
+            reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+            errors = zstandard.ZstdError
         else:
             return source
 

@@ -54,7 +54,8 @@ def _reset(args: argparse.Namespace) -> None:
     from labkit.docker import Docker
 
     docker = Docker.find()
-    stay = [note for lesson in args.lesson or docker.ledger.lessons() for note in docker.clean(lesson)]
+    lessons = args.lesson or [name for name in docker.ledger.lessons() if name != "prefetched"]  # fetched for a class
+    stay = [note for lesson in lessons for note in docker.clean(lesson)]
     if stay:
         raise LabError("Reset, except: " + " · ".join(stay))
     print("Reset: nothing a lesson made is left; what is yours is untouched.")

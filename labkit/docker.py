@@ -258,11 +258,12 @@ class Docker:
         elif words.name == "pull":
             image = "".join(words.words)
         elif words.name == "build" and words.has("-q"):
-            image = heard.strip()
+            image = (re.findall("sha256:[0-9a-f]{64}", heard) or [""])[-1]
         while image and (about := self._about("image", image)):  # and those it was built on, which -q keeps quiet
             text.append(about["Id"])
             image = about.get("Parent", "")
-        named = {word for part in (*text, *(value for _, value in words.options)) for word in re.split(r"[\s=,]+", part)}
+        text += [value for _, value in words.options]
+        named = {word for part in text for word in re.split(r"[\s=,]+", part)}
         named |= {part for word in named for part in (word.split(":")[0], full_name(word))}
         owners = {tag: thing["id"] for thing in before["images"] for tag in thing["tags"]}
         entries: list[Entry] = []
@@ -323,45 +324,48 @@ class Docker:
 
         From its ledger's line ``since`` on, and only what is called one of ``names``, if given.
         """
-        entries, notes, stay = self.ledger.entries(lesson), [], set[str]()
+        entries, stay = self.ledger.entries(lesson), set[str]()
         if not entries[since:]:
             return []
         self._ask(self.api.ping)
         if names is not None:
             known = {thing["id"]: called(thing) for things in self.world(True).values() for thing in things}
             stay = {entry[-1] for entry in entries if not any(n in names for n in known.get(entry[-1], ()))}
-        for entry in sorted(reversed(entries[since:]), key=lambda entry: entry[0] != "container"):
-            try:
-                if entry[-1] not in stay:
-                    self._remove(entry)
-            except LabError as error:
-                stay.add(entry[-1])
-                notes.append(f"{entry[1][:60]} stays: {error}")
+        left = sorted((e for e in reversed(entries[since:]) if e[-1] not in stay), key=lambda e: e[0] != "container")
+        said = dict[Entry, str]()
+        while left:  # images stand on one another in any order, so once more while that helps
+            said = {entry: why for entry in left if (why := self._remove(entry))}
+            if len(said) == len(left):
+                break
+            left = list(said)
+        stay |= {entry[-1] for entry in said}
         self.ledger.keep(lesson, [*entries[:since], *(entry for entry in entries[since:] if entry[-1] in stay)])
-        return notes
+        return [f"{entry[1][:60]} stays: {why}" for entry, why in said.items()]
 
-    def _remove(self, entry: Entry) -> None:
+    def _remove(self, entry: Entry) -> str:
+        """Remove one thing of the ledger; why it has to stay, or ""."""
         from docker.errors import NotFound
 
         kind, name, id_ = entry[0], entry[1], entry[-1]
-        with self._asking(), suppress(NotFound):
-            if kind == "container":
-                self.api.remove_container(name, force=True, v=True)  # v: its unnamed volumes only
-            elif kind in ("volume", "network"):
-                getattr(self.api, f"remove_{kind}")(name)
-            elif image := self._about("image", id_):
-                tags, holder = _thing(image)["tags"], self._about("image", name)
-                if kind == "was" and holder:
-                    if self.ledger.owns("tag", name, holder["Id"]):
-                        raise LabError("your own image of that name gets it back when that one can go.")
-                elif kind == "was":
-                    self.api.tag(id_, *name.rpartition(":")[::2])
-                elif kind == "image" and not tags:  # never its untagged parents
-                    self.api.remove_image(name, noprune=True)
-                elif kind == "tag" and name in tags:  # it has not moved since
-                    if not self.owns("images", _thing(image), name):
-                        raise LabError("it is the only name of an image of your own, which would go with it.")
-                    self.api.remove_image(name, noprune=True)
+        try:
+            with self._asking(), suppress(NotFound):
+                if kind == "container":
+                    self.api.remove_container(name, force=True, v=True)  # v: its unnamed volumes only
+                elif kind in ("volume", "network"):
+                    getattr(self.api, f"remove_{kind}")(name)
+                elif about := self._about("image", id_):
+                    image, holder = _thing(about), self._about("image", name)
+                    if kind == "was" and not holder:
+                        self.api.tag(id_, *name.rpartition(":")[::2])
+                    elif kind == "was" and holder and self.ledger.owns("tag", name, holder["Id"]):
+                        return "your own image of that name gets it back when that one can go."
+                    elif kind == "tag" and name in image["tags"] and not self.owns("images", image, name):
+                        return "it is the only name of an image of your own, which would go with it."
+                    elif name in image["tags"] if kind == "tag" else kind == "image" and not image["tags"]:
+                        self.api.remove_image(name, noprune=True)  # noprune: what it stands on may be the student's
+        except LabError as error:
+            return str(error)
+        return ""
 
 
 def _thing(about: Thing) -> Thing:

@@ -127,7 +127,7 @@ def tree_html(image: Image, at: int, depth: int = 3, most: int = 60) -> str:
             style = ' style="font-weight:600"' if sign else ""
             if kind == "d":
                 files, size = below.get(path, (0, 0))
-                seen = level < depth or (path in touched and level < 60)  # a hostile image may nest without end
+                seen = level < depth or (path in touched and level < 60 and len(touched) < 5000)  # or no end of it
                 inside = listing(path, level + 1) if seen else "<div>…</div>"
                 opened = " open" if path in touched and len(touched) < 12 else ""
                 lines.append(f"<details{opened}><summary{style}>{sign}{escape(clean(name))}/ <small>{files} files, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import shutil
@@ -14,6 +15,8 @@ import pytest
 from hypothesis import settings
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from live import engine, lab, on_engine, student  # noqa: F401  fixtures of the live tests
+from traitlets.config import Config
 
 from labkit.commands import LabError
 from labkit.lesson import Lesson
@@ -91,5 +94,7 @@ def replay(monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
     monkeypatch.setenv("LABKIT_MODE", "replay")
     monkeypatch.setenv("LABKIT_PROGRESS", "off")
     InteractiveShell.clear_instance()
-    yield Notebook(InteractiveShell.instance())
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    yield Notebook(shell)
+    atexit.unregister(shell.atexit_operations)  # a sixth of a second each
     InteractiveShell.clear_instance()

@@ -21,9 +21,8 @@ from labkit.docker import Docker
 from labkit.syntax import parse, split
 
 ROOT = Path(__file__).resolve().parent.parent
-KINDS = {"container": ["ps", "-aq", "--no-trunc"], "image": ["images", "-aq", "--no-trunc"],
-         "volume": ["volume", "ls", "-q"], "network": ["network", "ls", "-q", "--no-trunc"]}
-REMOVE = {"container": ["rm", "-fv"], "image": ["rmi", "-f"], "volume": ["volume", "rm", "-f"], "network": ["network", "rm"]}
+REMOVE = {"container": ["rm", "-fv"], "image": ["rmi", "-f"], "volume": ["volume", "rm", "-f"],
+          "network": ["network", "rm"]}
 
 
 def plain(*argv: str, **options: Any) -> str:
@@ -34,9 +33,15 @@ def plain(*argv: str, **options: Any) -> str:
 
 def inventory() -> dict[str, set[str]]:
     """The IDs of all there is on the engine, and names with the image they mean, for a name may move."""
-    found = {kind: set(plain(*argv).split()) for kind, argv in KINDS.items()}
-    tags = plain("images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}}={{.ID}}").split()
-    return {**found, "tag": {tag for tag in tags if "<none>" not in tag}}
+    from docker import APIClient  # late: tests without an engine import this module too
+
+    with contextlib.closing(APIClient(os.environ["DOCKER_HOST"])) as api:
+        images = api.images(all=True)
+        return {"container": {c["Id"] for c in api.containers(all=True)},
+                "image": {i["Id"] for i in images},
+                "volume": {v["Name"] for v in api.volumes()["Volumes"] or ()},
+                "network": {n["Id"] for n in api.networks()},
+                "tag": {f"{tag}={i['Id']}" for i in images for tag in i["RepoTags"] or () if "<none>" not in tag}}
 
 
 class Student:

@@ -277,19 +277,20 @@ def test_unknown_types_are_files_and_devices_have_no_data() -> None:
     "form", ["gnu", "posix --sparse-version=0.0", "posix --sparse-version=0.1", "posix --sparse-version=1.0"]
 )
 def test_sparse_files_have_the_size_that_ls_shows(form: str, tmp_path: Path) -> None:
-    with (tmp_path / "holes").open("wb") as file:
+    name = "holes" * 30  # longer than a header holds
+    with (tmp_path / name).open("wb") as file:
         for at in range(0, 60 << 20, 1 << 20):  # sixty stretches: more than one GNU header holds
             file.seek(at)
             file.write(b"x" * 5000)
     (tmp_path / "after").write_bytes(b"12345")
     raw = subprocess.run(
-        ["tar", *f"--format={form}".split(), "--sparse", "-C", tmp_path, "-c", "holes", "after"],
+        ["tar", *f"--format={form}".split(), "--sparse", "-C", tmp_path, "-c", name, "after"],
         capture_output=True,
         check=True,
     ).stdout
     assert len(raw) < 1 << 20
     found = tree(raw)
-    assert found == {"holes": ("f", (59 << 20) + 5000, "", 0), "after": ("f", 5, "", 0)}
+    assert found == {name: ("f", (59 << 20) + 5000, "", 0), "after": ("f", 5, "", 0)}
 
 
 @settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
@@ -621,6 +622,12 @@ def test_names_of_gigabytes(flag: bytes) -> None:
     ],
 )
 def test_broken_pax_records(record: bytes) -> None:
+    raw = header(b"p", b"%011o\0" % len(record), b"x") + padded(record) + header(b"f")
+    refused(c.tar(c.oci(c.image(raw))), "makes no sense")
+
+
+def test_a_negative_size_behind_a_sparse_one() -> None:
+    record = b"11 size=-9\n" + b"26 GNU.sparse.realsize=20\n"
     raw = header(b"p", b"%011o\0" % len(record), b"x") + padded(record) + header(b"f")
     refused(c.tar(c.oci(c.image(raw))), "makes no sense")
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
 from labkit import commands
 from labkit.commands import Interrupted, LabError, MissingProgram, Result, merge, run
@@ -297,7 +298,7 @@ def test_an_error_in_the_listener_leaves_nothing_running() -> None:
 @pytest.mark.parametrize("error", [LabError("One line."), MissingProgram("One line."),
                                    Interrupted(Result(("docker",), -2, (), 4.4))])
 def test_ipython_shows_one_line_and_no_traceback(error: LabError) -> None:
-    shell = InteractiveShell()
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
     shell.user_ns["error"] = error
     with capture_output() as said:
         done = shell.run_cell("raise error")

@@ -319,7 +319,7 @@ def test_layers_lists_each_layer(pulled: Notebook) -> None:
     ("%layers", "Use it as `%layers IMAGE`"), ("%layers a b", "Use it as `%layers IMAGE`"),
     ("%layers nginx", "There is no image nginx here: `docker images` lists"),
     ("%explore", "Name one image, or two to compare"), ("%explore a b c", "Name one image, or two to compare"),
-    ("%explore nginx", "There is no image nginx"), ("%explore busybox nginx", "There is no image nginx"),
+    ("%explore nginx", "There is no image nginx"), ("%explore httpd nginx", "There is no image nginx"),
     ("%before_after", "Name the command to try"), ("%before_after ls -la", "Name the command to try"),
     ("%before_after docker 'x", "A quote is opened"), ("%before_after docker ps | head", "belongs to a shell"),
 ])

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from conftest import Notebook
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -232,15 +233,7 @@ def test_a_flood_of_output_does_not_slow_itself_down(screen: Screen) -> None:
     assert max(len(bundle["text/html"]) for _, bundle in screen.shown) < 100_000
 
 
-def test_put_is_one_display_of_both_forms(capsys: pytest.CaptureFixture[str]) -> None:
-    from IPython.core.interactiveshell import InteractiveShell
-    from IPython.utils.capture import capture_output
-
-    InteractiveShell.clear_instance()
-    InteractiveShell.instance()
-    try:
-        with capture_output() as said:
-            show.put(FINAL)
-        assert [output.data for output in said.outputs] == [FINAL]
-    finally:
-        InteractiveShell.clear_instance()
+def test_put_is_one_display_of_both_forms(replay: Notebook) -> None:
+    replay.shell.user_ns.update(show=show, FINAL=FINAL)
+    replay.run("show.put(FINAL)")
+    assert replay.outputs == [FINAL]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +55,15 @@ class Toy:
             self.containers.pop(words.words[0], None)
         return Result(tuple(argv), 0, (("out", f"{sorted(self.containers)}\n"),))
 
-    def clean(self, lesson: str, since: int = 0) -> list[str]:
+    def clean(self, lesson: str, since: int = 0, names: Container[str] | None = None) -> list[str]:
         entries, kept = self.ledger.entries(lesson), []
         for entry in entries[since:]:
-            if entry[1] in self.stuck:
+            if entry[1] in self.stuck or (names is not None and entry[1] not in names):
                 kept.append(entry)
             else:
                 self.containers.pop(entry[1], None)
         self.ledger.keep(lesson, [*entries[:since], *kept])
-        return [f"{entry[1]} stays: stuck" for entry in kept]
+        return [f"{entry[1]} stays: stuck" for entry in kept if entry[1] in self.stuck]
 
 
 def check_mine(lesson: Lesson, answer: str) -> str:

@@ -1,0 +1,235 @@
+"""The `labkit` command: exit codes, one line when something is wrong, and how little importing it costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from corpus import file, tar
+
+from labkit import cli
+from labkit.commands import LabError
+from labkit.docker import Docker
+from labkit.ledger import Ledger
+
+NOWHERE = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
+
+
+@pytest.fixture(autouse=True)
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", NOWHERE["DOCKER_HOST"])
+
+
+def labkit(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "labkit", *argv], capture_output=True, text=True, encoding="utf-8",
+                          timeout=60, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> str:
+    """A `docker save` archive of one layer, made here."""
+    layer = tar([file("a/one.txt", 10), file("two.txt", 20)])
+    config = json.dumps({"rootfs": {"type": "layers", "diff_ids": ["sha256:" + __import__("hashlib").sha256(layer).hexdigest()]},
+                         "history": [{"created_by": "COPY . /"}], "os": "linux", "architecture": "amd64"}).encode()
+    manifest = json.dumps([{"Config": "c.json", "RepoTags": ["mine:1"], "Layers": ["l/layer.tar"]}]).encode()
+    path = tmp_path / "mine.tar"
+    path.write_bytes(tar([file("c.json", config), file("l/layer.tar", layer), file("manifest.json", manifest)]))
+    return str(path)
+
+
+# -- what it says -------------------------------------------------------------------------------
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        cli.main(["--help"])
+    text = capsys.readouterr().out
+    assert done.value.code == 0
+    for name in ("doctor", "reset", "prefetch", "record", "layers", "forest"):
+        assert f"\n    {name} " in text
+        with pytest.raises(SystemExit) as done:
+            cli.main([name, "--help"])
+        assert done.value.code == 0 and f"labkit {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argv", [[], ["nosuch"], ["layers"], ["record"], ["layers", "--nosuch", "x"], ["forest", "x"]])
+def test_wrong_use_is_2_and_says_how(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        cli.main(argv)
+    said = capsys.readouterr()
+    assert done.value.code == 2 and said.out == "" and "usage: labkit" in said.err
+
+
+@pytest.mark.parametrize("argv", [["forest"], ["reset"], ["reset", "12"], ["prefetch"], ["record", "12"], ["layers", "busybox"]])
+def test_without_an_engine_it_is_1_and_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(argv) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1
+    assert said.err.startswith("labkit: No Docker engine answers at unix:///nonexistent/docker.sock. ")
+
+
+def test_without_the_docker_command_it_says_where_to_get_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cli.main(["forest"]) == 1
+    said = capsys.readouterr().err
+    assert "Docker is not installed here" in said and "https://docs.docker.com/get-started/" in said and said.count("\n") == 1
+
+
+def test_doctor_works_without_an_engine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("✔ Python 3.") and lines[1].startswith("✘ No Docker engine answers")
+    assert "replay" in lines[1] and lines[2].startswith("✔ recordings of") and "12" in lines[2]
+
+
+@pytest.mark.parametrize("name,data", [
+    ("missing.tar", None), ("missing.tar.gz", None), ("empty.tar", b""), ("text.tar", b"no archive at all\n"),
+    ("zeros.tar", b"\0" * 10240), ("noise.tar", bytes(range(256)) * 40)])
+def test_layers_of_what_is_no_image(name: str, data: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    assert cli.main(["layers", str(tmp_path / name)]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and said.err.startswith("labkit: ") and name in said.err
+
+
+def test_layers_of_an_archive(archive: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["layers", archive]) == 0
+    text = capsys.readouterr().out
+    assert "COPY . /" in text and "30B" in text and "wasted 0B" in text
+    assert cli.main(["layers", archive, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert set(data) == {"image", "layers", "size", "wasted", "efficiency"} and data["size"] == 30
+    assert set(data["layers"][0]) == {"diff_id", "chain_id", "created_by", "empty", "size", "added", "changed", "removed"}
+    assert cli.main(["layers", archive, "--ref", "nosuch:1"]) == 1
+    assert "nosuch:1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error,code,line", [
+    (LabError("What happened."), 1, "labkit: What happened.\n"), (KeyboardInterrupt(), 130, "labkit: stopped by you.\n")])
+def test_how_it_ends(error: BaseException, code: int, line: str, monkeypatch: pytest.MonkeyPatch,
+                     capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("labkit.doctor.examine", fail)
+    assert cli.main(["doctor"]) == code
+    assert capsys.readouterr().err == line
+
+
+# -- what it removes ----------------------------------------------------------------------------
+
+
+class Engine:
+    """Stands for an engine whose ledger tells what lessons made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ledger = Ledger(folder)
+        self.cleaned: list[str] = []
+
+    def clean(self, lesson: str) -> list[str]:
+        self.ledger.entries(lesson)
+        self.cleaned.append(lesson)
+        return ["x stays: in use"] if lesson == "13" else []
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    engine = Engine(tmp_path / "ledger")
+    for lesson in ("00", "12", "prefetched"):
+        engine.ledger.add(lesson, [("container", "c")])
+    monkeypatch.setattr(Docker, "find", lambda: engine)
+    return engine
+
+
+def test_reset_is_of_lessons_and_leaves_what_was_fetched_before_class(engine: Engine) -> None:
+    assert cli.main(["reset"]) == 0
+    assert engine.cleaned == ["00", "12"]
+
+
+def test_reset_of_some(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["reset", "12"]) == 0
+    assert engine.cleaned == ["12"] and "untouched" in capsys.readouterr().out
+    assert cli.main(["reset", "13"]) == 1
+    assert "except: x stays: in use" in capsys.readouterr().err
+    assert cli.main(["reset", "../../notes"]) == 1
+    assert "no lesson's name" in capsys.readouterr().err
+
+
+# -- as a process -------------------------------------------------------------------------------
+
+
+def test_it_is_a_command_and_a_module() -> None:
+    done = labkit("layers", "missing.tar")
+    assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_console_that_knows_few_letters_is_no_reason_to_fail() -> None:
+    done = labkit("doctor", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    assert done.returncode == 0 and done.stderr == "" and "\\u2714 Python" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_a_reader_that_has_had_enough_is_no_error(tmp_path: Path) -> None:
+    program = ("import sys\nfrom labkit import cli, doctor\n"
+               "doctor.examine = lambda: [(True, 'x' * 1000)] * 10000\nsys.exit(cli.main(['doctor']))\n")
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout and process.stderr
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait(20) == 0
+    process.stderr.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_is_130_and_one_line() -> None:
+    program = ("import sys, time\nfrom labkit import cli, doctor\n"
+               "doctor.examine = lambda: (print('ready', flush=True), time.sleep(60))\nsys.exit(cli.main(['doctor']))\n")
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130 and err == "labkit: stopped by you.\n"
+
+
+LATE = ["matplotlib", "docker", "IPython", "ipywidgets", "zstandard", "numpy", "nbformat", "requests"]
+
+
+@pytest.mark.parametrize("imported", ["labkit", "labkit.cli", "labkit.commands, labkit.tape, labkit.syntax, labkit.lesson"])
+def test_importing_is_light(imported: str) -> None:
+    code = f"import sys, {imported}; print([name for name in {LATE} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_importing_takes_less_than_a_tenth_of_a_second() -> None:
+    code = "import time; t = time.perf_counter(); import labkit; print(time.perf_counter() - t)"
+    taken = sorted(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+                   for _ in range(5))
+    assert taken[0] < 0.1, taken
+
+
+def test_only_one_module_starts_processes() -> None:
+    package = Path(cli.__file__).parent
+    for path in package.glob("*.py"):
+        text = path.read_text("utf-8")
+        assert ("import subprocess" in text) == (path.name == "commands.py"), path.name
+        assert "shell=True" not in text and "os.system" not in text
+
+
+def test_help_is_quick() -> None:
+    started = time.perf_counter()
+    assert labkit("--help").returncode == 0
+    assert time.perf_counter() - started < 10
