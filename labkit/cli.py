@@ -79,7 +79,12 @@ def _prefetch(args: argparse.Namespace) -> None:
 
 def _record(args: argparse.Namespace) -> None:
     from labkit import record
+    from labkit.docker import Docker
 
+    world = Docker.find().world()
+    if world["images"] or world["containers"]:
+        raise LabError(f"Recording needs an engine with nothing on it, and this one has {len(world['images'])} images and "
+                       f"{len(world['containers'])} containers, which would show in the lesson: use a fresh one.")
     for name in args.lesson:
         lesson = record.record(name)
         if args.note:

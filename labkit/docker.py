@@ -37,7 +37,7 @@ _ADVICE = [(re.compile(pattern, re.I), advice) for pattern, advice in (
     (r"permission denied while trying to connect|dial unix .*permission denied",
      "Your user may not use Docker's socket: `sudo usermod -aG docker $USER`, then log out and in again."),
     (r"Cannot connect to the Docker daemon|error during connect|connection refused|error reading from server|: EOF$|"
-     r"connection reset",
+     r"waiting for container: unexpected EOF|connection reset",
      "The Docker engine does not answer (any more): start Docker Desktop or `sudo systemctl start docker`, then run "
      "the %lesson cell again; what you made is kept."),
     (r"no space left on device",
@@ -113,7 +113,7 @@ class Docker:
             api = APIClient(**where, version=min(about["ApiVersion"], "1.44", key=_version), timeout=60)
         except (DockerException, RequestException, OSError) as error:
             denied = "Permission denied" in str(error)
-            why = _because("dial unix: permission denied" if denied else "connection refused")
+            why = _because("dial unix x: permission denied" if denied else "connection refused")
             raise LabError(f"No Docker engine answers at {host}. {why}") from None
         except (KeyError, TypeError, ValueError):
             raise LabError(f"What answers at {host} is not a Docker engine; check DOCKER_HOST.") from None
@@ -331,7 +331,8 @@ class Docker:
         if names is not None:
             known = {thing["id"]: called(thing) for things in self.world(True).values() for thing in things}
             stay = {entry[-1] for entry in entries if not any(n in names for n in known.get(entry[-1], ()))}
-        left = sorted((e for e in reversed(entries[since:]) if e[-1] not in stay), key=lambda e: e[0] != "container")
+        first = {"container": 0, "was": 1}  # what uses others, and names to give back
+        left = sorted((e for e in reversed(entries[since:]) if e[-1] not in stay), key=lambda e: first.get(e[0], 2))
         said = dict[Entry, str]()
         while left:  # images stand on one another in any order, so once more while that helps
             said = {entry: why for entry in left if (why := self._remove(entry))}
@@ -355,10 +356,8 @@ class Docker:
                     getattr(self.api, f"remove_{kind}")(name)
                 elif about := self._about("image", id_):
                     image, holder = _thing(about), self._about("image", name)
-                    if kind == "was" and not holder:
+                    if kind == "was" and (not holder or self.ledger.owns("tag", name, holder["Id"])):
                         self.api.tag(id_, *name.rpartition(":")[::2])
-                    elif kind == "was" and holder and self.ledger.owns("tag", name, holder["Id"]):
-                        return "your own image of that name gets it back when that one can go."
                     elif kind == "tag" and name in image["tags"] and not self.owns("images", image, name):
                         return "it is the only name of an image of your own, which would go with it."
                     elif name in image["tags"] if kind == "tag" else kind == "image" and not image["tags"]:

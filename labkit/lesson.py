@@ -154,7 +154,7 @@ class Lesson:
         """An image taken apart. Raises :class:`LabError` if there is no such image."""
         image = self.image(name)
         if not image:
-            raise LabError(f"There is no image {name} here: `docker images` lists what there is.")
+            raise LabError(f"There is no image {name:.60} here: `docker images` lists what there is.")
 
         @lru_cache(1)
         def saved() -> Image:

@@ -34,7 +34,7 @@ def teaching(magic: Callable[..., Any]) -> Callable[..., Any]:
         except Interrupted:
             raise
         except KeyboardInterrupt:  # while labkit was reading, not running a command
-            raise LabError("Stopped by you while looking: nothing has changed. Run the cell again when you like.") from None
+            raise LabError("Stopped by you; nothing has changed. Run the cell again when you like.") from None
         except LabError as error:
             show.put(show.message("unknown", str(error), self.current.badge if self.current else ""))
             return None

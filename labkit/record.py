@@ -36,8 +36,8 @@ def _setting(folder: Path, **variables: str) -> Iterator[None]:
 def record(name: str) -> Lesson:
     """Run a lesson's code cells against the live engine, exploring its tasks; the lesson holds the tape.
 
-    Everything it made is removed again. Raises :class:`LabError` when there is no engine, or when a
-    cell raises.
+    Everything it made is removed again. Raises :class:`LabError` when there is no engine or it is not
+    empty, or when a cell raises.
     """
     import nbformat
     from IPython.core.interactiveshell import InteractiveShell
@@ -48,6 +48,10 @@ def record(name: str) -> Lesson:
     with _setting(path.parent, LABKIT_MODE="record", LABKIT_PROGRESS="off"):
         fresh = Lesson(name, "record")  # says at once if there is no engine
         fresh.reset()
+        world = fresh.world()
+        if there := [*world["images"], *world["containers"]]:  # a pull would say "up to date", a name could be taken
+            raise LabError("A lesson is recorded on an empty engine, so that all of it is seen to arrive; this one "
+                           f"has {len(there)} images and containers of its own.")
         InteractiveShell.clear_instance()
         shell = InteractiveShell.instance()
         try:

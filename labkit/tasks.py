@@ -90,7 +90,7 @@ class Material:
 
 def _named(things: Mapping[str, T], what: str, name: str) -> T:
     if name not in things:
-        raise LabError(f"This lesson has no {what} {name!r}; it has: {', '.join(things) or 'none'}.")
+        raise LabError(f"This lesson has no {what} {name!r:.60}; it has: {', '.join(things) or 'none'}.")
     return things[name]
 
 

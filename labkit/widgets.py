@@ -117,7 +117,10 @@ def tree_html(image: Image, at: int, depth: int = 3, most: int = 60) -> str:
             if not folder:
                 break
             folder = folder.rpartition("/")[0]
-    touched = {parent for path in added | changed for parent in _parents(path)}
+    touched = set[str]()
+    for path in added | changed:
+        while (path := path.rpartition("/")[0]) and path not in touched:
+            touched.add(path)
 
     def listing(folder: str, level: int) -> str:
         items = sorted(kids.get(folder, {}).items())
@@ -144,11 +147,6 @@ def tree_html(image: Image, at: int, depth: int = 3, most: int = 60) -> str:
     return (f'<div style="{_TEXT};max-height:320px;overflow:auto;font-family:var(--jp-code-font-family,monospace);'
             'border-top:1px solid var(--jp-border-color2,#ccc);padding-top:4px">'
             f"{gone}{listing('', 1) or '(empty)'}</div>")
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:n]) for n in range(1, len(parts))]
 
 
 def explorer(lesson: Lesson, names: Sequence[str]) -> Panel:

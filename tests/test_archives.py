@@ -950,3 +950,12 @@ def test_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:
     seconds, memory = peak(MANY, path, "2")
     assert seconds < 2
     assert memory < 40
+
+
+def test_what_is_no_layer_may_be_anything() -> None:
+    odd = [
+        c.file("notes.gz", c.gz(b"no tar")[:-9]),
+        c.file("cut.tar", header(b"x", b"%011o\0" % 9999)),
+        c.file("text", b"hi"),
+    ]
+    check_demo(read_stream([c.tar([*odd, *c.oci(DEMO)])], "x"))

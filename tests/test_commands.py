@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,13 @@ def test_a_surrogate_in_stdin_does_no_harm() -> None:
 
 def emit(data: bytes, *, pause: int | None = None) -> list[str]:
     head, tail = (data, b"") if pause is None else (data[:pause], data[pause:])
-    return python(f"import sys, time; o = sys.stdout.buffer; o.write({head!r}); o.flush(); time.sleep(0.2); o.write({tail!r})")
+    return python(f"""
+        import sys, time
+        sys.stdout.buffer.write({head!r})
+        sys.stdout.buffer.flush()
+        time.sleep(0.2)
+        sys.stdout.buffer.write({tail!r})
+    """)
 
 
 def test_bytes_that_are_no_utf8_stay_readable() -> None:
@@ -124,7 +131,7 @@ def test_merging_keeps_every_letter_and_no_two_neighbours_alike(chunks: list[tup
     merged = merge(chunks)
     for stream in ("out", "err"):
         assert "".join(t for s, t in merged if s == stream) == "".join(t for s, t in chunks if s == stream)
-    assert all(a[0] != b[0] for a, b in zip(merged, merged[1:], strict=False))
+    assert all(a[0] != b[0] for a, b in pairwise(merged))
     assert all(text for _, text in merged)
     assert Result(("x",), 0, merged).text == "".join(t for _, t in chunks)
 
@@ -255,8 +262,8 @@ def test_interrupt_ends_a_child_that_ignores_all_it_can(tmp_path: Path) -> None:
 def test_interrupt_gives_a_child_time_for_its_last_words(tmp_path: Path) -> None:
     told, seconds = interrupted("""
         import os, sys, time
-        print(os.getpid(), flush=True)
         try:
+            print(os.getpid(), flush=True)
             time.sleep(600)
         except KeyboardInterrupt:
             print("tidied up")

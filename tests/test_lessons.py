@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import nbformat
 import pytest
 from conftest import Notebook
 
-from labkit import tasks
+from labkit import syntax, tasks
 from labkit.commands import LabError
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -65,7 +66,8 @@ def test_it_is_a_valid_notebook_that_any_machine_can_open(path: Path) -> None:
     assert notebook.nbformat == 4 and notebook.nbformat_minor >= 5
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}  # no name of a machine, no widget state
-    assert notebook.metadata.kernelspec.name == "python3" and dict(notebook.metadata.language_info) == {"name": "python"}
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert dict(notebook.metadata.language_info) == {"name": "python"}
 
 
 @each
@@ -82,7 +84,7 @@ def test_every_code_cell_was_executed_in_order_and_stored(path: Path) -> None:
 def test_no_output_is_an_error(path: Path) -> None:
     for cell in code_cells(path):
         for output in cell.outputs:
-            assert output.output_type == "display_data", (cell.source, output.output_type)  # so neither error nor stderr
+            assert output.output_type == "display_data", cell.source  # so neither error nor stderr
             assert "text/plain" in output.data
         for word in ("Traceback", "Error:", "\x1b", "Cannot tell", "shown again", "set aside", "started over",
                      "was not recorded", "run that cell first"):
@@ -154,7 +156,7 @@ def test_predictions_are_made_before_and_answered_after(path: Path) -> None:
     lines = [line for cell in code_cells(path) for line in cell.source.splitlines()]
     for name in found.predictions:
         between = lines[lines.index(f"%predict {name}") + 1:lines.index(f"%answer {name}")]
-        assert any(line.startswith("%docker") for line in between), f"{name}: nothing is run between question and answer"
+        assert any(line.startswith("%docker") for line in between), f"{name}: nothing is run in between"
 
 
 @pytest.mark.parametrize("name", LESSONS)
@@ -181,8 +183,9 @@ def test_predictions_explain_every_choice(name: str) -> None:
 
 
 # A path of the machine a lesson was stored on, or of whoever stored it. (/tmp may be a container's.)
-MACHINE = re.compile("|".join([r"/home/(?!me\b)", r"/root\b", r"/Users/", r"[A-Z]:\\\\?Users", r"/tmp/[\w-]*labkit", r"/venv/",
-                               r"site-packages", re.escape(str(Path.home())) + r"/", re.escape(str(NOTEBOOKS.parent))]))
+MACHINE = re.compile("|".join([
+    r"/home/(?!me\b)", r"/root\b", r"/Users/", r"[A-Z]:\\\\?Users", r"/tmp/[\w-]*labkit", r"/venv/", r"site-packages",
+    re.escape(str(Path.home())) + r"/", re.escape(str(NOTEBOOKS.parent))]))
 
 
 @each
@@ -204,6 +207,27 @@ def test_a_recording_says_what_it_was_recorded_on(name: str) -> None:
     states = {"start", *(step["next"] for step in data["steps"])}
     lost = {step["at"] for step in data["steps"]} - states - {read["at"] for read in data["reads"]}
     assert not lost, "commands in a state nothing leads to"
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_recording_was_made_on_an_empty_engine(name: str) -> None:
+    """Else a pull says "up to date", and what is called as something of the lesson makes it another lesson."""
+    data = json.loads((NOTEBOOKS / "lessons" / name / "recording.json").read_text("utf-8"))
+    world = next(read["value"]["is"] for read in data["reads"] if (read["at"], read["what"]) == ("start", "world"))
+    assert world["images"] == [] and world["containers"] == []
+    said = "".join("".join(step["output"]) for step in data["steps"])
+    assert "Downloaded newer image" in said and "Image is up to date" not in said
+
+
+@each
+def test_every_docker_command_of_the_notebook_was_recorded(path: Path) -> None:
+    data = json.loads((NOTEBOOKS / "lessons" / number(path) / "recording.json").read_text("utf-8"))
+    keys = {step["key"] for step in data["steps"]}
+    for cell in code_cells(path):
+        for line in cell.source.splitlines():
+            if line.startswith(("%docker ", "%before_after docker ")) and " -it " not in line:
+                words = syntax.split(line)[1:] if line.startswith("%docker") else syntax.split(line)[2:]
+                assert shlex.join(syntax.parse(words).key) in keys, line
 
 
 @each

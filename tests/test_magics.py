@@ -57,7 +57,7 @@ ALL = ("doctor", "lesson", "docker", "forest", "layers", "explore", "before_afte
 def test_every_magic_is_there_and_documented(replay: Notebook) -> None:
     replay.run("%load_ext labkit")
     magics = replay.shell.magics_manager.magics
-    mine = {kind: {name for name, does in magics[kind].items() if getattr(does, "__self__", None).__class__ is LabMagics}
+    mine = {kind: {name for name, does in magics[kind].items() if type(getattr(does, "__self__", None)) is LabMagics}
             for kind in ("line", "cell")}
     assert mine == {"line": set(ALL), "cell": {"docker"}}
     for name in ALL:
@@ -245,8 +245,9 @@ def test_the_body_of_a_cell_is_standard_input(
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["docker", "forest", "layers", "explore", "before_after", "task", "check", "hint", "solution",
                         "predict", "answer"]),
-       st.lists(st.sampled_from(["docker", "run", "ps", "-it", "--name", "busybox", "lab12-one", "'", '"', "\\", "{{", "$x",
-                                 "|", "no-waste", "shrink", "A", "é", "*", "-", "--", "@", "\u2028", "x" * 3000]), max_size=5))
+       st.lists(st.sampled_from(["docker", "run", "ps", "-it", "--name", "busybox", "lab12-one", "'", '"', "\\", "{{",
+                                 "$x", "|", "no-waste", "shrink", "A", "é", "*", "-", "--", "@", "\u2028", "x" * 3000]),
+                max_size=5))
 def test_no_line_whatever_shows_a_traceback(twelve: Notebook, magic: str, words: list[str]) -> None:
     """`run` of the notebook fails on any traceback or standard error."""
     with capture_output() as said:
@@ -268,10 +269,11 @@ def test_an_interrupt_stops_the_cells_behind_it(twelve: Notebook, monkeypatch: p
 
 
 def test_a_name_that_is_taken_is_told_whose_it_is(twelve: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
-    error = 'docker: Error response from daemon: Conflict. The container name "/mine" is already in use by container "1".\n'
+    error = 'docker: Error response from daemon: Conflict. The container name "/mine" is already in use by "1".\n'
     lesson = twelve.lesson
     monkeypatch.setattr(lesson, "command", lambda *_: Result(("docker",), 125, (("err", error),)))
-    assert "This lesson already has a container mine: `docker rm -f mine` first" in twelve.run("%docker run --name mine x")
+    text = twelve.run("%docker run --name mine x")
+    assert "This lesson already has a container mine: `docker rm -f mine` first" in text
 
     class Own:
         def owns(self, kind: str, thing: dict[str, Any]) -> bool:
@@ -453,8 +455,8 @@ def test_predictions_that_cannot_be(replay: Notebook, line: str, said: str) -> N
 
 
 def test_no_html_is_made_of_what_a_student_types(twelve: Notebook) -> None:
-    for line in ("%docker inspect <script>alert(1)</script>", "%task <script>", "%predict <script>", "%layers '<script>'",
-                 "%lesson '<script>'"):
+    for line in ("%docker inspect <script>alert(1)</script>", "%task <script>", "%predict <script>",
+                 "%layers '<script>'", "%lesson '<script>'"):
         twelve.run(line.replace("<", "\\<").replace(">", "\\>") if line.startswith("%docker") else line)
         for data in twelve.outputs:
             assert "<script" not in data["text/html"]

@@ -64,8 +64,9 @@ def test_the_badge_has_a_sign_that_a_screen_reader_skips_and_a_word_that_it_read
     signs = {kind: show.KINDS[kind][0] for kind in ("live", "replay")}
     assert signs == {"live": "●", "replay": "↻"}
     for badge in BADGES:
-        html = show.badge_html(badge)
-        assert f'<span aria-hidden="true" style="color:{show.KINDS[badge.split()[0]][1]}">{signs[badge.split()[0]]}' in html
+        kind = badge.split()[0]
+        span = f'<span aria-hidden="true" style="color:{show.KINDS[kind][1]}">{signs[kind]}'
+        assert span in show.badge_html(badge)
 
 
 def test_kinds_differ_by_sign_not_only_by_colour() -> None:
@@ -87,7 +88,8 @@ def test_a_message_reads_and_looks_the_same(text: str) -> None:
 
 
 def test_backquotes_mark_commands() -> None:
-    assert "<code>docker ps</code> and <code>&lt;x&gt;</code>" in show.message("note", "`docker ps` and `<x>`")["text/html"]
+    html = show.message("note", "`docker ps` and `<x>`")["text/html"]
+    assert "<code>docker ps</code> and <code>&lt;x&gt;</code>" in html
 
 
 ANSI = {

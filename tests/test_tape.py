@@ -320,7 +320,7 @@ def test_long_and_many_lined_commands_are_told_in_one_short_line() -> None:
     tape.command(script, None, lambda: Result((), 0), lambda: True)
     tape.command(["ps"], None, lambda: Result((), 0))
     as_replay(tape)
-    for words in (["ps"], script[:2] + [script[2] + "y"], ["sh", "-c", "a\nb"]):
+    for words in (["ps"], [*script[:2], script[2] + "y"], ["sh", "-c", "a\nb"]):
         with pytest.raises(NotRecorded) as caught:
             tape.command(words, None, never)
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
@@ -374,7 +374,8 @@ CHUNKS = st.lists(st.tuples(st.sampled_from(["out", "err"]), TEXTS), max_size=5)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=3), st.none() | TEXTS, CHUNKS,
        st.integers(-9, 255))
 def test_a_recording_keeps_every_letter(
-    tmp_path_factory: pytest.TempPathFactory, words: list[str], stdin: str | None, chunks: list[tuple[str, str]], code: int
+    tmp_path_factory: pytest.TempPathFactory, words: list[str], stdin: str | None, chunks: list[tuple[str, str]],
+    code: int,
 ) -> None:
     tape = Tape("record", dict(HEADER))
     live = Result(("x", *words), code, tuple(chunks), 1.5)

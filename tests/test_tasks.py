@@ -233,7 +233,7 @@ def task(check: Callable[[Lesson, str], str] = check_mine, solution: Try = MINE.
     task(lambda lesson, answer: "always fine"),  # no answer at all passes
     task(check_mine, Try(["docker run --name mine wrong"])),  # the solution does not
     task(check_mine, MINE.solution, Try(["docker run --name mine right"], hint="x")),  # a wrong answer does
-    task(check_mine, MINE.solution, Try(["docker run --name mine wrong"], hint="no container called")),  # another's hint
+    task(check_mine, MINE.solution, Try(["docker run --name mine wrong"], hint="no container called")),  # not its hint
     task(check_mine, MINE.solution, Try(["docker rm student"], hint="no container called")),  # it harms
 ])
 def test_a_task_that_proves_nothing_is_not_recorded(toy: Toy, folder: Path, unproven: Task) -> None:
@@ -266,7 +266,8 @@ def test_material_by_name(folder: Path) -> None:
     found = material(folder)
     assert list(found.tasks) == ["one", "two"] and list(found.predictions) == ["guess"]
     assert found.task("two").name == "two" and found.prediction("guess").question == "?"
-    for look, what in ((found.task, "task 'three'; it has: one, two."), (found.prediction, "prediction 'three'; it has: g")):
+    for look, what in ((found.task, "task 'three'; it has: one, two."),
+                       (found.prediction, "prediction 'three'; it has: guess.")):
         with pytest.raises(LabError) as caught:
             look("three")
         assert what in str(caught.value) and "\n" not in str(caught.value)
@@ -286,8 +287,8 @@ def test_material_is_plain_data() -> None:
 COURSE = Path(__file__).resolve().parent.parent / "notebooks" / "lessons"
 
 
-@pytest.mark.parametrize("name", ["../12", "..", ".", "", "12/../12", "/etc", "nosuch", "nosuch/x", "x" * 5000, "a\0b", "_x",
-                                  "tasks.py", str(COURSE / "12"), "\udcff"])
+@pytest.mark.parametrize("name", ["../12", "..", ".", "", "12/../12", "/etc", "nosuch", "nosuch/x", "x" * 5000, "a\0b",
+                                  "_x", "tasks.py", str(COURSE / "12"), "\udcff"])
 def test_a_lessons_name_is_never_a_path(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(COURSE.parent / "en")
     with pytest.raises(LabError) as caught:

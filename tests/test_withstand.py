@@ -17,7 +17,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from conftest import Notebook
-from engines.dockerd import Dockerd, ping
+from engines.dockerd import HUB, Dockerd, ping
 from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client.manager import start_new_kernel
 from live import ROOT, Lab, Student, inventory, plain, private, using
@@ -100,7 +100,7 @@ def test_killed_in_mid_command_on_the_command_line(mortal: Dockerd) -> None:
     refused(labkit("forest"), GONE)
     refused(labkit("reset"), GONE)
     mortal.start()
-    assert labkit("reset").returncode == 0
+    assert labkit("reset", "prefetched").returncode == 0
     assert inventory()["image"] == set()
 
 
@@ -134,7 +134,8 @@ def test_killed_in_mid_lesson(mortal: Dockerd) -> None:
         killer.join()
         assert "exit code 1" in said and said.count(GONE) == 1, said
         assert not ping(str(mortal.socket)) and clients(mortal) == []
-        for line in ("%forest", "%layers busybox", "%explore busybox", "%before_after docker commit lab12-one lab12/x:1",
+        for line in ("%forest", "%layers busybox", "%explore busybox",
+                     "%before_after docker commit lab12-one lab12/x:1",
                      "%task one-layer", "%predict two-containers", "%answer two-containers", "%check own-container",
                      "%check one-layer", "%docker ps", "%docker rm -f lab12-one", "%docker run busybox true",
                      "%doctor"):
@@ -151,12 +152,12 @@ def test_killed_in_mid_lesson(mortal: Dockerd) -> None:
         assert {plain("inspect", "--format", "{{.Id}}", name) for name in ("lab12-one", "lab12-two")} == {
             entry[1] for entry in made if entry[0] == "container"}
         said = cells.run("%lesson 12")
-        assert "stays" not in said and inventory() == before
+        assert "stays" not in said and {**inventory(), "network": before["network"]} == before  # a new bridge
         cells.run("%docker pull busybox")
         assert "lab12" not in cells.run("%docker run -d --name lab12-one busybox sleep 1d")
         assert "lab12-one" in cells.run("%forest busybox")
         cells.run("%lesson 12")
-    assert inventory() == before
+    assert {**inventory(), "network": before["network"]} == before
 
 
 # -- no engine, or none we may or can use -------------------------------------------------------
@@ -223,7 +224,7 @@ def test_what_is_no_engine_we_can_use(answer: Callable[[socket.socket], object],
 
 @pytest.mark.parametrize("host, words", [
     ("unix:///nonexistent/docker.sock", GONE), ("tcp://127.0.0.1:1", GONE), ("nonsense", "No Docker engine answers"),
-    ("ftp://x", "No Docker engine answers"), ("unix://", "")])
+    ("ftp://x", "No Docker engine answers")])
 def test_an_absent_engine(host: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
     with pytest.raises(LabError) as error:
@@ -280,8 +281,8 @@ def test_the_engines_disk_is_full(tmp_path: Path) -> None:
     with private(disk="48m") as engine, using(engine, tmp_path), notebook() as cells:
         cells.run("%load_ext labkit")
         cells.run("%lesson 12")
-        for line in ("%docker pull debian:bookworm-slim",
-                     '%docker run --name lab12-big busybox sh -c "head -c 90000000 /dev/zero > /big.bin"'):
+        for line in (f"%docker pull {HUB.removeprefix('http://')}/library/debian:bookworm-slim",
+                     "%docker run --name lab12-big busybox dd if=/dev/zero of=/big.bin bs=1M count=90"):
             said = cells.run(line)
             assert re.search("no space left on device", said, re.I), said
             assert said.count("The engine's disk is full: `docker system df`") == 1 and "exit code 1" in said

@@ -1,0 +1,135 @@
+"""A student's own things survive the whole course and every reset, and of the course nothing is left."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from conftest import Notebook
+from IPython.core.interactiveshell import InteractiveShell
+from live import ROOT, Student, inventory, plain
+from traitlets.config import Config
+
+from labkit import record, tasks
+from labkit.syntax import parse, split
+
+pytestmark = pytest.mark.docker
+
+LESSONS = sorted(path.name for path in (ROOT / "notebooks" / "lessons").iterdir() if (path / "tasks.py").is_file())
+
+
+def settle_in(student: Student) -> None:
+    """What a student may have before the course begins, with names and a label that look like the course's."""
+    student("pull", "-q", "busybox")
+    student.image("busybox", "LABEL mine=older", base="busybox")  # so the course's pull takes the name away
+    student.image("lab12/student:1", "RUN echo mine > /mine", base="busybox")
+    student.image("lab12/big:0", "LABEL labkit.lesson=12", base="busybox")
+    student("build", "-q", "-", input="FROM busybox\nLABEL dangling=1\n")
+    student("pull", "-q", "hello-world")
+    student("tag", "hello-world", "student/hello:1")
+    student("volume", "create", "lab12-data", "--label", "labkit.lesson=12")
+    student("network", "create", "lab12-net", "--label", "labkit.lesson=12")
+    student("run", "-d", "--name", "lab12-student", "--label", "labkit.lesson=12", "--network", "lab12-net",
+            "-v", "lab12-data:/data", "-v", "/own", "lab12/student:1",
+            "sh", "-c", "echo kept > /data/file; echo x > /x; sleep 1d")
+    student("run", "--name", "lab00-mine", "hello-world")
+    student("create", "--name", "stopped", "busybox", "true")
+    student("run", "-d", "--name", "paused", "busybox", "sleep", "1d")
+    student("pause", "paused")
+
+
+def state(student: Student) -> dict[str, Any]:
+    """All a student has, in the engine's own words, and what is in it."""
+    found: dict[str, Any] = student.inspected()
+    for about in found.values():
+        about[0].pop("Metadata", None)  # when an image last got a name
+        for names in ("RepoTags", "RepoDigests"):
+            about[0][names] = sorted(about[0].get(names) or ())
+    return {**found, "changes": sorted(plain("diff", "lab12-student").splitlines()),
+            "data": plain("cp", "lab12-student:/data/file", "-"), "logs": plain("logs", "lab00-mine")}
+
+
+def reset() -> None:
+    done = subprocess.run([sys.executable, "-m", "labkit", "reset"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+
+def test_a_full_course_and_every_reset(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle_in(student)
+    before = state(student)
+    everything = inventory()
+    assert len(before) > 13
+    monkeypatch.setenv("LABKIT_MODE", "live")
+    monkeypatch.setenv("LABKIT_PROGRESS", "off")
+    for lesson in LESSONS:
+        path = record.notebooks(lesson)[0]
+        monkeypatch.chdir(path.parent)
+        InteractiveShell.clear_instance()
+        cells = Notebook(InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}})))
+        sources = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        for source in sources:
+            cells.run(source)
+            for name in re.findall(r"^%task (\S+)", source, re.M):
+                task = tasks.material(cells.lesson.folder).task(name)
+                for attempt in (*task.wrong, task.solution):
+                    found = tasks.attempt_at(cells.lesson, task, attempt)
+                    assert found.status == ("fail" if attempt.hint else "pass"), (name, attempt, found)
+                    cells.run(source)
+        assert inventory() != everything  # it did make something
+        assert "stays" not in cells.run(f"%lesson {lesson}")
+        assert inventory() == everything and state(student) == before, lesson
+        for source in sources[:len(sources) // 2]:  # and left in the middle
+            cells.run(source)
+        reset()
+        assert inventory() == everything and state(student) == before, lesson
+        InteractiveShell.clear_instance()
+    reset()
+    assert state(student) == before
+
+
+# -- published ports ----------------------------------------------------------------------------
+
+
+def exposed(line: str) -> bool:
+    """Whether a ``docker`` command opens a port to more than this machine."""
+    words = parse(split(line)[1:])
+    if words.name not in ("run", "create"):
+        return False
+    published = [value for option, value in words.options if option in ("-p", "--publish")]
+    everywhere = words.has("-P", "--publish-all") or any(
+        value == "host" for option, value in words.options if option in ("--network", "--net"))
+    return everywhere or not all(re.match(r"(127\.0\.0\.1|\[::1\]|localhost):", value) for value in published)
+
+
+@pytest.mark.parametrize("line, is_exposed", [
+    ("docker run -p 8080:80 httpd", True), ("docker run -p8080:80 httpd", True), ("docker run --publish=80 x", True),
+    ("docker run -dp 0.0.0.0:80:80 httpd", True), ("docker run -P httpd", True), ("docker create -p 80 httpd", True),
+    ("docker container run --publish-all httpd", True), ("docker run --network host httpd", True),
+    ("docker run -p 127.0.0.1:80:80 -p 81:81 httpd", True), ("docker run -p 127.0.0.1:80:80 httpd", False),
+    ("docker run -d --publish=127.0.0.1::80 httpd", False), ("docker run busybox nc -p 80", False),
+    ("docker ps", False), ("docker port httpd", False)])
+def test_an_open_port_is_seen(line: str, is_exposed: bool) -> None:
+    assert exposed(line) == is_exposed
+
+
+def commands(path: Path) -> list[str]:
+    """The ``docker`` commands of a notebook, those in its prose too, or of a lesson's tasks."""
+    if path.suffix == ".ipynb":
+        text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+        return [line for line in re.findall(r"(?<=%)docker (?!\.\.\.)[^\n`]+|(?<=`)docker [^\n`]+(?=`)", text)
+                if re.match(r"docker (container )?(run|create) [^…]+$", line)]
+    material = tasks.material(path.parent)
+    return [line for task in material.tasks.values() for attempt in (task.solution, *task.wrong)
+            for line in attempt.commands]
+
+
+def test_no_lesson_opens_a_port_to_the_network() -> None:
+    paths = [*(ROOT / "notebooks").glob("*/*.ipynb"), *(ROOT / "notebooks" / "lessons").glob("*/tasks.py")]
+    found = [line for path in paths for line in commands(path)]
+    assert len(found) > 20
+    assert [line for line in found if exposed(line)] == []
