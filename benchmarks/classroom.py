@@ -84,7 +84,7 @@ def main() -> None:
     ours, bare, _ = paired(importing("labkit"), importing("sys"), runs)
     print(f"| `import labkit`, Python's start taken off | {(ours - bare) * 1e3:.1f} ms | | | 100 ms |")
     ours, bare, ratio = lesson(5)
-    print(f"| nbval of lesson 12 in replay against an empty notebook | {ours:.2f} s | {bare:.2f} s | {ratio:.2f} | 1.5 |")
+    print(f"| nbval, lesson 12 in replay against an empty notebook | {ours:.2f} s | {bare:.2f} s | {ratio:.2f} | 1.5 |")
 
 
 if __name__ == "__main__":

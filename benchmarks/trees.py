@@ -34,7 +34,7 @@ def main() -> None:
             start = perf_counter()
             str(Tree(nodes, "Images"))
             text.append(perf_counter() - start)
-        print(f"{count:5} images, {len(nodes):6} layers: svg {median(svg):.3f} s (limit {limit} s, "
+        print(f"- {count} images, {len(nodes)} layers: svg {median(svg):.3f} s (limit {limit} s, "
               f"{len(picture) / 1e6:.1f} MB), text {median(text):.3f} s")
 
 

@@ -83,8 +83,8 @@ def _record(args: argparse.Namespace) -> None:
 
     world = Docker.find().world()
     if world["images"] or world["containers"]:
-        raise LabError(f"Recording needs an engine with nothing on it, and this one has {len(world['images'])} images and "
-                       f"{len(world['containers'])} containers, which would show in the lesson: use a fresh one.")
+        raise LabError("Recording needs an engine with nothing on it: what this one has would show in the "
+                       "lesson. Use a fresh one.")
     for name in args.lesson:
         lesson = record.record(name)
         if args.note:

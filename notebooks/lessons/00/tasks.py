@@ -20,11 +20,11 @@ def check_greeting(lesson: Lesson, answer: str) -> str:
         if len(ours(lesson)) > 1:
             raise NotYet("You made another container of hello-world, but it is not called `lab00-hello`: put `--name "
                          "lab00-hello` between `run` and the image's name.")
-        raise NotYet("There is no container called `lab00-hello` yet: `docker run --name lab00-hello …`. A container run "
-                     "with `--rm` is gone when it ends.")
+        raise NotYet("There is no container called `lab00-hello` yet: `docker run --name lab00-hello …`. A container "
+                     "run with `--rm` is gone when it ends.")
     if not container["image"].startswith("hello-world"):
-        raise NotYet(f"`lab00-hello` is there, but it runs {container['image']}: the image's name comes last, and it is "
-                     "hello-world.")
+        raise NotYet(f"`lab00-hello` is there, but it runs {container['image']}: the image's name comes last, and it "
+                     "is hello-world.")
     return f"`lab00-hello` is there; its state is {container['state']}, for its program has nothing more to do."
 
 

@@ -54,8 +54,8 @@ def check_shared(lesson: Lesson, answer: str) -> str:
         raise NotYet(f"{httpd} is how many layers httpd has in all. Which of them does debian:bookworm-slim have too?")
     if int(answer) == 0:
         raise NotYet("Look at the picture: the rail of httpd starts in a box that already has a name.")
-    raise NotYet(f"Not {answer}. debian:bookworm-slim has {debian} in all, so it cannot share more than that; count the "
-                 "boxes both rails pass through.")
+    raise NotYet(f"Not {answer}. debian:bookworm-slim has {debian} in all, so it cannot share more than that; count "
+                 "the boxes both rails pass through.")
 
 
 def check_own_container(lesson: Lesson, answer: str) -> str:
@@ -71,8 +71,8 @@ def check_own_container(lesson: Lesson, answer: str) -> str:
                      "lasts, such as `sleep 1d`, after the image's name.")
     paths = {change["path"] for change in lesson.changes(container)}
     if "/etc/motd" not in paths:
-        raise NotYet("`lab12-mine` runs, but its writable layer has no `/etc/motd`. Write it with `docker exec lab12-mine "
-                     "sh -c \"echo hello > /etc/motd\"`: the quotes keep the `>` for the container's shell.")
+        raise NotYet("`lab12-mine` runs, but its writable layer has no `/etc/motd`. Write it with `docker exec "
+                     "lab12-mine sh -c \"echo hello > /etc/motd\"`: the quotes keep the `>` for the container's shell.")
     return (f"Its writable layer holds {len(paths)} paths, /etc/motd among them; the image busybox is exactly what it "
             "was.")
 
@@ -83,13 +83,13 @@ def check_one_layer(lesson: Lesson, answer: str) -> str:
     if "busybox:latest" in made["tags"]:
         raise NotYet("`lab12/greet:1` is another name for busybox itself. A tag adds no layer, a commit does.")
     if mine == base:
-        raise NotYet("`lab12/greet:1` has exactly busybox's layers: the container you committed had written nothing, and "
-                     "where nothing is written there is no layer to add.")
+        raise NotYet("`lab12/greet:1` has exactly busybox's layers: the container you committed had written nothing, "
+                     "and where nothing is written there is no layer to add.")
     if mine[: len(base)] != base:
         raise NotYet("`lab12/greet:1` does not stand on busybox: start the container you commit from busybox.")
     if len(mine) > len(base) + 1:
-        raise NotYet(f"`lab12/greet:1` has {len(mine) - len(base)} layers of its own; one was asked for. Every commit adds "
-                     "one: commit once.")
+        raise NotYet(f"`lab12/greet:1` has {len(mine) - len(base)} layers of its own; one was asked for. Every commit "
+                     "adds one: commit once.")
     image = lesson.layers("lab12/greet:1")
     if "hello.txt" not in visible(image):
         raise NotYet("The new layer is there, but it holds no `/hello.txt`: what is written before the commit, in that "
@@ -106,8 +106,8 @@ def check_no_waste(lesson: Lesson, answer: str) -> str:
     if "big.bin" in files:
         raise NotYet("`/big.bin` is still there: remove it before the commit.")
     if image.wasted:
-        raise NotYet(f"`lab12/small:1` looks right from inside, but {image.wasted // 10**6} MB of its layers can never be "
-                     "seen again: the file was already in a layer below. Make and remove it in one container.")
+        raise NotYet(f"`lab12/small:1` looks right from inside, but {image.wasted // 10**6} MB of its layers can "
+                     "never be seen again: the file was already in a layer below. Make and remove it in one container.")
     return "Nothing wasted: what is made and removed before the commit never becomes a layer."
 
 
@@ -137,7 +137,8 @@ TASKS = [
                       "docker commit lab12-greet lab12/greet:1"]),
         wrong=[Try(["docker tag busybox lab12/greet:1"], hint="another name for busybox"),
                Try(["docker commit lab12-two lab12/greet:1"], hint="had written nothing"),
-               Try(["docker commit lab12-one lab12/greet:0", "docker run --name lab12-greet lab12/greet:0 touch /hello.txt",
+               Try(["docker commit lab12-one lab12/greet:0",
+                    "docker run --name lab12-greet lab12/greet:0 touch /hello.txt",
                     "docker commit lab12-greet lab12/greet:1"], hint="2 layers of its own"),
                Try(["docker run --name lab12-greet debian:bookworm-slim touch /hello.txt",
                     "docker commit lab12-greet lab12/greet:1"], hint="does not stand on busybox")],
@@ -148,7 +149,7 @@ TASKS = [
         "no-waste", check_no_waste,
         solution=Try([f'docker run --name lab12-once busybox sh -c "{MAKE}; {REPORT}; rm /big.bin"',
                       "docker commit lab12-once lab12/small:1"]),
-        wrong=[Try([f'docker run --name lab12-once lab12/big:2 sh -c "{REPORT.replace("wc -c < /big.bin", "echo 20000000")}"',
+        wrong=[Try(['docker run --name lab12-once lab12/big:2 sh -c "echo 20000000 > /report.txt"',
                     "docker commit lab12-once lab12/small:1"], hint="20 MB of its layers"),
                Try([f'docker run --name lab12-once busybox sh -c "{MAKE}; {REPORT}"',
                     "docker commit lab12-once lab12/small:1"], hint="still there"),
@@ -183,14 +184,14 @@ def right_shrink(lesson: Lesson) -> str:
 PREDICTIONS = [
     Prediction(
         "pull-again",
-        "You have just pulled debian:bookworm-slim. httpd was built on top of a Debian. What will the pull of httpd say "
-        "about its first layer?",
+        "You have just pulled debian:bookworm-slim. httpd was built on top of a Debian. What will the pull of httpd "
+        "say about its first layer?",
         {"A": "Pull complete: an image is one file, so all of it comes.",
          "B": "Already exists: that layer is here, under another image's name.",
          "C": "Nothing: a layer that is here is not mentioned."},
         {"A": "An image is a list of layers, and each layer is asked for by its own digest; it comes only if it is "
               "missing, as when this httpd was built on another Debian than the one you have.",
-         "B": "Layers are known by the hash of what they hold, so the engine knows it has that one, whoever brought it.",
+         "B": "A layer is known by the hash of what it holds, so the engine knows it has that one, whoever brought it.",
          "C": "Every layer of the image gets its line, those already here too."},
         right_pull,
     ),
@@ -212,9 +213,9 @@ PREDICTIONS = [
         {"A": "lab12/big:2, by 20 MB: the file is gone.",
          "B": "Neither: lab12/big:2 is as large, or a little larger.",
          "C": "lab12/big:1 shrinks too: they share the layer the file was in."},
-        {"A": "The new layer can only say that the file is to be hidden; the layer that holds the bytes is read-only and "
-              "still belongs to the image.",
-         "B": "Layers only add up. The file's bytes stay in the layer below; the new layer holds a mark that hides them.",
+        {"A": "The new layer can only say that the file is to be hidden; the layer that holds the bytes is read-only "
+              "and still belongs to the image.",
+         "B": "Layers only add up. The file's bytes stay in the layer below; the new one holds a mark that hides them.",
          "C": "They do share that layer, and just because of it nothing in it may change."},
         right_shrink,
     ),
