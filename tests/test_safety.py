@@ -48,6 +48,8 @@ def state(student: Student) -> dict[str, Any]:
     found: dict[str, Any] = student.inspected()
     for about in found.values():
         about[0].pop("Metadata", None)  # when an image last got a name
+        if "Mounts" in about[0]:  # listed in any order
+            about[0]["Mounts"].sort(key=lambda mount: str(mount["Destination"]))
         for names in ("RepoTags", "RepoDigests"):
             about[0][names] = sorted(about[0].get(names) or ())
     return {**found, "changes": sorted(plain("diff", "lab12-student").splitlines()),
@@ -83,8 +85,9 @@ def test_a_full_course_and_every_reset(student: Student, monkeypatch: pytest.Mon
         assert inventory() != everything  # it did make something
         assert "stays" not in cells.run(f"%lesson {lesson}")
         assert inventory() == everything and state(student) == before, lesson
-        for source in sources[:len(sources) // 2]:  # and left in the middle
-            cells.run(source)
+        for source in sources[:len(sources) * 2 // 3]:  # and left in the middle, without its slow pictures
+            if not source.startswith(("%explore", "%layers", "%forest")):
+                cells.run(source)
         reset()
         assert inventory() == everything and state(student) == before, lesson
         InteractiveShell.clear_instance()
