@@ -299,6 +299,9 @@ class Docker:
         if "prune" in words.name:
             raise LabError("labkit never prunes, for that would also take what is yours. `%lesson NAME` removes what "
                            "the lesson made; to prune all the same, use a terminal.")
+        if words.name.split()[0] in ("context", "plugin", "login", "logout"):
+            raise LabError(f"`docker {words.name}` changes how Docker is set up on your machine, beyond any lesson: "
+                           "use a terminal for it.")
         kind, names = words.altered
         if not names and not words.tags:
             return

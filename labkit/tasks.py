@@ -176,5 +176,6 @@ def finish(lesson: Lesson, task: Task, answer: str = "") -> Verdict:
     if found.status == "pass":
         lesson.passed.add(task.name)
     if lesson.task and lesson.task[0] == task.name and (found.status == "pass" or lesson.tape.mode == "record"):
-        leave(lesson)  # also while recording: the lesson goes on without the task
+        notes = leave(lesson)  # also while recording: the lesson goes on without the task
+        found = found._replace(text="\n".join([found.text, *notes]))
     return found

@@ -238,11 +238,11 @@ def test_the_guard_refuses_what_is_the_students(lab: Lab, student: Student) -> N
     refused += ["volume rm s-volume", "volume remove -f s-volume", "network rm s-network", f"network rm {network}",
                 f"network remove {network[:12]}"]
     refused += ["system prune -af", "container prune", "image prune -a", "volume prune -f", "network prune",
-                "builder prune"]
+                "builder prune", "context use default", "plugin rm x", "logout"]
     for line in refused:
         with pytest.raises(LabError) as error:
             lab(line, stdin="")
-        assert "\n" not in str(error.value) and re.search("your own|never prunes", str(error.value)), line
+        assert "\n" not in str(error.value) and re.search("your own|never prunes|set up on your machine", str(error.value)), line
     assert {**student.inspected(), "mine": plain("inspect", mine)} == before
 
 

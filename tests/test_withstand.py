@@ -119,8 +119,8 @@ def test_killed_in_mid_lesson(mortal: Dockerd) -> None:
     before = inventory()
     with notebook() as cells:
         for cell in ("%load_ext labkit", "%lesson 12", "%docker pull busybox", "%docker volume create lab12-volume",
-                     "%docker run -d -v lab12-volume:/x --name lab12-one busybox sleep 1d", "%task own-container",
-                     "%docker commit lab12-one lab12/notes:1"):
+                     "%docker run -d --stop-timeout 1 -v lab12-volume:/x --name lab12-one busybox sleep 1d",
+                     "%task own-container", "%docker commit lab12-one lab12/notes:1"):
             cells.run(cell)
 
         def kill() -> None:
@@ -130,7 +130,7 @@ def test_killed_in_mid_lesson(mortal: Dockerd) -> None:
 
         killer = threading.Thread(target=kill)
         killer.start()
-        said = cells.run("%docker run --name lab12-two busybox sleep 600")
+        said = cells.run("%docker run --stop-timeout 1 --name lab12-two busybox sleep 600")
         killer.join()
         assert "exit code 1" in said and said.count(GONE) == 1, said
         assert not ping(str(mortal.socket)) and clients(mortal) == []
@@ -139,7 +139,7 @@ def test_killed_in_mid_lesson(mortal: Dockerd) -> None:
                      "%task one-layer", "%predict two-containers", "%answer two-containers", "%check own-container",
                      "%check one-layer", "%docker ps", "%docker rm -f lab12-one", "%docker run busybox true",
                      "%doctor"):
-            t0 = time.time(); said = cells.run(line); print(line, time.time() - t0)
+            said = cells.run(line)
             ours = [text for text in said.splitlines() if GONE in text]
             assert len(ours) == 1 or line.startswith(("%predict", "%before_after")), (line, said)
             assert "✔" not in said or line == "%doctor", said
@@ -363,6 +363,9 @@ def code_cells() -> list[str]:
 
 @pytest.mark.parametrize("mode", ["live", "replay"])
 def test_cells_in_any_order_and_twice(mode: str, student: Student) -> None:
+    if mode == "live":
+        student("pull", "-q", "httpd")  # once is slow enough
+    expected = inventory()
     first, *rest = code_cells()
     order = rest * 2
     random.Random(12).shuffle(order)
@@ -378,7 +381,7 @@ def test_cells_in_any_order_and_twice(mode: str, student: Student) -> None:
         cells.run("%lesson 12")
         assert "lab12-one" not in cells.run("%docker ps -a")
         if mode == "live":
-            assert inventory() == student.before
+            assert inventory() == expected
         for source in rest[:rest.index("%task own-container")]:  # and from the top all is as it should be
             said = cells.run(source)
             assert "Cannot tell" not in said and "run that cell first" not in said, (source, said)
@@ -404,16 +407,16 @@ def test_a_kernel_interrupted_in_mid_lesson(student: Student) -> None:
             return status, said
 
         execute("%load_ext labkit\n%lesson 12")
-        execute("%docker pull httpd")
+        execute("%docker pull debian:bookworm-slim")
         status, said = execute("%docker run --name lab12-big busybox sleep 600",
                                lambda: "lab12-big" in plain("ps", "--format", "{{.Names}}"))
         assert status == "error" and said.startswith("Stopped by you") and "\n" not in said.strip(), said
         assert "lab12-big" not in plain("ps", "--format", "{{.Names}}")
         events = subprocess.Popen(["docker", "events", "--filter", "event=save"], stdout=subprocess.PIPE, text=True)
-        status, said = execute("%layers httpd", lambda: bool(events.stdout and events.stdout.readline()))
+        status, said = execute("%layers debian:bookworm-slim", lambda: bool(events.stdout and events.stdout.readline()))
         events.kill()
         events.wait()
-        assert status in ("error", "ok") and "Traceback" not in said and len(said.splitlines()) < 30, said
+        assert status == "error" and said.startswith("Stopped by you") and "\n" not in said.strip(), said
         assert execute("%docker exec lab12-big true")[0] == "ok"
         status, said = execute("%lesson 12")
         assert status == "ok" and "stays" not in said

@@ -13,6 +13,15 @@ import subprocess
 EXCLUDE = ["doc/*", "groff/*", "info/*", "lintian/*", "linda/*", "locale/*", "man/*"]
 INCLUDE = ["doc/*/copyright", "locale/locale.alias"]
 
+
+
+def mirror() -> str:
+    """Debian's mirror as this machine's apt knows it: the one near it, or its network's own."""
+    argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Created-By: Packages"]
+    found = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.split()
+    return next(uri.rstrip("/") for uri in sorted(found) if "security" not in uri)
+
+
 if __name__ == "__main__":
     subprocess.run(
         [
@@ -29,7 +38,7 @@ if __name__ == "__main__":
             '--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"',
             "bookworm",
             "rootfs.tar",
-            "deb http://deb.debian.org/debian bookworm main",
+            f"deb {mirror()} bookworm main",
         ],
         check=True,
     )
