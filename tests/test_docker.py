@@ -242,7 +242,8 @@ def test_the_guard_refuses_what_is_the_students(lab: Lab, student: Student) -> N
     for line in refused:
         with pytest.raises(LabError) as error:
             lab(line, stdin="")
-        assert "\n" not in str(error.value) and re.search("your own|never prunes|set up on your machine", str(error.value)), line
+        said = str(error.value)
+        assert "\n" not in said and re.search("your own|never prunes|set up on your machine", said), line
     assert {**student.inspected(), "mine": plain("inspect", mine)} == before
 
 
