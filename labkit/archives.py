@@ -28,9 +28,11 @@ PAX, GLOBAL, SPARSE, LONG = 120, 103, 83, {75: "linkpath", 76: "path"}  # x g S 
 
 def _shown(text: str) -> str:
     """A name from an archive, safe to print."""
-    from labkit.trees import clean, shorten  # late: memory
+    if text.isprintable() and len(text) < 80:
+        return text
+    from labkit.trees import clean, shorten  # late, and rarely: time and memory
 
-    return text if text.isprintable() and len(text) < 80 else shorten(clean(text[:PATH]), 80)
+    return shorten(clean(text[:PATH]), 80)
 
 
 class Source:

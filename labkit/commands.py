@@ -10,8 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 GRACE = 1.5  # seconds a command has to end by itself after an interrupt, and again after a request to end
 
@@ -37,8 +36,7 @@ class Interrupted(LabError):
         self.result = result
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What one command did.
 
     ``chunks`` are ("out" | "err", text) in the order they arrived; ``code`` is the exit status,
