@@ -51,8 +51,8 @@ def engines(command: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def fetched(url: str, seconds: float = 10) -> str:
-    """The body at `url`, asked again until the server is up."""
+def fetched(url: str, seconds: float = 60) -> str:
+    """The body at `url`, asked again until the server is up: httpd first waits for a DNS that may not answer."""
     deadline = time.monotonic() + seconds
     while True:
         try:
