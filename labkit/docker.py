@@ -334,10 +334,9 @@ class Docker:
         if names is not None:
             known = {thing["id"]: called(thing) for things in self.world(True).values() for thing in things}
             stay = {entry[-1] for entry in entries if not any(n in names for n in known.get(entry[-1], ()))}
-        first = {"container": 0, "was": 1}  # what uses others, and names to give back
-        left = sorted((e for e in reversed(entries[since:]) if e[-1] not in stay), key=lambda e: first.get(e[0], 2))
+        left = [entry for entry in reversed(entries[since:]) if entry[-1] not in stay]
         said = dict[Entry, str]()
-        while left:  # images stand on one another in any order, so once more while that helps
+        while left:  # things stand on one another in any order, so once more while that helps
             said = {entry: why for entry in left if (why := self._remove(entry))}
             if len(said) == len(left):
                 break

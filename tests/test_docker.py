@@ -377,11 +377,26 @@ def test_the_students_unnamed_parent_of_a_lessons_commit_survives(lab: Lab, stud
     dangling = student("build", "-q", "-", input="FROM busybox\nLABEL dangling=1\n")
     lab(f"run --name e1 {dangling} touch /x")
     lab("commit e1 e/img:1")
-    lab("commit e1 e/img:2")
     lab("rm e1")
     lab("rmi e/img:1")
+    assert plain("inspect", "--format", "{{.Id}}", dangling) == dangling
+    lab(f"run --name e2 {dangling} touch /x")
+    lab("commit e2 e/img:2")
     assert lab.docker.clean("12") == []
     assert plain("inspect", "--format", "{{.Id}}", dangling) == dangling
+
+
+def test_a_lessons_name_for_the_students_unnamed_image_does_not_take_it_along(lab: Lab, student: Student) -> None:
+    student("pull", "-q", "busybox")
+    dangling = student("build", "-q", "-", input="FROM busybox\nLABEL dangling=1\n")
+    lab(f"tag {dangling} i/img:1")
+    with pytest.raises(LabError, match="your own"):
+        lab("rmi i/img:1")  # the engine removes an image with its last name
+    assert [note.partition(" stays: it is the only name")[0] for note in lab.clean()] == ["i/img:1"]
+    assert plain("inspect", "--format", "{{.Id}}", dangling) == dangling
+    student("tag", dangling, "mine:1")
+    assert lab.clean() == []  # a name beside the student's is the lesson's to remove
+    assert plain("inspect", "--format", "{{.RepoTags}}", dangling) == "[mine:1]"
 
 
 def test_a_reset_after_a_crash_knows_what_was_made(lab: Lab, student: Student) -> None:
