@@ -136,7 +136,9 @@ class Dockerd:
             size = ["-o", f"size={self.disk}"]
             subprocess.run(["mount", "-t", "tmpfs", *size, "tmpfs", str(self.data)], check=True)
         if not self._has_bridge():
-            address = f"198.18.{os.getpid() % 256}.1/24"
+            taken = subprocess.run(["ip", "-4", "-o", "address"], check=True, capture_output=True, text=True).stdout
+            net = next(n for n in range(os.getpid() % 256, 512) if f" 198.18.{n % 256}.1/" not in taken) % 256
+            address = f"198.18.{net}.1/24"  # of two bridges with one subnet, replies would take either
             subprocess.run(["ip", "link", "add", self.bridge, "type", "bridge"], check=True)
             subprocess.run(["ip", "address", "add", address, "dev", self.bridge], check=True)
         forget_dead_containerd(self.folder / "exec")
