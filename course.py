@@ -2,7 +2,7 @@
 """The course in two commands. All they need is Python 3.11 or newer (on Windows write py instead of python3):
 
     python3 course.py lab  [--no-browser] [--port N] [options of jupyter lab]    open the first lesson
-    python3 course.py test [options of pytest]              run every test that needs no Docker engine
+    python3 course.py test [options of pytest]              run every test that needs no engine
 
 All of it is installed in the folder .venv beside this file: to undo it, delete that folder.
 """
@@ -164,8 +164,8 @@ def test(options: List[str]) -> int:
     os.chdir(str(ROOT))
     named = any(Path(option.split("::")[0]).exists() for option in options)  # then only those
     places = [] if named else [place for place in ("tests", "notebooks/en") if Path(place).exists()]
-    return become(["-m", "pytest", "-m", "not docker and not browser", "--nbval", "--nbval-current-env",
-                   *places, *options], environment(LABKIT_MODE="replay"))
+    return become(["-m", "pytest", "-m", "not docker and not browser and not qemu and not virtualbox",
+                   "--nbval", "--nbval-current-env", *places, *options], environment(LABKIT_MODE="replay"))
 
 
 def main(words: List[str]) -> int:

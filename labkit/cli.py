@@ -43,6 +43,27 @@ def _forest(args: argparse.Namespace) -> None:
     print(json.dumps(forest.to_json()) if args.json else forest.tree())
 
 
+def _snapshots(args: argparse.Namespace) -> None:
+    from labkit import snapshots, virtualbox
+    from labkit.bench import Bench
+
+    graph = Bench(args.lesson, True).graph() if args.lesson else snapshots.read(virtualbox.users_home())
+    graph = graph.only(*args.machine) if args.machine else graph
+    print(json.dumps(graph.to_json()) if args.json else "\n".join([str(graph), *graph.notes]))
+
+
+def _disk(args: argparse.Namespace) -> None:
+    from labkit.disks import open_disk
+
+    with open_disk(args.file) as disk:
+        if args.json:
+            print(json.dumps(disk.to_json()))
+        else:
+            from labkit.strip import Strip
+
+            print(disk, Strip(disk), sep="\n\n")
+
+
 def _doctor(args: argparse.Namespace) -> None:
     from labkit.doctor import examine
 
@@ -51,11 +72,20 @@ def _doctor(args: argparse.Namespace) -> None:
 
 
 def _reset(args: argparse.Namespace) -> None:
+    from labkit import bench
     from labkit.docker import Docker
 
-    docker = Docker.find()
-    lessons = args.lesson or [name for name in docker.ledger.lessons() if name != "prefetched"]  # fetched for a class
-    stay = [note for lesson in lessons for note in docker.clean(lesson)]
+    stay, benches = [], [name for name in bench.left_over() if not args.lesson or name in args.lesson]
+    for name in benches:
+        stay += bench.Bench(name, True).clean()
+    try:
+        docker = Docker.find()
+        lessons = args.lesson or [name for name in docker.ledger.lessons() if name != "prefetched"]  # for a class
+        stay += [note for lesson in lessons for note in docker.clean(lesson)]
+    except LabError as error:
+        if not benches:
+            raise
+        stay.append(str(error))
     if stay:
         raise LabError("Reset, except: " + " · ".join(stay))
     print("Reset: nothing a lesson made is left; what is yours is untouched.")
@@ -87,7 +117,8 @@ def _record(args: argparse.Namespace) -> None:
         lesson.tape.save(lesson.recording)
         for path in record.notebooks(name):
             record.store(path)
-            print(f"✔ {path.name}: recorded on {lesson.docker} and stored as its replay")
+            engines = ", ".join(lesson.tape.header["engines"].values())
+            print(f"✔ {path.name}: recorded on {engines} and stored as its replay")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,6 +142,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_argument("--ref", help="which image of an archive that holds several")
     command.add_argument("--json", action="store_true")
     command = add("forest", _forest, "all local images by ChainID, shared bytes counted once")
+    command.add_argument("--json", action="store_true")
+    command = add("snapshots", _snapshots, "VirtualBox machines, snapshots, disks and linked clones in one graph")
+    command.add_argument("machine", nargs="*", help="only these, by name or UUID")
+    command.add_argument("--lesson", help="the machines of a lesson instead of your own")
+    command.add_argument("--json", action="store_true")
+    command = add("disk", _disk, "what a virtual disk's file says of itself, and where the guest's blocks are in it")
+    command.add_argument("file", help="a VDI, VHD, VMDK, QCOW2, QED, VHDX or raw file")
     command.add_argument("--json", action="store_true")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a Windows pipe knows few letters, and ✔ is not one of them

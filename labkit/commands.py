@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, NamedTuple
 
 GRACE = 1.5  # seconds a command has to end by itself after an interrupt, and again after a request to end
@@ -113,12 +114,13 @@ def run(
     *,
     on_text: Callable[[str], None] | None = None,
     env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
     timeout: float | None = None,
 ) -> Result:
     """Run ``argv`` to its end and return what it did; a failing command is a result, not an error.
 
     ``stdin`` is sent as UTF-8 and closed; ``on_text`` sees each piece of output as it arrives;
-    ``timeout`` is in seconds.
+    ``cwd`` is the folder it runs in; ``timeout`` is in seconds.
 
     Raises :class:`MissingProgram` if the program is not there, :class:`Interrupted` after a
     KeyboardInterrupt (the process has ended by then), :class:`LabError` if the system refuses the
@@ -133,8 +135,11 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=None if env is None else dict(env),
+            cwd=cwd,
         )
     except FileNotFoundError:
+        if cwd and not cwd.is_dir():
+            raise LabError(f"The folder {cwd} is gone: run the %lesson cell again, which makes it anew.") from None
         raise MissingProgram(
             f"{argv[0]} is not installed here, or not on PATH; `labkit doctor` says how to get it.") from None
     except (ValueError, UnicodeEncodeError):

@@ -322,6 +322,10 @@ class Docker:
         return (all(self.ledger.owns("tag", tag, thing["id"]) for tag in going)
                 and (len(going) < len(tags) or self.ledger.owns(kind.removesuffix("s"), thing["id"])))
 
+    def mark(self, lesson: str) -> int:
+        """Where the lesson's ledger ends now, for :meth:`clean`."""
+        return len(self.ledger.entries(lesson))
+
     def clean(self, lesson: str, since: int = 0, names: Container[str] | None = None) -> list[str]:
         """Remove what a lesson made; say what had to stay, and why.
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
+from labkit.bench import Bench
 from labkit.commands import LabError
 from labkit.docker import Docker
 from labkit.lesson import lessons_folder
+from labkit.virtualbox import VirtualBox
 
 
 def examine() -> list[tuple[bool, str]]:
@@ -15,7 +18,14 @@ def examine() -> list[tuple[bool, str]]:
     try:
         found.append((True, f"{Docker.find()}: lessons run live"))
     except LabError as error:
-        found.append((False, f"{error} Until then the lessons replay their recordings."))
+        found.append((False, f"{error} Until then the lessons on Docker replay their recordings."))
+    try:
+        virtualbox = VirtualBox(Path(), Path.cwd())
+        found.append((True, f"{virtualbox}: lessons run live" + (
+            "" if virtualbox.driver else "; its kernel driver is not loaded, so machines cannot be started")))
+        found.append((True, f"qemu-img: {Bench.program('qemu-img')}"))
+    except LabError as error:
+        found.append((False, f"{error} Until then the lessons on machines and disks replay their recordings."))
     recorded = sorted(path.parent.name for path in lessons_folder().glob("*/recording.json"))
     found.append((bool(recorded), f"recordings of {len(recorded)} lessons: {', '.join(recorded) or 'none'}"))
     return found

@@ -1,23 +1,31 @@
-"""A lesson in progress: its folder, its tape, its engine, and what labkit knows of the state now.
+"""A lesson in progress: its folder, its tape, its engines, and what labkit knows of the state now.
 
-Live or replay is decided when the lesson opens: an engine that answers is used, otherwise the
+Live or replay is decided when the lesson opens: if all that the lesson needs answers it is used, otherwise the
 lesson's recording is; ``LABKIT_MODE=live|replay|record`` decides instead.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import hashlib
+import json
 import os
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Container, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from labkit import archives, syntax
+from labkit import archives, syntax, tasks
 from labkit.commands import LabError, Result
 from labkit.docker import Docker, Thing, World, find_thing
 from labkit.layers import Forest, Image
 from labkit.tape import Mode, Tape
+
+if TYPE_CHECKING:
+    from labkit.bench import Bench
+    from labkit.disks import Disk
+    from labkit.snapshots import Graph
 
 # Commands that change nothing `Docker.world` shows, yet may change a container from the inside.
 _INSIDE = {"exec", "cp", "start", "restart", "update", "rename"}
@@ -51,30 +59,50 @@ class Lesson:
         if name not in known:  # so a name is never a path to somewhere else
             raise LabError(f"There is no lesson {name!r:.60}; there are: {', '.join(known)}.")
         self.docker: Docker | None = None
+        self.bench: Bench | None = None
         self.why = ""
         asked = mode or os.environ.get("LABKIT_MODE", "")
         if asked not in ("", "live", "replay", "record"):
             raise LabError(f"The mode is {asked!r}; it can be live or replay, or absent to choose by itself.")
         if asked != "replay":
             try:
-                self.docker = Docker.find()
+                engines = self._find(tasks.material(self.folder).needs)
+                self.tape = Tape(cast(Mode, asked or "live"), {
+                    "lesson": name, "engines": engines, "recorded": datetime.date.today().isoformat()})
             except LabError as error:
+                self.docker = self.bench = None
                 self.why = str(error)
                 if asked:
                     raise
-        if self.docker:
-            self.tape = Tape(cast(Mode, asked or "live"), {
-                "lesson": name, "engines": {"docker": str(self.docker)}, "recorded": datetime.date.today().isoformat()})
-        else:
+        if not self.engines:
             try:
                 self.tape = Tape.load(self.recording)
             except LabError as error:
                 raise LabError(f"{self.why} {error}".strip()) from None
-        self.task: tuple[str, int, set[str]] | None = None  # the open task, its first line in the ledger, its names
+        self.task: tuple[str, list[Any], set[str]] | None = None  # the open task, where it began, the names it uses
         self.passed: set[str] = set()
         self.committed: dict[str, str] = {}  # prediction → choice
-        self.drawn: dict[tuple[str, ...], Forest] = {}  # the last picture of each selection of images
+        self.drawn: dict[tuple[str, ...], Any] = {}  # the last picture of each selection of images, machines, disks
         self.seen: set[str] = set()  # what any picture has shown
+        self._seen: dict[str, Any] = {}  # disk files as last read
+
+    def _find(self, needs: Sequence[str]) -> dict[str, str]:
+        """Find all engines the lesson needs; their names and versions. Raises :class:`LabError` if one is missing."""
+        found = {}
+        if "docker" in needs:
+            self.docker = Docker.find()
+            found["docker"] = str(self.docker)
+        if programs := [name for name in needs if name != "docker"]:
+            from labkit.bench import Bench  # late: most lessons have no use for it
+
+            self.bench = Bench.open(self.name, programs)
+            found |= self.bench.versions(programs)
+        return found
+
+    @property
+    def engines(self) -> list[Any]:
+        """The live engines; none in replay."""
+        return [engine for engine in (self.docker, self.bench) if engine]
 
     @property
     def recording(self) -> Path:
@@ -84,7 +112,7 @@ class Lesson:
     @property
     def badge(self) -> str:
         """What every output says of where it comes from."""
-        engine = self.tape.header["engines"].get("docker", "no engine")
+        engine = ", ".join(self.tape.header["engines"].values()) or "no engine"
         if self.tape.mode != "replay":
             return f"live · {engine}"
         remark = f" · {self.tape.remark}" if self.tape.remark else ""
@@ -97,41 +125,145 @@ class Lesson:
         for memory in (self.passed, self.drawn, self.seen):
             memory.clear()
         notes = self.docker.clean(self.name) if self.docker else []
+        if self.bench:
+            needs = [name for name in tasks.material(self.folder).needs if name != "docker"]
+            notes += self.bench.clean()
+            self.bench = self.bench.open(self.name, needs)
         self.look_around()
         return notes
 
+    def marks(self) -> list[Any]:
+        """Where each engine is now, for :meth:`clean`."""
+        return [engine.mark(self.name) for engine in self.engines]
+
+    def clean(self, marks: Sequence[Any], names: Container[str] | None = None) -> list[str]:
+        """Remove what the lesson made since then (called one of ``names``, if given); say what had to stay."""
+        return [note for engine, mark in zip(self.engines, marks, strict=True)
+                for note in engine.clean(self.name, mark, names)]
+
+    @contextlib.contextmanager
+    def trial(self) -> Iterator[None]:
+        """A try while recording: at the end the tape is where it was, and so is the bench (not so Docker)."""
+        place, task = self.tape.place, self.task
+        with self.bench.undone() if self.bench else contextlib.nullcontext():
+            yield
+        self.tape.place, self.task = place, task
+
     # -- commands and reads, live or from the tape ----------------------------------------------
+
+    @staticmethod
+    def words(line: str) -> list[str]:
+        """A command as typed, as words; on the bench ``$PWD`` is its folder. Raises :class:`LabError`."""
+        program = line.split(None, 1)[0] if line.strip() else ""
+        return syntax.split(line, () if program == "docker" else ("PWD",))
 
     def command(self, argv: Sequence[str], stdin: str | None = None,
                 on_text: Callable[[str], None] | None = None) -> Result:
-        """Run one ``docker`` command (the words after ``docker``), or replay it. Raises :class:`LabError`."""
+        """Run one command, ``docker`` or a program of the bench, or replay it. Raises :class:`LabError`."""
+        if argv[0] == "docker":
+            result = self._docker(argv[1:], stdin, on_text)
+        else:
+            from labkit import bench
+
+            if not (name := bench.canonical(argv[0])):
+                raise LabError(f"{argv[0]!r:.40} is no program of the lessons: docker, {', '.join(bench.PROGRAMS)}.")
+            result = self._on_bench([name, *argv[1:]], stdin, on_text)
+        self.look_around()
+        return result
+
+    def _docker(self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None) -> Result:
         words = syntax.parse(argv)
         docker, tape = self.docker, self.tape
+        if tape.mode != "replay" and not docker:
+            raise LabError("This lesson works without Docker: use `%docker` in the lessons 11 to 15.")
         changed: Callable[[], bool] | None = None
         if tape.mode == "record" and not words.reads_only:
             assert docker
             before = docker.world()
             changed = lambda: words.name in _INSIDE or docker.world() != before  # noqa: E731
         live = self._live
-        result = tape.command(words.key, stdin, lambda: live().run(argv, words, self.name, stdin, on_text), changed)
-        self.look_around()
-        return result
+        return tape.command(words.key, stdin, lambda: live().run(argv, words, self.name, stdin, on_text), changed)
+
+    def _on_bench(self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None) -> Result:
+        from labkit.bench import key
+
+        bench, tape = self.bench, self.tape
+        if tape.mode != "replay" and not bench:
+            raise LabError("This lesson works with Docker alone: machines and disks are for the lessons 07 to 10.")
+        changed: Callable[[], bool] | None = None
+        if tape.mode == "record":
+            assert bench
+            before = bench.state()
+            changed = lambda: bench.state() != before  # noqa: E731
+        return tape.command(key(argv), stdin, lambda: self._benched().run(argv, stdin, on_text), changed)
 
     def look_around(self) -> None:
         """While recording: keep what a student may want to see in each new state."""
-        if self.tape.mode == "record" and not self.tape.knows():
-            for container in self.world()["containers"]:
+        if self.tape.mode != "record" or self.tape.knows():
+            return
+        world = self.world()
+        if self.docker:
+            for container in world["containers"]:
                 self.changes(container)
             for argv in (["images"], ["ps"], ["ps", "-a"]):
-                self.command(argv)
+                self._docker(argv, None, None)
+        if self.bench:
+            for file in world["files"]:
+                self.tape.read(f"disk {file['path']}", partial(self._disk, file["path"]))
+            if self.bench.virtualbox:
+                for machine in world["machines"]:
+                    if machine["media"]:
+                        self.guest(machine["name"])
+                for argv in (["list", "vms"], ["list", "hdds"],
+                             *(["snapshot", machine["name"], "list"] for machine in world["machines"])):
+                    self._on_bench(["VBoxManage", *argv], None, None)
+
+    def _benched(self) -> Bench:
+        assert self.bench, "the tape runs live only with an engine"
+        return self.bench
 
     def _live(self) -> Docker:
         assert self.docker, "the tape runs live only with an engine"
         return self.docker
 
     def world(self) -> World:
-        """Images, containers, volumes and networks now."""
-        return cast(World, self.tape.read("world", lambda: self._live().world()))
+        """Images, containers, volumes and networks, machines, media and files now: what the lesson's engines have."""
+        return cast(World, self.tape.read(
+            "world", lambda: {kind: things for engine in self.engines for kind, things in engine.world().items()}))
+
+    def machines(self) -> Graph:
+        """Machines, snapshots and media now."""
+        from labkit.snapshots import Graph
+
+        return Graph.from_json({"machines": [], "media": [], "notes": [], **self.world()})
+
+    def disk(self, name: str) -> Disk:
+        """A disk file of the bench. Raises :class:`LabError` if there is none of that name."""
+        from labkit.disks import Disk
+
+        name = name.removeprefix("$PWD/")
+        if name not in (known := [file["path"] for file in self.world()["files"]]):
+            raise LabError(f"There is no file {name:.60} in the lesson's folder; there are: {', '.join(known)[:300]}.")
+        digest = self.tape.read(f"disk {name}", lambda: self._disk(name))
+        if digest.startswith("! "):
+            raise LabError(digest[2:])
+        return Disk.from_json(self.tape.content(digest, lambda: self._seen[digest]))
+
+    def guest(self, machine: str) -> list[str]:
+        """What the guest of a machine would read at the start of each page of its disk."""
+        return cast("list[str]", self.tape.read(f"guest {machine}", lambda: self._benched().guest(machine)))
+
+    def _disk(self, name: str) -> str:
+        """A name for what a disk file holds now, which :meth:`disk` finds again; or "! " and why it cannot be read."""
+        try:
+            with self._benched().disk(name) as disk:
+                about = disk.to_json()
+        except LabError as error:
+            return f"! {error}"
+        digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+        self._seen[digest] = about
+        self.tape.content(digest, lambda: about)
+        return digest
 
     def container(self, name: str) -> Thing | None:
         """A container by name or ID, None if there is none."""

@@ -1,7 +1,8 @@
 """The magics: ``%docker …`` exactly as in a terminal, and what makes a lesson of it.
 
-``%doctor`` ``%lesson`` ``%docker`` ``%%docker`` ``%forest`` ``%layers`` ``%explore`` ``%before_after`` ``%task``
-``%check`` ``%hint`` ``%solution`` ``%predict`` ``%answer``
+``%doctor`` ``%lesson`` ``%docker`` ``%%docker`` ``%forest`` ``%layers`` ``%explore`` ``%before_after`` ``%VBoxManage``
+and the other programs of the bench, ``%folder`` ``%snapshots`` ``%what_if`` ``%disk`` ``%disk_panel``
+``%snapshot_panel`` ``%%commands`` ``%task`` ``%check`` ``%hint`` ``%solution`` ``%predict`` ``%answer``
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class, no_var_expand
 
-from labkit import show, syntax, tasks
+from labkit import bench, show, syntax, tasks
 from labkit.commands import Interrupted, LabError
 from labkit.docker import advice
+from labkit.layers import humanise
 from labkit.lesson import Lesson
 from labkit.syntax import split
+from labkit.trees import clean
 
 _ENDLESS = {"events": "`docker ps -a` shows what happened to containers",
             "stats": "add `--no-stream` for one reading", "logs": "leave out -f: `docker logs NAME` shows all so far",
@@ -36,6 +39,8 @@ def teaching(magic: Callable[..., Any]) -> Callable[..., Any]:
         except KeyboardInterrupt:  # while labkit was reading, not running a command
             raise LabError("Stopped by you; nothing has changed. Run the cell again when you like.") from None
         except LabError as error:
+            if self.current and self.current.tape.mode == "record":
+                raise  # a lesson that teaches an error of ours would be a surprise
             show.put(show.message("unknown", str(error), self.current.badge if self.current else ""))
             return None
 
@@ -50,6 +55,9 @@ class LabMagics(Magics):
         super().__init__(shell)
         self.current: Lesson | None = None  # the lesson in progress
         self._hints: dict[str, int] = {}
+        for program in (*bench.PROGRAMS, *bench.OWN):  # under the name it has in a terminal, and under one Python takes
+            for name in {program, program.lower(), program.replace("-", "_")}:
+                shell.register_magic_function(functools.partial(self.program, program), "line_cell", name)
 
     def _now(self) -> Lesson:
         if not self.current:
@@ -72,6 +80,9 @@ class LabMagics(Magics):
         self._hints.clear()
         notes = lesson.reset()
         self.current = lesson
+        if lesson.bench and lesson.bench.virtualbox and not lesson.bench.virtualbox.driver:
+            notes.append("VirtualBox's kernel driver is not loaded here: machines can be made, changed and copied, but "
+                         "not started.")
         note = lesson.tape.header.get("note", "") if lesson.tape.mode == "replay" else ""
         badge = ". ".join(part for part in (lesson.badge, lesson.why.rstrip("."), note) if part)
         show.put(show.message("note", "\n".join([f"Lesson {lesson.name} begins.", *notes]), badge))
@@ -103,11 +114,42 @@ class LabMagics(Magics):
             raise LabError(f"`docker {line.strip()[:40]}` never ends, and a cell must; {_ENDLESS[words.name]}.")
         live = show.Live()
         slow = words.name in ("pull", "build", "run", "load", "push")
-        result = lesson.command(argv, cell, live.hear if slow else None)
+        result = lesson.command(["docker", *argv], cell, live.hear if slow else None)
         note = ". ".join(filter(None, [f"exit code {result.code}", advice(result)])) if result.code else ""
         if result.code and "Conflict. The container name" in result.err:
             note += " " + self._whose(words, result.err)
         live.end(show.output(lesson.badge, result.text, note))
+
+    @no_var_expand
+    @teaching
+    def program(self, name: str, line: str, cell: str | None = None) -> None:
+        """``%VBoxManage …`` and the like run the command as typed, in the lesson's folder; a cell's body is input.
+
+        ``%guest_write MACHINE PAGE "text"`` writes into the machine's disk as its guest would.
+        """
+        lesson = self._now()
+        argv = [name, *lesson.words(f"{name} {line}")[1:]]
+        live = show.Live()
+        result = lesson.command(argv, cell, live.hear if bench.slow(argv) else None)
+        note = ". ".join(filter(None, [f"exit code {result.code}", bench.advice(result)])) if result.code else ""
+        took = f"{lesson.badge} · took {result.seconds:.2f} s"
+        live.end(show.output(took, bench.brief(result), note))
+
+    @cell_magic
+    @no_var_expand
+    @teaching
+    def commands(self, line: str, cell: str) -> None:
+        """``%%commands``: each line of the cell is a command, run one after another until one fails."""
+        lesson, said, note, seconds = self._now(), list[str](), "", 0.0
+        for typed in filter(None, map(str.strip, cell.splitlines())):
+            result = lesson.command(lesson.words(typed))
+            seconds += result.seconds
+            said += [f"$ {typed}", *filter(None, [bench.brief(result).rstrip("\n")])]
+            if result.code:
+                told = advice(result) if typed.startswith("docker") else bench.advice(result)
+                note = ". ".join(filter(None, [f"exit code {result.code}", told]))
+                break
+        show.put(show.output(f"{lesson.badge} · took {seconds:.2f} s", "\n".join(said), note))
 
     def _whose(self, words: syntax.Words, said: str) -> str:
         lesson = self._now()
@@ -128,9 +170,7 @@ class LabMagics(Magics):
         tree = forest.tree(lesson.drawn.get(names), lesson.seen)
         lesson.drawn[names] = forest
         lesson.seen.update(node["key"] for node in tree.data()["nodes"])
-        bundle = tree._repr_mimebundle_()
-        show.put({"text/plain": f"{lesson.badge}\n{bundle['text/plain']}",
-                 "text/html": f"<div>{show.badge_html(lesson.badge)}{bundle['text/html']}</div>"})
+        self._tree(tree)
 
     @line_magic
     @no_var_expand
@@ -159,6 +199,103 @@ class LabMagics(Magics):
         from labkit.widgets import before_after
 
         show.put(before_after(self._now(), line)._repr_mimebundle_())
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def folder(self, line: str) -> None:
+        """``%folder``: the files in the lesson's own folder and their sizes."""
+        lesson = self._now()
+        files = lesson.world().get("files", [])
+        wide = max((len(humanise(file["size"])) for file in files), default=0)
+        lines = [f"{humanise(file['size']):>{wide}}  {clean(file['path'])}" for file in files]
+        show.put(show.output(lesson.badge, "\n".join(lines) or "(empty)"))
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def guest_read(self, line: str) -> None:
+        """``%guest_read MACHINE``: the texts at the start of the pages of its disk, as its guest would read them."""
+        lesson = self._now()
+        texts = lesson.guest(_one(line, "%guest_read MACHINE"))
+        lines = [f"page {page}: {clean(text)}" for page, text in enumerate(texts) if text]
+        show.put(show.output(lesson.badge, "\n".join(lines) or "(nothing but zeros)"))
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def snapshots(self, line: str) -> None:
+        """``%snapshots [MACHINE …]``: machines, snapshots, disks and linked clones in one picture."""
+        lesson = self._now()
+        names = tuple(syntax.split(line))
+        graph = lesson.machines()
+        graph = graph.only(*names) if names else graph
+        self._tree(graph.tree(lesson.drawn.get(("snapshots", *names))))
+        lesson.drawn["snapshots", *names] = graph
+        for note in graph.notes:
+            self._say("note", note, badge=False)
+
+    def _tree(self, tree: Any) -> None:
+        bundle, badge = tree._repr_mimebundle_(), self._now().badge
+        show.put({"text/plain": f"{badge}\n{bundle['text/plain']}",
+                  "text/html": f"<div>{show.badge_html(badge)}{bundle['text/html']}</div>"})
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def what_if(self, line: str) -> None:
+        """``%what_if VBoxManage snapshot M delete|restore S``: what that would merge or lose, before it is done."""
+        lesson, words = self._now(), syntax.split(line)
+        if len(words) != 5 or bench.canonical(words[0]) != "VBoxManage" or words[1] != "snapshot" \
+                or words[3] not in ("delete", "restore"):
+            raise LabError("Ask about a command that deletes or restores a snapshot: "
+                           "`%what_if VBoxManage snapshot MACHINE delete SNAPSHOT`.")
+        graph = lesson.machines()
+        ask = graph.deleting if words[3] == "delete" else graph.restoring
+        preview = ask(words[2], words[4])
+        show.put(show.message("ask", "\n".join(["Nothing has been done yet.", *preview.lines]), lesson.badge))
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def disk(self, line: str) -> None:
+        """``%disk FILE [FILE …]``: what a disk file says of itself, and where the guest's blocks are in it."""
+        from labkit.strip import Strip
+
+        lesson, names = self._now(), syntax.split(line, ("PWD",))
+        if not names:
+            raise LabError("Name a disk file of the lesson: `%disk lab07.vdi`; `%folder` lists them.")
+        disks = [(name, lesson.disk(name)) for name in names]
+        widest = max(max(disk.capacity, disk.file_size) for _, disk in disks)
+        for name, disk in disks:
+            before = lesson.drawn.get(("disk", name))
+            bundle = Strip(disk, before, name, widest)._repr_mimebundle_()
+            lesson.drawn["disk", name] = disk
+            text = str(disk) if len(disks) == 1 else ""
+            html = show.output(lesson.badge, text)["text/html"]
+            show.put({"text/plain": "\n".join(filter(None, [lesson.badge, text, bundle["text/plain"]])),
+                      "text/html": f"<div>{html}{bundle['text/html']}</div>"})
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def disk_panel(self, line: str) -> None:
+        """``%disk_panel [SIZE]``: write at a place in the guest's disk, and watch two files grow, or not."""
+        from labkit.widgets import disk_panel
+
+        size = line.strip() or "16"
+        if not size.isdigit() or not 8 <= int(size) <= 256:
+            raise LabError("Use it as `%disk_panel` or `%disk_panel 32`: the size in MiB, from 8 to 256.")
+        show.put(disk_panel(self._now(), int(size))._repr_mimebundle_())
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def snapshot_panel(self, line: str) -> None:
+        """``%snapshot_panel MACHINE``: take, restore, delete, clone, and see the tree change."""
+        from labkit.widgets import snapshot_panel
+
+        show.put(snapshot_panel(self._now(), _one(line, "%snapshot_panel MACHINE"))._repr_mimebundle_())
 
     @line_magic
     @no_var_expand

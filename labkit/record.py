@@ -49,7 +49,8 @@ def record(name: str) -> Lesson:
         fresh = Lesson(name, "record")  # says at once if there is no engine
         fresh.reset()
         world = fresh.world()
-        if there := [*world["images"], *world["containers"]]:  # a pull would say "up to date", a name could be taken
+        # Else a pull would say "up to date", and a name could be taken.
+        if there := [*world.get("images", ()), *world.get("containers", ())]:
             raise LabError("A lesson is recorded on an empty engine, so that all of it is seen to arrive; this one "
                            f"has {len(there)} images and containers of its own.")
         InteractiveShell.clear_instance()

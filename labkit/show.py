@@ -15,6 +15,7 @@ from typing import Any
 # Signs carry the meaning; the colours (Okabe-Ito, safe for colour-blind eyes) only repeat it.
 KINDS = {"live": ("●", "#009E73"), "replay": ("↻", "#0072B2"), "pass": ("✔", "#009E73"), "fail": ("✘", "#D55E00"),
          "unknown": ("?", "#CC79A7"), "note": ("ℹ", "#0072B2"), "ask": ("?", "#0072B2")}  # noqa: RUF001
+LINES = 40  # of an output before it scrolls
 _PRE = ("margin:0;padding:.5em .8em;overflow-x:auto;white-space:pre;line-height:1.35;font-size:13px;"
         "background:var(--jp-layout-color2,#f4f4f4);color:var(--jp-content-font-color1,#111);border-radius:4px")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")  # ECMA-48; xterm titles
@@ -30,7 +31,8 @@ def badge_html(badge: str) -> str:
 def output(badge: str, text: str, note: str = "") -> dict[str, str]:
     """A command's output as a mime bundle; ``note`` is our own line below the engine's words."""
     text = _ANSI.sub("", text).rstrip("\n")
-    body = f'<pre style="{_PRE}">{escape(text)}</pre>' if text else ""
+    tall = ";max-height:32em;overflow-y:auto\" tabindex=\"0" if text.count("\n") > LINES else ""
+    body = f'<pre style="{_PRE}{tall}">{escape(text)}</pre>' if text else ""
     tail = message("note", note)["text/html"] if note else ""
     plain = "\n".join(part for part in (badge, text, note) if part)
     return {"text/plain": plain, "text/html": f"<div>{badge_html(badge)}{body}{tail}</div>"}
@@ -89,6 +91,7 @@ class Live:
 _STAGES = {"Pulling": 5, "Waiting": 5, "Retrying": 5, "Downloading": 30, "Verifying": 60, "Download": 65,
            "Extracting": 80, "Pull": 100, "Already": 100}
 _LAYER = re.compile(r"^([0-9a-f]{12}): ((\w+).*)$", re.M)
+_PERCENT = re.compile(r"(?:^|\.\.\.)(\d+)%(?!.*\d%)", re.M)  # VBoxManage: 0%...10%...20%...
 _STEP = re.compile(r"^(?:Step (\d{1,4})/([1-9]\d{0,3}) : |#\d+ \[(?:.* )?(\d{1,4})/([1-9]\d{0,3})\] )(.*)$", re.M)
 
 
@@ -99,6 +102,8 @@ def bars(text: str) -> list[tuple[str, int, str]]:
     if steps:
         at, of = (int(steps[-1][i] or steps[-1][i + 2]) for i in (1, 2))
         found["build"] = (f"step {at}/{of}", 100 * (at - 1) // of, steps[-1][5])
+    if not found and (percent := _PERCENT.search(text.rpartition("\n")[2] or text.rstrip())):
+        found["progress"] = ("progress", int(percent[1]), "")
     return list(found.values())
 
 

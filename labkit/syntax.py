@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -99,16 +99,21 @@ _PIECE = re.compile(r"""'(?P<raw>[^']*)'|"(?P<quoted>[^"]*)"|(?P<gap>\s+)|(?P<ba
                     if sys.platform == "win32" else r"""'(?P<raw>[^']*)'|"(?P<quoted>(?:\\.|[^"\\])*)"|\\(?P<one>.)|"""
                     r"""(?P<gap>\s+)|(?P<bare>[^\s'"\\]+)""", re.S)
 _OPERATOR = re.compile(r"\|\|?|&&?|;|<<?|>>?|\$\(|`")
+_PLACES: dict[str, Callable[[], Path]] = {"PWD": Path.cwd, "HOME": Path.home}
 _SPECIAL = re.compile(r"\\([$`\"\\])|\$(?:(PWD|HOME)\b|\{(PWD|HOME)\})")
 
 
-def split(line: str) -> list[str]:
+def split(line: str, keep: Sequence[str] = ()) -> list[str]:
     """The words of a command line as a POSIX shell would split them, without running any shell.
 
-    ``$PWD`` and ``$HOME`` are the only variables known. Raises :class:`LabError` for an open quote or a
-    shell's operators. Source: POSIX.1-2017, Shell Command Language, 2.2 Quoting.
+    ``$PWD`` and ``$HOME`` are the only variables known, and those in ``keep`` stay as they are. Raises
+    :class:`LabError` for an open quote or a shell's operators.
+    Source: POSIX.1-2017, Shell Command Language, 2.2 Quoting.
     """
-    places = {"PWD": Path.cwd, "HOME": Path.home}
+    def value(found: re.Match[str]) -> str:
+        name = found[2] or found[3]
+        return found[1] or (f"${name}" if name in keep else _PLACES[name]().as_posix())
+
     words: list[str] = [""]
     at, started = 0, False
     while found := _PIECE.match(line, at):
@@ -120,7 +125,7 @@ def split(line: str) -> list[str]:
             raise LabError(f"`{operator[0]}` belongs to a shell, and this cell runs one command without a shell: run "
                            "the commands one by one, or quote it for a shell inside: `sh -c \"… | …\"`.")
         if kind in ("bare", "quoted"):
-            text = _SPECIAL.sub(lambda m: m[1] or places[m[2] or m[3]]().as_posix(), text)
+            text = _SPECIAL.sub(value, text)
         words[-1], started = words[-1] + text, True
     if at < len(line):
         raise LabError("A quote is opened and never closed: add the missing ' or \".")

@@ -136,6 +136,15 @@ class Tape:
         if self._task:
             self.state, self._task = self._task[0], None
 
+    @property
+    def place(self) -> tuple[str, tuple[str, str] | None]:
+        """Where we are, to be set again after a trial."""
+        return self.state, self._task
+
+    @place.setter
+    def place(self, place: tuple[str, tuple[str, str] | None]) -> None:
+        self.state, self._task = place
+
     # -- recording and playing ------------------------------------------------------------------
 
     def command(

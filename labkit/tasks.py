@@ -14,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-from labkit import syntax
 from labkit.commands import LabError
 
 if TYPE_CHECKING:
@@ -52,13 +51,17 @@ class Try:
 
 @dataclass(frozen=True)
 class Task:
-    """One exercise. ``check(lesson, answer)`` returns praise with a reason or raises :class:`NotYet`."""
+    """One exercise. ``check(lesson, answer)`` returns praise with a reason or raises :class:`NotYet`.
+
+    ``setup``: commands that make what the exercise is about; they run, unshown, each time it starts.
+    """
 
     name: str
     check: Callable[[Lesson, str], str]
     solution: Try
     wrong: Sequence[Try]
     hints: Sequence[str] = ()
+    setup: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,11 @@ class Prediction:
 
 @dataclass
 class Material:
-    """What a lesson asks: its tasks and predictions by name."""
+    """What a lesson asks, its tasks and predictions by name; ``needs``: programs without which it is replayed."""
 
     tasks: dict[str, Task] = field(default_factory=dict)
     predictions: dict[str, Prediction] = field(default_factory=dict)
+    needs: Sequence[str] = ("docker",)
 
     def task(self, name: str) -> Task:
         """A task by name. Raises :class:`LabError` naming those there are."""
@@ -105,7 +109,8 @@ def material(folder: Path) -> Material:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return Material({task.name: task for task in module.TASKS},
-                    {prediction.name: prediction for prediction in module.PREDICTIONS})
+                    {prediction.name: prediction for prediction in module.PREDICTIONS},
+                    getattr(module, "NEEDS", Material.needs))
 
 
 def enter(lesson: Lesson, name: str, commands: Iterable[str]) -> list[str]:
@@ -116,40 +121,53 @@ def enter(lesson: Lesson, name: str, commands: Iterable[str]) -> list[str]:
     notes = leave(lesson)
     lesson.tape.branch(name)
     lesson.look_around()
-    since = len(lesson.docker.ledger.entries(lesson.name)) if lesson.docker else 0
-    lesson.task = (name, since, {word for command in commands for word in syntax.split(command)})
+    lesson.task = (name, lesson.marks(), {word for command in commands for word in lesson.words(command)})
     return notes
 
 
 def begin(lesson: Lesson, task: Task) -> list[str]:
     """Start a task (again): what an earlier try of it made goes away. In record mode, explore its answers."""
-    commands = [command for attempt in (task.solution, *task.wrong) for command in attempt.commands]
+    commands = [*task.setup, *(command for attempt in (task.solution, *task.wrong) for command in attempt.commands)]
     notes = enter(lesson, task.name, commands)
     lesson.passed.discard(task.name)
+    before = lesson.world() if lesson.tape.mode == "record" else {}
+    set_up(lesson, task)
     if lesson.tape.mode == "record":
-        before = lesson.world()
         for attempt in (Try(hint=" "), *task.wrong, task.solution):
-            found = attempt_at(lesson, task, attempt)
-            right = found.status == ("fail" if attempt.hint else "pass") and attempt.hint.strip() in found.text
-            notes = enter(lesson, task.name, commands)
-            if not right or notes or lesson.world() != before:
-                raise Unproven(f"Task {task.name}, {attempt}: {found} {notes or 'or it left something behind'}")
+            with lesson.trial():
+                found = attempt_at(lesson, task, attempt)
+                right = found.status == ("fail" if attempt.hint else "pass") and attempt.hint.strip() in found.text
+                left = [*leave(lesson), *(f"it left something behind among the {kind}"
+                                          for kind, things in lesson.world().items()
+                                          if things != before[kind] and kind not in ("media", "notes"))]
+                if not right or left:
+                    raise Unproven(f"Task {task.name}, {attempt}: {found} {left}")
+            if lesson.docker:
+                set_up(lesson, task)
     return notes
+
+
+def set_up(lesson: Lesson, task: Task) -> None:
+    """Make what a task is about. Raises :class:`LabError` with the engine's words if that fails."""
+    for line in task.setup:
+        result = lesson.command(lesson.words(line))
+        if result.code:
+            raise LabError(f"The task could not be set up; `{line}` says: {' '.join(result.err.split())[:200]}")
 
 
 def attempt_at(lesson: Lesson, task: Task, attempt: Try) -> Verdict:
     """Give one answer as a student would, and check it."""
     for line in attempt.commands:
-        lesson.command(syntax.split(line)[1:])
+        lesson.command(lesson.words(line))
     return verdict(lesson, task, attempt.answer)
 
 
 def leave(lesson: Lesson) -> list[str]:
     """Leave the open task: remove what it made, so that the lesson goes on from where it was."""
     notes: list[str] = []
-    if lesson.docker and lesson.task:
-        _, since, names = lesson.task
-        notes = lesson.docker.clean(lesson.name, since, None if lesson.tape.mode == "record" else names)
+    if lesson.task:
+        _, marks, names = lesson.task
+        notes = lesson.clean(marks, None if lesson.tape.mode == "record" else names)
     lesson.tape.merge_back()
     lesson.task = None
     return notes

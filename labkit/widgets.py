@@ -6,13 +6,17 @@ text alternative for readers without widgets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from html import escape
+from itertools import permutations
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w
 
 from labkit import show, syntax, tasks
+from labkit.bench import advice
 from labkit.commands import LabError
 from labkit.layers import Image, humanise, instruction
 from labkit.trees import clean
@@ -204,7 +208,7 @@ def before_after(lesson: Lesson, line: str) -> Panel:
         words = syntax.split(text)
         if words[:1] != ["docker"]:
             raise LabError("Name the command to try: `%before_after docker commit NAME IMAGE`.")
-        return words[1:]
+        return words
 
     argv = typed(line)
     command = w.Text(value=line, description="Command", style=_WIDE, layout={"width": "80%"})
@@ -240,3 +244,150 @@ def before_after(lesson: Lesson, line: str) -> Panel:
     run.on_click(go)
     undo.on_click(back)
     return Panel([command, w.HBox([run, undo]), view], f"Before and after (needs JupyterLab): {line}")
+
+
+def _panel(lesson: Lesson, name: str, setup: Sequence[str], trials: Sequence[Sequence[str]]) -> Callable[[], None]:
+    """What starts a panel on things of its own, made by ``setup``; while recording, try each row of commands."""
+
+    def start() -> None:
+        tasks.enter(lesson, name, setup)
+        for line in setup:
+            if (result := lesson.command(lesson.words(line))).code:
+                raise LabError(f"`{line}` says: {' '.join(result.text.split())[:200]}")
+
+    if lesson.tape.mode == "record":
+        start()
+        for trial in trials:
+            with lesson.trial():
+                for line in trial:
+                    lesson.command(lesson.words(line))
+        tasks.leave(lesson)
+    return start
+
+
+def disk_panel(lesson: Lesson, size: int) -> Panel:
+    """Write at a place in the guest's disk: what becomes of a file that grows, and of one reserved at once."""
+    from labkit.strip import Strip
+
+    kinds = {"dynamic": "Standard", "fixed": "Fixed"}
+    names = [f"panel-{kind}.vdi" for kind in kinds]
+    setup = [f"VBoxManage createmedium disk --filename panel-{kind}.vdi --size {size} --variant {variant}"
+             for kind, variant in kinds.items()]
+
+    def write(place: int) -> list[str]:
+        return [f'qemu-io -f vdi -c "write -P 0xab {place}M 64k" {name}' for name in names]
+
+    tried = [size * 5 // 8, size // 8, size - 1]  # what a recording can show, in any order
+    start = _panel(lesson, "disk panel", setup,
+                   [[line for place in order for line in write(place)] for order in permutations(tried)])
+    places = sorted(tried) if lesson.tape.mode == "replay" else range(size)
+    where = w.SelectionSlider(options=[(f"{place} MiB", place) for place in places], description="Write at",
+                              style=_WIDE, layout={"width": "60%"})
+    begin, button = w.Button(description="Start"), w.Button(description="Write 64 KiB", disabled=True)
+    view = w.HTML()
+    drawn: dict[str, Any] = {}
+
+    def draw(said: str) -> None:
+        parts = [show.message("note", said, lesson.badge)["text/html"]]
+        disks = {name: lesson.disk(name) for name in names}
+        widest = max(max(disk.capacity, disk.file_size) for disk in disks.values())
+        for name, disk in disks.items():
+            parts.append(Strip(disk, drawn.get(name), name, widest)._repr_mimebundle_()["text/html"])
+        drawn.update(disks)
+        view.value = "".join(parts)
+
+    def started(_: object) -> None:
+        with _teaching(lesson, view):
+            drawn.clear()
+            start()
+            begin.description, button.disabled = "Start over", False
+            draw(f"Two disks of {size} MiB, new and empty.")
+
+    def written(_: object) -> None:
+        with _teaching(lesson, view):
+            for line in write(where.value):
+                if (result := lesson.command(lesson.words(line))).code:
+                    raise LabError(f"`{line}` says: {' '.join(result.text.split())[:200]}")
+            draw(f"64 KiB written at {where.value} MiB of the guest's disk, in both.")
+
+    begin.on_click(started)
+    button.on_click(written)
+    text = f"Disk panel (needs JupyterLab): write into a dynamic and a fixed disk of {size} MiB, and compare the files"
+    return Panel([w.HBox([begin, where, button]), view], text)
+
+
+def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
+    """Take, restore, delete, clone, on a copy of the machine with all its snapshots; the picture follows."""
+    copy = f"{machine}-panel"
+    graph = lesson.machines()
+    names = list(dict.fromkeys(snapshot.name for snapshot in graph.machine(machine).snapshots))
+    command = {"Take": f"VBoxManage snapshot {copy} take", "Restore": f"VBoxManage snapshot {copy} restore",
+               "Delete": f"VBoxManage snapshot {copy} delete"}
+
+    def clone(name: str) -> str:
+        return f"VBoxManage clonevm {copy} --snapshot {quote(name)} --options link --name {copy}-linked --register"
+
+    def line(action: str, name: str) -> str:
+        return clone(name) if action == "Linked clone" else f"{command[action]} {quote(name)}"
+
+    setup = [f"VBoxManage clonevm {machine} --mode all --name {copy} --register"]
+    trials = [[line(action, name)] for action in (*command, "Linked clone") for name in names if action != "Take"]
+    start = _panel(lesson, "snapshot panel", setup, [*trials, [line("Take", "new")]])
+    which = w.Dropdown(options=names, description="Snapshot", layout={"width": "40%"})
+    title = w.Text(value="new", description="Name", layout={"width": "30%"})
+    begin = w.Button(description="Start")
+    buttons = {action: w.Button(description=action, disabled=True) for action in (*command, "Linked clone")}
+    sure = w.Button(description="Yes, do it", layout={"display": "none"})
+    view, asked = w.HTML(), list[tuple[str, str]]()
+
+    def draw(said: Mapping[str, str], before: Any = None) -> None:
+        now = lesson.machines().only(copy)
+        which.options = list(dict.fromkeys(s.name for s in now.machine(copy).snapshots)) or [""]
+        view.value = said["text/html"] + now.tree(before)._repr_mimebundle_()["text/html"]
+
+    def started(_: object) -> None:
+        with _teaching(lesson, view):
+            start()
+            begin.description = "Start over"
+            for button in buttons.values():
+                button.disabled = False
+            draw(show.message("note", f"{copy} is a copy of {machine} with all its snapshots: try what you like.",
+                              lesson.badge))
+
+    def wanted(button: w.Button) -> None:
+        action = button.description
+        name = title.value if action == "Take" else which.value
+        with _teaching(lesson, view):
+            asked[:] = [(action, name)]
+            if action not in ("Restore", "Delete"):
+                return done()
+            now = lesson.machines()
+            preview = now.restoring(copy, name) if action == "Restore" else now.deleting(copy, name)
+            sure.layout.display = ""
+            draw(show.message("ask", "\n".join([f"{action} {name}?", *preview.lines]), lesson.badge))
+
+    def done(_: object = None) -> None:
+        sure.layout.display = "none"
+        with _teaching(lesson, view):
+            before = lesson.machines().only(copy)
+            typed = line(*asked[0])
+            result = lesson.command(lesson.words(typed))
+            note = ". ".join(filter(None, [f"exit code {result.code}", advice(result)])) if result.code else ""
+            draw(show.output(lesson.badge, f"{typed}\n{result.text}", note), before)
+
+    begin.on_click(started)
+    sure.on_click(done)
+    for button in buttons.values():
+        button.on_click(wanted)
+    text = f"Snapshot panel (needs JupyterLab): take, restore, delete and clone on a copy of {machine}"
+    return Panel([w.HBox([begin, which, title], layout={"flex_flow": "row wrap"}),
+                  w.HBox([*buttons.values(), sure], layout={"flex_flow": "row wrap"}), view], text)
+
+
+@contextmanager
+def _teaching(lesson: Lesson, view: w.HTML) -> Iterator[None]:
+    """Whatever goes wrong behind a button is shown as one line."""
+    try:
+        yield
+    except LabError as error:
+        view.value = show.message("unknown", str(error), lesson.badge)["text/html"]

@@ -42,7 +42,7 @@ def images(engine: Dockerd) -> dict[str, list[str]]:
 
 def engines(command: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, COMMAND, command],
+        [sys.executable, COMMAND, command, "docker"],
         capture_output=True,
         text=True,
         timeout=600,

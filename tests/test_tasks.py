@@ -55,6 +55,9 @@ class Toy:
             self.containers.pop(words.words[0], None)
         return Result(tuple(argv), 0, (("out", f"{sorted(self.containers)}\n"),))
 
+    def mark(self, lesson: str) -> int:
+        return len(self.ledger.entries(lesson))
+
     def clean(self, lesson: str, since: int = 0, names: Container[str] | None = None) -> list[str]:
         entries, kept = self.ledger.entries(lesson), []
         for entry in entries[since:]:
@@ -103,18 +106,18 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
 @pytest.fixture
 def live(toy: Toy, folder: Path) -> Lesson:
     lesson = Lesson("77", "live", folder)
-    lesson.command(["run", "--name", "base", "right"])
+    lesson.command(["docker", "run", "--name", "base", "right"])
     return lesson
 
 
 @pytest.fixture
 def replay(toy: Toy, folder: Path) -> Lesson:
     lesson = Lesson("77", "record", folder)
-    lesson.command(["run", "--name", "base", "right"])
+    lesson.command(["docker", "run", "--name", "base", "right"])
     for task in (MINE, NUMBER):
         tasks.begin(lesson, task)
         tasks.finish(lesson, task)  # as Run All does, without an answer
-    lesson.command(["run", "--name", "after", "right"])
+    lesson.command(["docker", "run", "--name", "after", "right"])
     lesson.tape.save(lesson.recording)
     toy.away = True
     again = Lesson("77", "replay", folder)
@@ -163,14 +166,14 @@ def test_a_solved_task_is_left_and_the_lesson_goes_on(mode: str, request: pytest
     lesson = request.getfixturevalue(mode)
     state = lesson.tape.state
     tasks.begin(lesson, MINE)
-    lesson.command(["run", "--name", "mine", "right"])
+    lesson.command(["docker", "run", "--name", "mine", "right"])
     assert tasks.finish(lesson, MINE).status == "pass"
     assert lesson.task is None and lesson.tape.state == state and lesson.container("mine") is None
     if mode == "live":
         assert sorted(toy.containers) == ["base", "student"]
     again = tasks.finish(lesson, MINE)
     assert again.status == "pass" and "Already solved" in again.text and "%task mine" in again.text
-    assert "after" in lesson.command(["run", "--name", "after", "right"]).out and not lesson.tape.remark
+    assert "after" in lesson.command(["docker", "run", "--name", "after", "right"]).out and not lesson.tape.remark
     tasks.begin(lesson, MINE)
     assert tasks.finish(lesson, MINE).status == "fail"
 

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Bring up what live tests need, on Debian or Ubuntu as root: `engines.py up | down | status`.
+"""Bring up what live tests need, on Debian or Ubuntu as root: `engines.py up | down | status [engine …]`.
 
-docker   An engine that is already running is used as it is. Otherwise dockerd is installed if need be, and
-         started.
-hub      A registry on 127.0.0.1, port 5000 or $LABKIT_HUB_PORT, that the engine asks before Docker Hub, with
-         stand-ins for the images of the lessons.
+docker      An engine that is already running is used as it is. Otherwise dockerd is installed if need be, and
+            started. With it comes a hub, a registry on 127.0.0.1, port 5000 or $LABKIT_HUB_PORT, that the engine
+            asks before Docker Hub, with stand-ins for the images of the lessons.
+qemu        qemu-img and qemu-io, and what makes and checks partitions and file systems.
+virtualbox  A VBoxManage that is already there is used as it is. Otherwise VirtualBox is made in a folder, and
+            /usr/local/bin/VBoxManage, or $LABKIT_VBOXMANAGE, runs it. It can do all but start machines.
 
 Files, logs and pids are in /var/lib/labkit-engines, or in $LABKIT_ENGINES_DIR. `down` stops what `up` started
-and removes nothing: neither packages, nor images, nor the hub's storage, which the next `up` finds again.
+and removes nothing: neither packages, nor images, nor the hub's storage, nor VirtualBox, which the next `up`
+finds again.
 """
 
 from __future__ import annotations
@@ -21,15 +24,25 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import standins
+import virtualbox
 from dockerd import HUB, EngineError, command_line, forget_dead_containerd, ping, spawn, wait_until
 
 STATE = Path(os.environ.get("LABKIT_ENGINES_DIR", "/var/lib/labkit-engines"))
+VIRTUALBOX = STATE / "virtualbox"
 SOCKET = "/var/run/docker.sock"
+QEMU = {
+    "qemu-img": "qemu-utils",
+    "qemu-io": "qemu-utils",
+    "sfdisk": "fdisk",
+    "mke2fs": "e2fsprogs",
+    "resize2fs": "e2fsprogs",
+    "e2fsck": "e2fsprogs",
+}
 LOCK = ["-o", "DPkg::Lock::Timeout=300"]  # another apt may be at work: wait for it
 
 
@@ -74,16 +87,31 @@ def apt(*argv: str, where: Path | None = None) -> None:
         raise EngineError(f"apt-get {argv[0]} failed: {reason[0]}")
 
 
+def lacking(programs: dict[str, str]) -> list[str]:
+    """The packages of those programs (program: package) that are not there; a user's PATH may lack /usr/sbin."""
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+    return sorted({package for program, package in programs.items() if not shutil.which(program, path=path)})
+
+
 def install(**programs: str) -> None:
     """Install the packages of those programs (program=package) that are not there yet."""
-    lacking = [package for program, package in programs.items() if not shutil.which(program)]
-    if not lacking:
+    packages = lacking(programs)
+    if not packages:
         return
+    names = ", ".join(packages)
     if not shutil.which("apt-get"):
-        raise EngineError(f"{', '.join(lacking)} missing and no apt-get to install it: install it by hand")
+        raise EngineError(f"{names} missing and no apt-get to install it: install it by hand")
+    if os.geteuid() != 0:
+        raise EngineError(f"{names} missing, and only root can install it: install it, or be root")
     with step() as done:
-        apt("install", "-y", "--no-install-recommends", *lacking)
-        done.text = f"packages: installed {', '.join(lacking)}"
+        apt("install", "-y", "--no-install-recommends", *packages)
+        done.text = f"packages: installed {names}"
+
+
+def install_mmdebstrap() -> None:
+    install(mmdebstrap="mmdebstrap")
+    if not Path("/usr/share/keyrings/debian-archive-keyring.gpg").exists():  # Ubuntu
+        apt("install", "-y", "--no-install-recommends", "debian-archive-keyring")
 
 
 def unpacked(package: str, program: str) -> Path:
@@ -239,43 +267,110 @@ def up_hub() -> None:
             wait_until(hub_answers, process, 20, log)
             done.text = f"hub: started at {HUB} (log: {log})"
     record = STATE / "standins.json"
-    lacking = standins.missing(record)
-    if lacking:
-        install(mmdebstrap="mmdebstrap")
-        if not Path("/usr/share/keyrings/debian-archive-keyring.gpg").exists():  # Ubuntu
-            apt("install", "-y", "--no-install-recommends", "debian-archive-keyring")
+    missing = standins.missing(record)
+    if missing:
+        install_mmdebstrap()
         busybox = unpacked("busybox-static", "bin/busybox")
-        for name, seconds in standins.build(lacking, busybox, record, STATE / "build.log"):
+        for name, seconds in standins.build(missing, busybox, record, STATE / "build.log"):
             say(f"hub: built {name}:{standins.STANDINS[name]}", seconds)
     say(f"hub: serves {', '.join(f'{name}:{tag}' for name, tag in standins.STANDINS.items())}")
 
 
-# ---- commands: one line per engine in each; VirtualBox will be the next ------------------------------------
+# ---- commands ----------------------------------------------------------------------------------------------
+# A status raises EngineError when something that `up` would bring up is not there.
 
 
-def up() -> None:
+def docker_up() -> None:
     if up_docker():
         up_hub()
     else:
         pullable()
 
 
-def down() -> None:
+def docker_down() -> None:
     stop("dockerd", 40)
     stop("registry", 10)
 
 
-def status() -> None:
-    """Raises EngineError when something that `up` would bring up is not there."""
+def docker_status() -> None:
     found = engine()
     if not found:
         raise EngineError("docker: no engine answers; run engines.py up")
     say(f"docker: {found}, {'ours' if ours() else 'not ours'}")
     if ours():
-        lacking = standins.missing(STATE / "standins.json") if hub_answers() else list(standins.STANDINS)
-        if lacking:
-            raise EngineError(f"hub: {', '.join(lacking)} not served at {HUB}; run engines.py up")
+        missing = standins.missing(STATE / "standins.json") if hub_answers() else list(standins.STANDINS)
+        if missing:
+            raise EngineError(f"hub: {', '.join(missing)} not served at {HUB}; run engines.py up")
         say(f"hub: {HUB} serves all stand-ins")
+
+
+def qemu_up() -> None:
+    install(**QEMU)
+    qemu_status()
+
+
+def qemu_down() -> None:
+    say("qemu: nothing of it stays running")
+
+
+def qemu_status() -> None:
+    if packages := lacking(QEMU):
+        raise EngineError(f"qemu: {', '.join(packages)} missing; run engines.py up")
+    said = subprocess.run(["qemu-img", "--version"], capture_output=True, text=True, check=True).stdout
+    say(f"qemu: {said.splitlines()[0]}")
+
+
+def virtualbox_up() -> None:
+    if found := virtualbox.others(VIRTUALBOX):
+        say(f"virtualbox: {virtualbox.version(found)} is at {found}; used as it is")
+        if virtualbox.is_ours(virtualbox.WRAPPER, VIRTUALBOX):  # of before that one came
+            virtualbox.WRAPPER.unlink()
+            say(f"virtualbox: removed our {virtualbox.WRAPPER}, which may hide it")
+        return
+    virtualbox.check_wrapper(VIRTUALBOX)
+    if not VIRTUALBOX.exists():
+        if os.geteuid() != 0:
+            raise EngineError("no VBoxManage here, and only root can bring one up: install VirtualBox, or be root")
+        install_mmdebstrap()
+        with step() as done:
+            virtualbox.build(VIRTUALBOX, STATE / "virtualbox.log")
+            done.text = f"virtualbox: made {VIRTUALBOX}"
+    with step() as done:
+        virtualbox.wrap(VIRTUALBOX)
+        done.text = f"virtualbox: {virtualbox.version(str(virtualbox.WRAPPER))} is at {virtualbox.WRAPPER}"
+
+
+def virtualbox_down() -> None:
+    """End the servers that run from our folder, which would end by themselves in seconds, were they not used."""
+    pids = virtualbox.servers(VIRTUALBOX)
+    if not pids:
+        say("virtualbox: no VBoxSVC of ours is running")
+        return
+    with step() as done:
+        deadline, number = time.monotonic() + 10, signal.SIGTERM
+        while left := set(pids) & set(virtualbox.servers(VIRTUALBOX)):
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            if time.monotonic() > deadline:
+                number = signal.SIGKILL
+            time.sleep(0.05)
+        done.text = f"virtualbox: stopped {len(pids)} VBoxSVC"
+
+
+def virtualbox_status() -> None:
+    mine = virtualbox.WRAPPER if virtualbox.is_ours(virtualbox.WRAPPER, VIRTUALBOX) else None
+    found = virtualbox.others(VIRTUALBOX) or (str(mine) if mine and VIRTUALBOX.exists() else "")
+    if not found:
+        raise EngineError("virtualbox: no VBoxManage here; run engines.py up")
+    say(f"virtualbox: {virtualbox.version(found)} is at {found}, {'ours' if found == str(mine) else 'not ours'}")
+
+
+COMMANDS: dict[str, dict[str, Callable[[], None]]] = {
+    "up": {"docker": docker_up, "qemu": qemu_up, "virtualbox": virtualbox_up},
+    "down": {"docker": docker_down, "qemu": qemu_down, "virtualbox": virtualbox_down},
+    "status": {"docker": docker_status, "qemu": qemu_status, "virtualbox": virtualbox_status},
+}
 
 
 def main() -> int:
@@ -283,17 +378,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["up", "down", "status"])
-    command = {"up": up, "down": down, "status": status}[parser.parse_args().command]
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("engine", nargs="*", choices=[*COMMANDS["up"], "all"], default="all")
+    words = parser.parse_args()
+    steps = [run for name, run in COMMANDS[words.command].items() if name in words.engine or "all" in words.engine]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so the builder's engine is removed
     try:
-        if command is status or os.geteuid() != 0:  # others than root only look, and use what is there
-            command()
-            return 0
-        STATE.mkdir(parents=True, exist_ok=True)
-        with (STATE / "lock").open("w") as lock:  # one at a time: a second `up` waits, then finds all running
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            command()
+        with ExitStack() as stack:
+            if words.command != "status" and os.geteuid() == 0:  # others only look, and use what is there
+                STATE.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context((STATE / "lock").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time: a second `up` waits, then finds all running
+            for run in steps:
+                run()
     except (EngineError, OSError, subprocess.CalledProcessError) as error:
         print(f"engines: failed: {error}", file=sys.stderr)
         return 1

@@ -1,0 +1,569 @@
+"""What all virtual disks share: a header of fields, a map from the guest's bytes to the file's, and parents.
+
+Offsets and sizes are in bytes unless said otherwise. Nothing is written, and a map is read one table at a time, so
+memory does not grow with the disk. Whatever is wrong with a file is a LabError in one line.
+"""
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+from labkit.commands import LabError
+from labkit.trees import clean, shorten
+
+SECTOR = 512  # bytes
+TABLE, TABLES = 1 << 25, 1 << 27  # bytes: longest table of a map, and all of it (1 TiB of blocks of 64 KiB)
+PIECES = 1 << 20  # of a file, to be drawn
+DEEP = 200  # disks in a chain of parents, as in libvirt (VIR_STORAGE_MAX_CHAIN_DEPTH); each is an open file
+READ, SHOWN = 1 << 30, 4096  # bytes of one read; pieces of a map or strip in JSON
+NIL = str(UUID(int=0))
+
+
+class Field(NamedTuple):
+    """A field of a header: where it is in the file (bytes), what it holds as text, and what that means."""
+    offset: int
+    size: int
+    name: str
+    value: str
+    meaning: str
+
+
+class Extent(NamedTuple):
+    """A stretch of the guest's bytes.
+
+    kind: "data", found `at` that byte of the file; "compressed", packed there; "zero", zeros by the map's own word;
+    "parent", not in this file: the parent's bytes or, without a parent, zeros. The last two have no `at`.
+    """
+    start: int
+    length: int
+    kind: str
+    at: int | None
+
+
+class Region(NamedTuple):
+    """A stretch of the file; kind: "header", "map", "data", "other" or "free"."""
+    offset: int
+    size: int
+    kind: str
+    label: str
+
+
+Row = tuple[int, str, str, Callable[[Any], str], str]  # offset, struct code, name, value as text, meaning
+
+
+def human(size: int) -> str:
+    """A size in bytes as text; one without decimals is exact."""
+    unit = min(max(size.bit_length() - 1, 0) // 10, 6)
+    number, word = size / (1 << 10 * unit), ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")[unit]
+    return f"{size >> 10 * unit} {word}" if size % (1 << 10 * unit) == 0 else f"{number:.1f} {word}"
+
+
+def place(offset: int) -> str:
+    """An offset as a hex dump shows it; all ones mean none."""
+    return "none" if offset == (1 << 64) - 1 else f"{offset:#x} ({human(offset)})"
+
+
+def magic(data: bytes) -> str:
+    """Bytes in the order of the file."""
+    return "0x" + data.hex().upper()
+
+
+def line(said: str) -> str:
+    """What a file says, safe to print, in one line of at most 200 characters."""
+    return shorten(clean(said), 200)
+
+
+def text(data: bytes, code: str = "utf-8") -> str:
+    """Text up to its first NUL, in one safe line."""
+    return line(data.decode(code, "replace").partition("\0")[0])
+
+
+def guid(data: bytes) -> str:
+    """A UUID whose first three fields are little-endian, as VirtualBox (RTUUID) and Microsoft (GUID) store it."""
+    return str(UUID(bytes_le=data))
+
+
+def choice(names: dict[int, str]) -> Callable[[int], str]:
+    """Text for a number that stands for one of several things."""
+    return lambda number: names.get(number, f"unknown ({number})")
+
+
+def bits(names: dict[int, str]) -> Callable[[int], str]:
+    """Text for a number whose bits each mean something."""
+    return lambda number: ", ".join([f"{number:#x}", *(name for bit, name in names.items() if number >> bit & 1)])
+
+
+def power(number: int, low: int, high: int) -> bool:
+    """Is it a power of two from low to high?"""
+    return low <= number <= high and not number & (number - 1)
+
+
+class Strip:
+    """The bytes of one file or, for a disk of several, of all of them one after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self.name, self.size, self.parts = shorten(clean(path.name or str(path)), 80), 0, list[tuple[int, int, Any]]()
+        self.id = self.add(path)[0]
+
+    def wrong(self, what: str, advice: str = "copy or make the disk again") -> LabError:
+        """One line about this file."""
+        return LabError(f"{self.name}: {what}; {advice}.")
+
+    def add(self, path: Path) -> tuple[tuple[int, int], int, int]:
+        """Append a file: what tells it from any other, its start in the strip, its size. LabError if it cannot be."""
+        try:
+            if not stat.S_ISREG(os.stat(path).st_mode):  # a folder, or a pipe that would never answer
+                raise self.wrong("is not a file", "name the file of the disk itself")
+            file = open(path, "rb", buffering=0)  # noqa: SIM115  closed by close()
+            info = os.fstat(file.fileno())
+        except (OSError, ValueError) as error:  # ValueError: a NUL in a name
+            reason = getattr(error, "strerror", None) or "its name makes no sense"
+            raise LabError(f"{self.name}: cannot be read: {reason}; check its name and its permissions.") from None
+        start, self.size = self.size, self.size + info.st_size
+        self.parts.append((start, info.st_size, file))
+        return (info.st_dev, info.st_ino), start, info.st_size
+
+    def into(self, at: int, view: memoryview) -> None:
+        """Fill the view; beyond the end of the strip it stays as it is."""
+        for start, size, file in self.parts:
+            low, high = max(at, start), min(at + len(view), start + size)
+            if low < high:
+                try:
+                    file.seek(low - start)
+                    while low < high and (count := file.readinto(view[low - at:high - at])):
+                        low += count
+                except (OSError, ValueError) as error:  # ValueError: it was closed
+                    raise self.wrong(f"cannot be read ({getattr(error, 'strerror', None) or 'closed'})",
+                                     "open it again") from None
+
+    def read(self, at: int, size: int) -> bytes:
+        """Up to `size` bytes; fewer only at the end."""
+        data = bytearray(max(0, min(size, self.size - at)))
+        self.into(at, memoryview(data))
+        return bytes(data)
+
+    def need(self, at: int, size: int, what: str) -> bytes:
+        """Exactly `size` bytes. LabError if they are not all there, or more than any map needs."""
+        if size > TABLE or at + size > self.size:
+            raise self.wrong(f"{what} takes {human(size)} at byte {at}, but the file has {human(self.size)}"
+                             if at + size > self.size else f"{what} of {human(size)} is longer than this reader takes")
+        return self.read(at, size)
+
+    def numbers(self, at: int, count: int, code: str, what: str) -> Sequence[int]:
+        """`count` integers; `code` is "<" or ">" and a code of 4 or 8 bytes, as in struct."""
+        table = array(code[1], self.need(at, count * struct.calcsize(code), what))
+        if (code[0] == ">") == (sys.byteorder == "little"):
+            table.byteswap()
+        return table
+
+    def close(self) -> None:
+        """Close the files."""
+        for _, _, file in self.parts:
+            file.close()
+
+
+class Map:
+    """Where `length` guest bytes from `first` on are: `table` has an entry for each block of `block` bytes."""
+
+    step = 0  # how much an entry grows from a block to the next in the file
+    bitmap = 0  # bytes kept before each block
+
+    def __init__(self, strip: Strip, first: int, length: int, block: int, table: Sequence[int] = ()) -> None:
+        self.strip, self.first, self.length, self.block, self.table = strip, first, length, block, table
+        self.end = strip.size  # where in the strip its data must end
+
+    def entry(self, value: int) -> tuple[str, int | None]:
+        """Kind and place of an entry of the table."""
+        raise NotImplementedError
+
+    def tables(self, first: int, stop: int) -> Iterator[tuple[int, int, Sequence[int] | None]]:
+        """The entries of blocks first to stop, in turn: a block, how many follow, their entries or None for none."""
+        yield first, stop - first, self.table[first:stop]
+
+    def pieces(self, start: int, stop: int) -> Iterator[Extent]:
+        """What is between two guest bytes, in whole blocks."""
+        size, first = self.block, self.first
+        for block, count, table in self.tables((start - first) // size, -((first - stop) // size)):
+            begin, kind, at, expected, step = block, "parent", cast("int | None", None), -1, 0
+            for n, value in enumerate(table or (), block):
+                if value == expected:  # nearly always, and cheap
+                    expected += step
+                    continue
+                if n > begin:
+                    yield Extent(first + begin * size, (n - begin) * size, kind, at)
+                begin, (kind, at) = n, self.entry(value)
+                step = self.step if kind == "data" else 0
+                expected = value + step if step or at is None else -1
+            yield Extent(first + begin * size, (block + count - begin) * size, kind, at)
+
+    def fine(self, piece: Extent) -> Iterator[Extent]:
+        """A piece by what is known of its sectors."""
+        yield piece
+
+    def stored(self, piece: Extent) -> int:
+        """How many bytes of the file a piece takes."""
+        return piece.length
+
+    def inflate(self, block: int) -> bytes:
+        """The bytes of a compressed block."""
+        raise NotImplementedError
+
+
+class Flat(Map):
+    """Guest bytes one to one in the file from `at` on; zeros without one."""
+
+    def __init__(self, strip: Strip, first: int, length: int, at: int | None = 0) -> None:
+        super().__init__(strip, first, length, 0)
+        self.at = at
+
+    def pieces(self, start: int, stop: int) -> Iterator[Extent]:
+        yield Extent(start, stop - start, "zero" if self.at is None else "data",
+                     None if self.at is None else self.at + start - self.first)
+
+
+class TwoLevel(Map):
+    """A table of tables, which have `per` entries each."""
+
+    code = ">Q"
+
+    def __init__(self, strip: Strip, first: int, length: int, block: int, table: Sequence[int], per: int) -> None:
+        super().__init__(strip, first, length, block, table)
+        self.per, self._last = per, (-1, cast("Sequence[int]", ()))
+        size = per * struct.calcsize(self.code)
+        self.places = [at for value in table if (at := self.place(value))]
+        if len(self.places) * size > TABLES:
+            raise strip.wrong(f"has {len(self.places)} tables of {human(size)}, more than this reader takes")
+
+    def place(self, value: int) -> int:
+        """Where a table of the second level is, by its entry in the first; 0 if it is not there."""
+        return value
+
+    def second(self, index: int) -> Sequence[int] | None:
+        """A table of the second level; None if it is not there."""
+        at = self.place(self.table[index])
+        if at and at != self._last[0]:
+            self._last = at, self.strip.numbers(at, self.per, self.code, "a table of the map")
+        return self._last[1] if at else None
+
+    def tables(self, first: int, stop: int) -> Iterator[tuple[int, int, Sequence[int] | None]]:
+        for index in range(first // self.per, -(-stop // self.per)):
+            start, base = max(first, index * self.per), index * self.per
+            end = min(stop, base + self.per)
+            table = self.second(index)
+            yield start, end - start, table and table[start - base:end - base]
+
+
+class Stored(Map):
+    """A map as it was recorded."""
+
+    def __init__(self, found: list[Extent]) -> None:
+        self.found, self.first, self.end = found, 0, 1 << 65
+        self.length = found[-1].start + found[-1].length if found else 0
+
+    def pieces(self, start: int, stop: int) -> Iterator[Extent]:
+        return (piece for piece in self.found if piece.start < stop and start < piece.start + piece.length)
+
+
+def merged(pieces: Iterator[tuple[Map, Extent]]) -> Iterator[tuple[Map, Extent]]:
+    """Join neighbours that are so in the guest and in the file; compressed ones are each on their own."""
+    last: tuple[Map, Extent] | None = None
+    for source, piece in pieces:
+        if last:
+            start, length, kind, at = last[1]
+            if kind == piece.kind != "compressed" and (at is None or at + length == piece.at):
+                last = last[0], Extent(start, length + piece.length, kind, at)
+                continue
+            yield last
+        last = source, piece
+    if last:
+        yield last
+
+
+SCALARS: dict[str, Callable[[Any], Any]] = {
+    "format": str, "variant": str, "kind": str, "capacity": int, "allocated": int, "file_size": int, "block_size": int,
+    "uuid": str, "parent": str}
+
+
+class Disk:
+    """A virtual disk in a file; a context manager. Made by `open_disk`, or by `from_json` to be looked at.
+
+    `allocated`: guest bytes in blocks this file holds. `block_size`: bytes, 0 where guest and file are one to one.
+    `file_size`: of all its files; offsets in a disk of several count on from one file to the next. `parent`: what
+    the file itself says of it, "" for none; `parent_path`: where that leads, if anywhere.
+    """
+
+    format: str = ""
+    kind: str = "blocks"  # what the format calls them
+    share = 0  # bytes that neighbours in the file may share
+
+    def __init__(self, path: Path, strip: Strip | None = None) -> None:
+        self.path, self.strip, self.name = path, strip, shorten(clean(path.name), 80)
+        self.variant, self.uuid, self.parent, self.parent_uuid = "", "", "", ""
+        self.capacity, self.block_size, self.file_size = 0, 0, 0
+        self.parent_path: Path | None = None
+        self.parent_raw = False  # the file says that its parent is raw, whatever it looks like
+        self.fields: list[Field] = []
+        self.maps: list[Map] = []
+        self.claims: list[Region] = []  # headers and tables
+        self.gap = "free", "not used"  # what is nobody's
+        self.unread: LabError | None = None  # why no data can be read
+        self.said: list[str] = []  # oddities met while reading the header
+        self._above: Disk | None = None  # the parent, and the same if it was opened here
+        self._opened: Disk | None = None
+        if strip:
+            self.load(strip)
+            self.file_size = strip.size
+
+    def load(self, strip: Strip) -> None:
+        """Read the header. LabError if it makes no sense."""
+        raise NotImplementedError
+
+    # -- for the readers of formats
+
+    def parse(self, at: int, rows: Sequence[Row], order: str, what: str = "its header") -> dict[str, Any]:
+        """Read fields at byte `at` of the file into `fields`, and return their values by name."""
+        assert self.strip
+        size = max(offset + struct.calcsize(order + code) for offset, code, *_ in rows)
+        data, values = self.strip.need(at, size, what), {}
+        for offset, code, name, show, meaning in rows:
+            values[name], = struct.unpack_from(order + code, data, offset)
+            self.fields.append(Field(at + offset, struct.calcsize(order + code), name, show(values[name]), meaning))
+        return values
+
+    def claim(self, offset: int, size: int, kind: str, label: str) -> None:
+        """A part of the file that is not the guest's."""
+        self.claims.append(Region(offset, size, kind, label))
+
+    def follow(self, name: str) -> None:
+        """The parent is the file of that name, seen from this file's folder."""
+        self.parent = line(name)
+        if self.parent and "\0" not in name and ":" not in name.partition("/")[0][2:]:  # not json:, nbd:, …
+            self.parent_path = self.path.parent / name
+
+    # -- for everybody
+
+    def __enter__(self) -> Disk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, and the parents opened on the way; those given by `set_parent` are the giver's."""
+        disk: Disk | None = self
+        while disk:
+            if disk.strip:
+                disk.strip.close()
+            disk = disk._opened
+
+    def set_parent(self, parent: Disk) -> None:
+        """Say which disk is the parent. LabError if it has another UUID than this file asks for."""
+        if not self.parent:
+            raise LabError(f"{self.name}: has no parent, so none can be set: it holds all its data itself.")
+        if self.parent_uuid and parent.uuid and parent.uuid != self.parent_uuid:
+            raise LabError(f"{self.name}: its parent has UUID {self.parent_uuid}, but that of {parent.name} "
+                           f"is {parent.uuid}; give the right one.")
+        self._above = parent
+
+    def _walk(self, start: int, stop: int, fine: bool = True) -> Iterator[tuple[Map, Extent]]:
+        """What the maps say of the guest's bytes from start to stop; LabError for a place out of the file.
+
+        Without `fine` in whole blocks as they are in the file, wherever that is.
+        """
+        for source in self.maps:
+            low, high = max(start, source.first), min(stop, source.first + source.length)
+            for whole in source.pieces(low, high) if low < high else ():
+                for begin, length, kind, at in source.fine(whole) if fine and whole.kind == "data" else (whole,):
+                    cut, end = max(low - begin, 0), min(begin + length, high)
+                    if begin + cut >= end:
+                        continue
+                    size = end - begin - cut
+                    if at is not None:
+                        at += cut if kind == "data" else 0
+                        if fine and at + (size if kind == "data" else 1) > source.end:
+                            raise source.strip.wrong(f"its map puts guest byte {begin + cut} at byte {at}, outside the "
+                                                     f"file of {human(source.strip.size)}")
+                    yield source, Extent(begin + cut, size, kind, at)
+
+    def extents(self) -> Iterator[Extent]:
+        """The whole guest disk in order, neighbours merged where they are so in the guest and in the file.
+
+        LabError at the first entry of the map that points out of the file.
+        """
+        return (piece for _, piece in merged(self._walk(0, self.capacity)))
+
+    def blocks(self) -> list[int | None]:
+        """Per block of the guest where it is in the file, or None; empty where there are no blocks."""
+        if not self.block_size:
+            return []
+        count = -(-self.capacity // self.block_size)
+        if count > 1 << 22:
+            raise LabError(f"{self.name}: has {count} blocks, too many to list; use extents().")
+        found: list[int | None] = [None] * count
+        for _, (start, length, _, at) in self._walk(0, self.capacity, fine=False):
+            if at is not None:
+                first, skip = divmod(start, self.block_size)
+                for n in range(first, -(-(start + length) // self.block_size)):
+                    found[n] = at - skip + (n - first) * self.block_size
+        return found
+
+    @cached_property
+    def allocated(self) -> int:
+        """Bytes of guest data in blocks that this file holds."""
+        return sum(piece.length for _, piece in self._walk(0, self.capacity, fine=False) if piece.at is not None)
+
+    @cached_property
+    def _strip(self) -> tuple[list[Region], int, int]:
+        """The file's regions; how many pieces lie on others, and where the first does."""
+        claims, twice, where, at, begin = list(self.claims), 0, 0, 0, -1
+        for source, piece in self._walk(0, self.capacity, fine=False):
+            if piece.at is not None:
+                size = source.bitmap
+                claims += [Region(piece.at - size, size, "map", "bitmap of sectors")] * bool(size)
+                claims.append(Region(piece.at, source.stored(piece), "data", "guest data"))
+                if len(claims) > PIECES:
+                    raise LabError(f"{self.name}: has more than {PIECES} pieces, too many to draw; use extents().")
+        regions: list[Region] = []
+        for offset, size, kind, label in sorted(claims, key=lambda claim: claim[:2]):
+            end = min(offset + size, self.file_size)
+            if size and (offset < at - self.share or offset == begin):
+                twice, where = twice + 1, where or offset
+            begin, offset = offset, max(offset, at)
+            if offset >= end:
+                continue
+            if offset > at:
+                regions.append(Region(at, offset - at, *self.gap))
+            last, at = regions[-1] if regions else None, end
+            if last and last[2:] == (kind, label):
+                regions[-1] = Region(last.offset, end - last.offset, kind, label)
+            else:
+                regions.append(Region(offset, end - offset, kind, label))
+        if at < self.file_size:
+            regions.append(Region(at, self.file_size - at, *self.gap))
+        return regions, twice, where
+
+    def regions(self) -> list[Region]:
+        """The file as a strip from its first byte to its last, without gaps; what two claim is the first one's."""
+        return self._strip[0]
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What is odd about the file, one line each."""
+        try:
+            _, twice, where = self._strip
+            for _ in self.extents():  # does each place exist?
+                pass
+        except LabError as error:
+            return [*self.said, f"The map cannot be drawn: {error}"]
+        also = f"{twice} piece(s) of the file are used twice, first at byte {where}: is the map damaged?"
+        return [*self.said, *[also] * (twice > 0)]
+
+    def _parent(self) -> Disk:
+        """The parent's disk, opened when it is first needed."""
+        if not self._above:
+            if not self.parent_path:
+                raise LabError(f"{self.name}: needs its parent {self.parent} and does not say where that is; "
+                               "give it with set_parent().")
+            from labkit.disks import open_disk
+
+            try:
+                self._opened = self._opened or open_disk(self.parent_path, raw=self.parent_raw)
+            except LabError as error:
+                raise LabError(f"{self.name}: needs its parent. {error}") from None
+            self.set_parent(self._opened)
+            return self._opened
+        return self._above
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of the guest, through the parents as far as they are needed.
+
+        LabError beyond the capacity, for more than 1 GiB at once, and when a parent is missing, has another UUID than
+        it should, is below itself, or is the 200th.
+        """
+        if min(offset, length) < 0 or offset + length > self.capacity or length > READ:
+            raise LabError(f"{self.name}: cannot read {length} bytes at {offset}: it has {self.capacity} bytes; "
+                           f"ask for bytes it has, and for at most {human(READ)} at once.")
+        out, disk, holes, seen = bytearray(length), self, [(offset, offset + length)], set[tuple[int, int]]()
+        view = memoryview(out)
+        while holes:
+            if not disk.strip:
+                raise LabError(f"{disk.name}: only its map was recorded, not its bytes; read the file itself.")
+            if disk.unread:
+                raise disk.unread
+            if disk.strip.id in seen or len(seen) == DEEP:
+                raise LabError(f"{self.name}: its parents " + (
+                    "go round in a circle" if disk.strip.id in seen else f"are more than {DEEP}")
+                               + "; copy or make the chain again.")
+            seen.add(disk.strip.id)
+            missing: list[tuple[int, int]] = []
+            for hole in holes:
+                for source, (start, size, kind, at) in merged(disk._walk(*hole)):
+                    if kind == "parent" and disk.parent:
+                        missing.append((start, start + size))
+                    elif at is not None:
+                        target = view[start - offset:start - offset + size]
+                        if kind == "data":
+                            source.strip.into(at, target)
+                        else:
+                            block, skip = divmod(start - source.first, source.block)
+                            data = source.inflate(block)[skip:skip + size]
+                            if len(data) < size:
+                                raise source.strip.wrong(f"its compressed block at byte {at} is damaged")
+                            target[:] = data
+            if missing:
+                disk = disk._parent()  # a smaller parent is zeros beyond its end
+            holes = [(start, min(stop, disk.capacity)) for start, stop in missing if start < disk.capacity]
+        return bytes(out)
+
+    def summary(self) -> str:
+        """One line: what it is and how much of it is in the file."""
+        size = self.block_size
+        amount = (f"{-(-self.allocated // size)} of {-(-self.capacity // size)} {self.kind} of {human(size)} allocated"
+                  if size else "guest and file one to one")
+        return (f"{self.format} {self.variant}, capacity {human(self.capacity)}, {amount}, "
+                f"file {human(self.file_size)}" + f", parent {self.parent}" * bool(self.parent))
+
+    def __str__(self) -> str:
+        rows = [("byte", "field", "value", "meaning"),
+                *((str(field.offset), field.name, field.value, field.meaning) for field in self.fields)]
+        wide = [min(max(len(row[n]) for row in rows), 44) for n in range(3)]
+        lines = [f"{row[0]:>{wide[0]}}  {row[1]:<{wide[1]}}  {row[2]:<{wide[2]}}  {row[3]}".rstrip() for row in rows]
+        return "\n".join([self.summary(), *lines[:len(rows) if len(rows) > 1 else 0], *self.notes])
+
+    __repr__ = __str__
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, at most 4096 pieces of the map and of the strip. LabError if the map cannot be followed."""
+        regions, pieces = self.regions(), [*islice(self.extents(), SHOWN)]
+        if len(regions) > SHOWN:
+            rest = regions[SHOWN - 1:]
+            size = sum(region.size for region in rest)
+            regions = [*regions[:SHOWN - 1], Region(rest[0].offset, size, "other", f"{len(rest)} more pieces")]
+        short = bool(pieces) and pieces[-1].start + pieces[-1].length < self.capacity
+        return {"name": self.name, **{name: getattr(self, name) for name in SCALARS}, "notes": self.notes,
+                "fields": [field._asdict() for field in self.fields], "map": [*map(list, pieces)],
+                "map_truncated": short, "regions": [region._asdict() for region in regions]}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Disk:
+        """What `to_json` wrote as a disk to look at, whose `read` raises a LabError. LabError if it is malformed."""
+        try:
+            disk = Disk(Path(str(data["name"])))
+            for name, kind in SCALARS.items():
+                setattr(disk, name, kind(data[name]))
+            disk.fields = [Field(**row) for row in data["fields"]]
+            disk.notes = [*map(str, data["notes"])]
+            disk._strip = [Region(**row) for row in data["regions"]], 0, 0
+            disk.maps = [Stored([Extent(*row) for row in data["map"]])]
+        except (KeyError, TypeError, ValueError) as error:
+            raise LabError(f"This is no record of a disk ({clean(str(error))}); record it again.") from None
+        return disk

@@ -1,0 +1,159 @@
+"""VirtualBox in a home of its own: VBoxManage found, kept away from the user's machines, its words tidied.
+
+A ``VBOX_USER_HOME`` holds a whole registry of machines and media, and ``VBOX_IPC_SOCKETID`` names the server
+(VBoxSVC) that keeps it, so that with both set the user's own VirtualBox is out of reach.
+Source: Oracle VirtualBox User Guide, "VBoxManage" and "Where Oracle VirtualBox Stores its Files".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import quoteattr
+
+from labkit.commands import LabError, MissingProgram, Result, run
+
+if TYPE_CHECKING:
+    from psutil import Process
+
+HOW_TO_GET = "https://www.virtualbox.org/wiki/Downloads"
+_PLACES = ("/Applications/VirtualBox.app/Contents/MacOS/VBoxManage",
+           r"C:\Program Files\Oracle\VirtualBox\VBoxManage.exe")  # their installers do not touch PATH
+_SYSTEM = {"win32": "windows", "darwin": "macosx"}.get(sys.platform, "linux")
+_HOME = """<?xml version="1.0"?>
+<VirtualBox xmlns="http://www.virtualbox.org/" version="1.12-{system}">
+  <Global><SystemProperties defaultMachineFolder={folder} defaultHardDiskFormat="VDI"/></Global>
+</VirtualBox>
+"""
+_DRIVER = re.compile(r"^WARNING: The (?:character device /dev/vboxdrv|vboxdrv kernel module).*\n(?:[ \t].*\n|\n)*"
+                     r"(?:.*will not be able to start VMs.*\n)?", re.M)
+_DONE = re.compile(r"^(?:\d+%\.\.\.)+100%\n", re.M)
+_PATIENCE = 8.0  # seconds; VBoxSVC goes 5 s after its last client
+
+
+def find_program() -> str:
+    """Where VBoxManage is. Raises :class:`MissingProgram`."""
+    folder = os.environ.get("VBOX_MSI_INSTALL_PATH") or os.environ.get("VBOX_INSTALL_PATH")  # set on Windows
+    for name in ("VBoxManage", "vboxmanage", *([os.path.join(folder, "VBoxManage.exe")] if folder else []), *_PLACES):
+        if found := shutil.which(name):
+            return found
+    raise MissingProgram(f"VirtualBox is not installed here; get it from {HOW_TO_GET}.")
+
+
+def users_home() -> Path:
+    """Where the user's own VirtualBox keeps its registry. Source: User Guide, "Global Configuration Data"."""
+    if set_by_user := os.environ.get("VBOX_USER_HOME"):
+        return Path(set_by_user)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "VirtualBox"
+    old = Path.home() / ".VirtualBox"
+    linux = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "VirtualBox"
+    return old if sys.platform == "win32" or old.is_dir() else linux
+
+
+def _alive(process: Process) -> bool:
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE  # init may take its time to reap it
+    except psutil.NoSuchProcess:
+        return False
+
+
+class VirtualBox:
+    """VirtualBox with its registry in ``home`` and new machines in ``folder``. Raises :class:`MissingProgram`."""
+
+    def __init__(self, home: Path, folder: Path) -> None:
+        self.program, self.home, self.folder = find_program(), home, folder
+        name = hashlib.sha256(str(home).encode()).hexdigest()[:10]
+        self.env = {**os.environ, "VBOX_USER_HOME": str(home), "VBOX_IPC_SOCKETID": f"labkit-{name}"}
+        if sys.platform != "win32":
+            self.env["LC_ALL"] = "C.UTF-8"  # its words are translated otherwise, and names cut short
+        self.driver = True  # whether machines can be started; known after the first command
+
+    @cached_property
+    def version(self) -> str:
+        """As in "7.2.22". Raises :class:`LabError` if VBoxManage does not say it."""
+        said = self.run(["--version"]).out
+        if not (found := re.search(r"^(\d+\.\d+\.\d+)", said, re.M)):
+            raise LabError(f"{self.program} does not tell its version ({said.strip()[:60]!r}); install VirtualBox "
+                           f"again: {HOW_TO_GET}.")
+        return found[1]
+
+    def __str__(self) -> str:
+        return f"VirtualBox {self.version}"
+
+    def run(self, argv: Sequence[str], **options: object) -> Result:
+        """``VBoxManage *argv`` in ``folder``, its output without the warning about the driver and a full progress."""
+        result = run([self.program, *argv], env=self.env, cwd=self.folder, **options)  # type: ignore[arg-type]
+        return result._replace(chunks=tuple((stream, self.tidy(text)) for stream, text in result.chunks))
+
+    def tidy(self, text: str) -> str:
+        """What is worth reading of an output; notes whether the driver is missing."""
+        without = _DRIVER.sub("", text)
+        self.driver = self.driver and without == text
+        return _DONE.sub("", without)
+
+    def ask(self, argv: Sequence[str]) -> str:
+        """The standard output of a command that reads. Raises :class:`LabError` with VirtualBox's own reason."""
+        result = self.run(argv, timeout=60)
+        if result.code:
+            lines = [line for line in result.err.splitlines() if line.strip()] or ["no reason given"]
+            raise LabError(f"VirtualBox says: {lines[0].removeprefix('VBoxManage: error: ')}")
+        return result.out
+
+    def open(self) -> None:
+        """Make the home if need be. Raises :class:`LabError` if what answers is not it but the user's own."""
+        settings = self.home / "VirtualBox.xml"
+        if not settings.exists():
+            self.home.mkdir(parents=True, exist_ok=True)
+            settings.write_text(_HOME.format(system=_SYSTEM, folder=quoteattr(str(self.folder))), "utf-8")
+        deadline = time.monotonic() + _PATIENCE
+        while not self.isolated():
+            if sys.platform != "win32" or time.monotonic() > deadline:
+                raise LabError("VirtualBox here answers with machines of your own, and no lesson goes near them: close "
+                               "VirtualBox and all its windows, wait ten seconds, and run the %lesson cell again.")
+            time.sleep(1)
+
+    def isolated(self) -> bool:
+        """Whether commands reach our home. On Windows all programs share one VBoxSVC, be it started by another."""
+        found = re.search(r"^Default machine folder: +(.*)$", self.ask(["list", "systemproperties"]), re.M)
+        return found is not None and Path(found[1].strip()) == self.folder
+
+    def processes(self) -> Iterator[Process]:
+        """VirtualBox's processes that work on our home."""
+        import psutil
+
+        for process in psutil.process_iter(["name"]):
+            if str(process.info["name"]).startswith(("VBox", "VirtualBox")):
+                try:
+                    if process.environ().get("VBOX_USER_HOME") == str(self.home):
+                        yield process
+                except (psutil.NoSuchProcess, psutil.AccessDenied):
+                    continue  # ended meanwhile, or somebody else's
+
+    def end(self) -> None:
+        """End all that works on our home, machines that run in it first."""
+        import psutil
+
+        mine = list(self.processes())
+        if any("SVC" not in process.info["name"] and "IPCD" not in process.info["name"] for process in mine):
+            for uuid in re.findall(r"\{([0-9a-f-]{36})\}$", self.ask(["list", "runningvms"]), re.M):
+                self.run(["controlvm", uuid, "poweroff"], timeout=60)
+            mine = list(self.processes())
+        for process in mine:
+            try:
+                process.kill()  # what it holds in memory is of a folder about to go
+            except psutil.NoSuchProcess:
+                continue
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and any(map(_alive, mine)):
+            time.sleep(0.01)
