@@ -11,12 +11,13 @@ import contextlib
 import hashlib
 import itertools
 import json
+import os
 import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Container, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from labkit import virtualbox
@@ -182,7 +183,8 @@ class Bench:
                 raise LabError(f"`{word:.60}` is not a file of this lesson: copy what you need into $PWD, and name it.")
             for found in _PATH.finditer(word):
                 path = Path(found[0]).expanduser()
-                if not (self.folder / path).resolve().is_relative_to(self.folder):
+                foreign = os.name == "posix" and PureWindowsPath(found[0]).drive  # meant for a folder elsewhere
+                if foreign or not (self.folder / path).resolve().is_relative_to(self.folder):
                     raise LabError(f"`{found[0]:.60}` is outside this lesson's folder, and what is there is yours: "
                                    "name files without a folder, or with `$PWD/` before them.")
 
@@ -253,7 +255,8 @@ class Bench:
             file.write(data.ljust(PAGE, b"\0"))
         try:
             done = run([self.program("qemu-io"), "-f", "vmdk", "-c",
-                        f'write -s "{file.name}" {int(page) * PAGE} {PAGE}', str(top)], timeout=60)
+                        f"write -s .virtualbox/{Path(file.name).name} {int(page) * PAGE} {PAGE}", str(top)],
+                       cwd=self.folder, timeout=60)  # qemu-io knows no quotes: a path without spaces
         finally:
             Path(file.name).unlink()
         if done.code or "wrote" not in done.out:

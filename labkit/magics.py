@@ -266,10 +266,10 @@ class LabMagics(Magics):
         if not names:
             raise LabError("Name a disk file of the lesson: `%disk lab07.vdi`; `%folder` lists them.")
         disks = [(name, lesson.disk(name)) for name in names]
-        widest = max(max(disk.capacity, disk.file_size) for _, disk in disks)
+        scale = max(Strip(disk).scale for _, disk in disks)  # one for all, so that lengths can be compared
         for name, disk in disks:
             before = lesson.drawn.get(("disk", name))
-            bundle = Strip(disk, before, name, widest)._repr_mimebundle_()
+            bundle = Strip(disk, before, name, scale)._repr_mimebundle_()
             lesson.drawn["disk", name] = disk
             text = str(disk) if len(disks) == 1 else ""
             html = show.output(lesson.badge, text)["text/html"]

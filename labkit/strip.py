@@ -166,6 +166,7 @@ class Strip:
                     sizes[pair] += size
                     cell.mark = "new" if run in self.new else cell.mark
                     new |= {pair} if run in self.new else set()
+        self.pairs = len(sizes)
         return [(*pair, size, pair in new) for pair, size in sorted(sizes.most_common(LINES))]
 
     def data(self) -> dict[str, Any]:
@@ -237,7 +238,9 @@ class Strip:
             x, y = round(LEFT + self.file[n].x + (self.file[n].wide - 1) / 2, 1), low + HIGH + 16 + LINE * row
             out.append(f'<path class="lead" d="M{x:g} {low + HIGH + 3}V{y}h{6 if right else -6}"/>')
             texts.append((x + (10 if right else -10), y + 4.5, "" if right else "end", text))
-        texts.append((PAD, end - PAD, "note", f"1 px is {human(self.scale)}; what is too small is {LEAST} px wide."))
+        note = f"1 px is {human(self.scale)}; what is too small is {LEAST} px wide." + (
+            f" Of {self.pairs} lines the {LINES} for most bytes are drawn." * (self.pairs > LINES))
+        texts.append((PAD, end - PAD, "note", note))
         out += [f'<text class="{cls}" x="{x:g}" y="{y:g}">{escape(text)}</text>' for x, y, cls, text in texts]
         about = f"{self.summary} In the file: {'; '.join(text for _, text, _ in self.labels[::-1])}."
         return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" class="lk-strip" role="img" width="{WIDE}" '

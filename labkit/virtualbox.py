@@ -154,6 +154,7 @@ class VirtualBox:
                 process.kill()  # what it holds in memory is of a folder about to go
             except psutil.NoSuchProcess:
                 continue
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 5  # they are killed, so this takes a moment
         while time.monotonic() < deadline and any(map(_alive, mine)):
             time.sleep(0.01)
+        shutil.rmtree(f"/tmp/.vbox-{self.env['VBOX_IPC_SOCKETID']}-ipc", ignore_errors=True)  # not on Windows

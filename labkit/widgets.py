@@ -290,9 +290,9 @@ def disk_panel(lesson: Lesson, size: int) -> Panel:
     def draw(said: str) -> None:
         parts = [show.message("note", said, lesson.badge)["text/html"]]
         disks = {name: lesson.disk(name) for name in names}
-        widest = max(max(disk.capacity, disk.file_size) for disk in disks.values())
+        scale = max(Strip(disk).scale for disk in disks.values())
         for name, disk in disks.items():
-            parts.append(Strip(disk, drawn.get(name), name, widest)._repr_mimebundle_()["text/html"])
+            parts.append(Strip(disk, drawn.get(name), name, scale)._repr_mimebundle_()["text/html"])
         drawn.update(disks)
         view.value = "".join(parts)
 

@@ -520,8 +520,8 @@ class Disk:
                                 raise source.strip.wrong(f"its compressed block at byte {at} is damaged")
                             target[:] = data
             if missing:
-                disk = disk._parent()  # a smaller parent is zeros beyond its end
-            holes = [(start, min(stop, disk.capacity)) for start, stop in missing if start < disk.capacity]
+                disk = disk._parent()  # beyond the end of a smaller one are zeros
+            holes = missing
         return bytes(out)
 
     def summary(self) -> str:

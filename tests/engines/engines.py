@@ -391,7 +391,7 @@ def main() -> int:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time: a second `up` waits, then finds all running
             for run in steps:
                 run()
-    except (EngineError, OSError, subprocess.CalledProcessError) as error:
+    except (EngineError, OSError, subprocess.SubprocessError) as error:
         print(f"engines: failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

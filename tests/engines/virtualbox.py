@@ -84,7 +84,8 @@ def remove(folder: Path) -> None:
     # mountinfo has real paths, their white space and backslashes in octal (proc(5)).
     if left := mounts(Path(re.sub(r"[\s\\]", lambda found: f"\\{ord(found[0]):03o}", str(folder.resolve())))):
         raise EngineError(f"{left[0]} is a mount in what an interrupted build has left: unmount it first")
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def build(folder: Path, log: Path) -> None:
