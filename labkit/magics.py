@@ -16,8 +16,8 @@ from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, 
 
 from labkit import bench, show, syntax, tasks
 from labkit.commands import Interrupted, LabError
+from labkit.disks import human
 from labkit.docker import advice
-from labkit.layers import humanise
 from labkit.lesson import Lesson
 from labkit.syntax import split
 from labkit.trees import clean
@@ -207,8 +207,8 @@ class LabMagics(Magics):
         """``%folder``: the files in the lesson's own folder and their sizes."""
         lesson = self._now()
         files = lesson.world().get("files", [])
-        wide = max((len(humanise(file["size"])) for file in files), default=0)
-        lines = [f"{humanise(file['size']):>{wide}}  {clean(file['path'])}" for file in files]
+        wide = max((len(human(file["size"])) for file in files), default=0)
+        lines = [f"{human(file['size']):>{wide}}  {clean(file['path'])}" for file in files]
         show.put(show.output(lesson.badge, "\n".join(lines) or "(empty)"))
 
     @line_magic
@@ -272,7 +272,8 @@ class LabMagics(Magics):
             bundle = Strip(disk, before, name, scale)._repr_mimebundle_()
             lesson.drawn["disk", name] = disk
             text = str(disk) if len(disks) == 1 else ""
-            html = show.output(lesson.badge, text)["text/html"]
+            fields = [(str(f.offset), f.name, f.value, f.meaning) for f in disk.fields] if text else []
+            html = show.badge_html(lesson.badge) + show.table(("byte", "field", "value", "meaning"), fields)
             show.put({"text/plain": "\n".join(filter(None, [lesson.badge, text, bundle["text/plain"]])),
                       "text/html": f"<div>{html}{bundle['text/html']}</div>"})
 

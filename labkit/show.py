@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -36,6 +36,18 @@ def output(badge: str, text: str, note: str = "") -> dict[str, str]:
     tail = message("note", note)["text/html"] if note else ""
     plain = "\n".join(part for part in (badge, text, note) if part)
     return {"text/plain": plain, "text/html": f"<div>{badge_html(badge)}{body}{tail}</div>"}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows as HTML; the last column may take several lines. "" without rows."""
+    def cells(row: Sequence[str], tag: str) -> str:
+        return "".join(f'<{tag} style="text-align:left;padding:1px 1em 1px 0;vertical-align:top;'
+                       f'white-space:{"normal" if at == len(row) - 1 else "nowrap"}">{escape(text)}</{tag}>'
+                       for at, text in enumerate(row))
+
+    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+    style = _PRE.replace("white-space:pre;", "") + ";border-collapse:collapse;display:block"
+    return f"<table style=\"{style}\"><tr>{cells(head, 'th')}</tr>{body}</table>" if rows else ""
 
 
 def message(kind: str, text: str, badge: str = "") -> dict[str, str]:

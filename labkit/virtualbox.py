@@ -63,7 +63,7 @@ def _alive(process: Process) -> bool:
     import psutil
 
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE  # init may take its time to reap it
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)  # init may reap it late
     except psutil.NoSuchProcess:
         return False
 

@@ -45,9 +45,10 @@ class Panel(w.VBox):  # type: ignore[misc]
 def chooser(lesson: Lesson, asked: tasks.Prediction) -> Panel:
     """A prediction: choose, commit; the choice cannot be changed afterwards (``%answer`` tells)."""
     lines = {letter: f"{letter}) {text}" for letter, text in asked.choices.items()}
+    plain = {letter: line.replace("`", "") for letter, line in lines.items()}  # a radio knows no mark-up
     # One radio a choice: JupyterLab takes the arrow keys for itself, Tab and Space work everywhere.
     radios = {letter: w.RadioButtons(options=[(line, letter)], value=None, layout={"width": "max-content"})
-              for letter, line in lines.items()}
+              for letter, line in plain.items()}
     button = w.Button(description="Commit", tooltip="Commit to this answer, then run the next cell")
     said = w.HTML()
 

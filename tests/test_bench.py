@@ -231,7 +231,8 @@ class TestReal:
         do(ours, *MACHINE)
         before = (ours.folder / "m.vmdk").read_bytes()
         disk = ours.folder / "m.vmdk"
-        holder = subprocess.Popen(["qemu-io", "-f", "vmdk", str(disk)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        holder = subprocess.Popen(["qemu-io", "-f", "vmdk", str(disk)], stdin=subprocess.PIPE,
+                                  stdout=subprocess.DEVNULL)
         try:
             deadline = time.monotonic() + 10
             while disk not in [Path(os.readlink(fd)) for fd in Path(f"/proc/{holder.pid}/fd").iterdir()]:

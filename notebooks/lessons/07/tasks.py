@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from labkit.commands import LabError
-from labkit.disks import Disk
-from labkit.layers import humanise
+from labkit.disks import Disk, human
 from labkit.lesson import Lesson
 from labkit.tasks import NotYet, Prediction, Task, Try
 
@@ -64,13 +63,13 @@ def check_where(lesson: Lesson, answer: str) -> str:
 def check_three(lesson: Lesson, answer: str) -> str:
     disk = need_disk(lesson, "mine.vdi", "`%VBoxManage createmedium disk --filename mine.vdi …`.")
     if disk.format != "VDI":
-        raise NotYet(f"`mine.vdi` is a {disk.format}, whatever its name says: leave out `--format`, VDI is the default.")
+        raise NotYet(f"`mine.vdi` is a {disk.format}, whatever its name says: leave out `--format`.")
     if disk.variant == "fixed":
-        raise NotYet("All of its blocks are there, for it was reserved at once: leave out `--variant Fixed`. A new task "
-                     "begins with `%task three-blocks`.")
+        raise NotYet("All of its blocks are there, for it was reserved at once: leave out `--variant Fixed`. Begin "
+                     "again with `%task three-blocks`.")
     if disk.capacity != 32 * MIB:
-        raise NotYet(f"The guest would see {humanise(disk.capacity)} ({disk.capacity // MIB} MiB); 32 MiB were asked "
-                     "for: `--size 32`. Begin again with `%task three-blocks`.")
+        raise NotYet(f"The guest would see {human(disk.capacity)}; 32 MiB were asked for: `--size 32`. Begin again "
+                     "with `%task three-blocks`.")
     blocks = disk.allocated // MIB
     if not blocks:
         raise NotYet("`mine.vdi` is there and empty. Play the guest: `%qemu-io -f vdi -c \"write 0 1\" mine.vdi`.")
@@ -80,7 +79,7 @@ def check_three(lesson: Lesson, answer: str) -> str:
     if blocks > 3:
         raise NotYet(f"{blocks} blocks are allocated. Mind the edges: a write that crosses one of them takes the block "
                      "on both sides. Begin again with `%task three-blocks`.")
-    return f"Three blocks of 1 MiB, and a file of {humanise(disk.file_size)} for a disk of 32 MiB."
+    return f"Three blocks of 1 MiB, and a file of {human(disk.file_size)} for a disk of 32 MiB."
 
 
 def check_migrate(lesson: Lesson, answer: str) -> str:
@@ -90,14 +89,14 @@ def check_migrate(lesson: Lesson, answer: str) -> str:
                      "format to write is given with `-O qcow2`.")
     source = lesson.disk("grows.vdi")
     if disk.capacity != source.capacity:
-        raise NotYet(f"The guest would see a disk of {humanise(disk.capacity)} instead of {humanise(source.capacity)}: "
-                     "that is the VDI *file*, header and all, taken for a plain disk. Say what the source is: `-f vdi`.")
+        raise NotYet(f"The guest would see a disk of {human(disk.capacity)} instead of {human(source.capacity)}: that "
+                     "is the VDI *file*, header and all, taken for a plain disk. Say what the source is: `-f vdi`.")
     if not disk.allocated:
-        raise NotYet("`server.qcow2` has the right size and not a byte of data: `create` makes an empty disk, `convert` "
-                     "brings the data along.")
+        raise NotYet("`server.qcow2` has the right size and not a byte of data: `create` makes an empty disk, "
+                     "`convert` brings the data along.")
     if not same(lesson, "grows.vdi", "vdi", "server.qcow2", "qcow2"):
-        raise NotYet("The guest would find other bytes on it than on `grows.vdi`: convert that disk, with all it has.")
-    return f"Identical for the guest, and the file has {humanise(disk.file_size)} instead of {humanise(source.file_size)}."
+        raise NotYet("The guest would find other bytes on it than on `grows.vdi`: convert that disk, all of it.")
+    return f"Identical for the guest, and the file has {human(disk.file_size)} instead of {human(source.file_size)}."
 
 
 def check_old_server(lesson: Lesson, answer: str) -> str:
@@ -130,7 +129,8 @@ TASKS = [
         "three-blocks", check_three,
         solution=Try(["VBoxManage createmedium disk --filename mine.vdi --size 32",
                       'qemu-io -f vdi -c "write -q 0 1" -c "write -q 10M 1" -c "write -q 20M 1" mine.vdi']),
-        wrong=[Try(["VBoxManage createmedium disk --filename mine.vdi --size 32 --variant Fixed"], hint="reserved at once"),
+        wrong=[Try(["VBoxManage createmedium disk --filename mine.vdi --size 32 --variant Fixed"],
+                   hint="reserved at once"),
                Try(["VBoxManage createmedium disk --filename mine.vdi --size 32",
                     'qemu-io -f vdi -c "write -q 0 1" -c "write -q 4k 1" -c "write -q 8k 1" mine.vdi'],
                    hint="same MiB needs no new block"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+from labkit.snapshots import Machine, Snapshot
+
 from labkit.commands import LabError
 from labkit.lesson import Lesson
-from labkit.snapshots import Machine, Snapshot
 from labkit.tasks import NotYet, Prediction, Task, Try
 
 NEEDS = ("VBoxManage", "qemu-img", "qemu-io")
@@ -36,7 +37,7 @@ def check_tree(lesson: Lesson, answer: str) -> str:
     machine = lesson.machines().machine("lab09-tree")
     found = named(machine)
     if "base" not in found:
-        raise NotYet("`base` is gone. It has to stay, for the others are to stand on it: start again with `%task tree`.")
+        raise NotYet("`base` is gone. It has to stay, for the others are to stand on it: `%task tree` starts again.")
     if missing := [name for name in ("left", "right") if name not in found]:
         raise NotYet(f"There is no snapshot `{missing[0]}` yet: `%VBoxManage snapshot lab09-tree take {missing[0]}`.")
     if len(found) > 3:
@@ -61,8 +62,8 @@ def check_tidy(lesson: Lesson, answer: str) -> str:
             raise NotYet(f"`{name}` was to stay, and is gone. Start again with `%task tidy`: deleting is final.")
     texts = lesson.guest("lab09-tidy")
     if texts[3] != "four":
-        raise NotYet("The guest reads something else now: `restore` took it back to an older state, and what was written "
-                     "since is lost. Only `delete` was needed. Start again with `%task tidy`.")
+        raise NotYet("The guest reads something else now: `restore` took it back to an older state, and what was "
+                     "written since is lost. Only `delete` was needed. Start again with `%task tidy`.")
     if left := [name for name in ("two", "three") if name in found]:
         raise NotYet(f"`{left[0]}` is still there: `%VBoxManage snapshot lab09-tidy delete {left[0]}`.")
     return "Two snapshots less, their data merged, and the guest has noticed nothing."

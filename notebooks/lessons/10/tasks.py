@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from labkit.commands import LabError
-from labkit.layers import humanise
+from labkit.disks import human
 from labkit.lesson import Lesson
 from labkit.snapshots import Graph, parse_machinereadable
 from labkit.tasks import NotYet, Prediction, Task, Try
@@ -42,15 +42,16 @@ def check_seats(lesson: Lesson, answer: str) -> str:
         if not machine.media:
             raise NotYet(f"`{name}` has no disk: it was created, not cloned. Start again with `%task seats`.")
         if not machine.linked_to:
-            raise NotYet(f"`{name}` is a full clone: its disk alone takes {humanise(own_bytes(graph, name))}. Linked "
+            raise NotYet(f"`{name}` is a full clone: its disk alone takes {human(own_bytes(graph, name))}. Linked "
                          "clones share: `--options link`. Start again with `%task seats`.")
         if machine.linked_to["machine"] != "lab10":
             raise NotYet(f"`{name}` hangs from `{machine.linked_to['machine']}`, not from lab10: if that one goes, so "
                          "does this.")
         total += own_bytes(graph, name)
     if total >= 1_000_000:
-        raise NotYet(f"Together they take {humanise(total)}, and less than 1 MB was asked for.")
-    return f"Three machines, {humanise(total)} in all. Three full clones would take {humanise(3 * size(lesson, 'lab10.vmdk'))}."
+        raise NotYet(f"Together they take {human(total)}, and less than 1 MB was asked for.")
+    full = 3 * size(lesson, "lab10.vmdk")
+    return f"Three machines, {human(total)} in all. Three full clones would take {human(full)}."
 
 
 def ovf(lesson: Lesson, name: str) -> Any:
@@ -76,11 +77,12 @@ def check_appliance(lesson: Lesson, answer: str) -> str:
     system = found.find(f"{space}VirtualSystem")
     if system is None or system.get(f"{space}id") != "lab10-full":
         other = "none" if system is None else system.get(f"{space}id")
-        raise NotYet(f"In it is the machine `{other}`, and `lab10-full` was asked for. Start again with `%task appliance`.")
+        raise NotYet(f"In it is the machine `{other}`, and `lab10-full` was asked for. `%task appliance` starts again.")
     product = system.findtext(f"{space}ProductSection/{space}Product")
     if product != "School server":
-        raise NotYet(f"The descriptor names {'the product ' + product if product else 'no product'}: `--vsys 0 --product "
-                     "\"School server\"`. An existing file is not replaced: start again with `%task appliance`.")
+        named = f"the product {product}" if product else "no product"
+        raise NotYet(f"The descriptor names {named}: `--vsys 0 --product \"School server\"`. An existing file is not "
+                     "replaced: start again with `%task appliance`.")
     return "Machine, disk and a name that a human understands, in one file of an open standard."
 
 
@@ -96,14 +98,14 @@ def check_web(lesson: Lesson, answer: str) -> str:
     if about.get("cpus") != "1":
         raise NotYet(f"It has {about.get('cpus')} processors; one was asked for: `modifyvm lab10-web --cpus …`.")
     if not rules:
-        raise NotYet("No port leads to it yet: `modifyvm lab10-web --nat-pf1 \"NAME,tcp,ADDRESS,PORT HERE,,PORT THERE\"`.")
+        raise NotYet("No port leads to it yet: `modifyvm lab10-web --nat-pf1 \"NAME,tcp,ADDRESS,HERE,,THERE\"`.")
     if not to_web:
-        raise NotYet(f"The rule listens on port {rules[0][3]} of this computer, not on 8080. In a rule the host's port "
-                     "comes before the guest's.")
+        raise NotYet(f"The rule listens on port {rules[0][3]} of this computer, not on 8080. In a rule the host's "
+                     "port comes before the guest's.")
     if to_web[0][5:6] != ["80"]:
         raise NotYet(f"Port 8080 here leads to port {to_web[0][5]} of the guest, and the web server listens on 80.")
     if to_web[0][2] != "127.0.0.1":
-        raise NotYet("Without an address the port is open to the whole network, and *this computer only* was asked for: "
+        raise NotYet("Without an address it is open to the whole network, and *this computer only* was asked for: "
                      "127.0.0.1. Remove the rule (`--nat-pf1 delete NAME`) and write it again.")
     return "Who is at this computer reaches it at http://127.0.0.1:8080, nobody else does."
 
@@ -131,7 +133,8 @@ TASKS = [
         wrong=[Try(["VBoxManage export lab10-full --output colleague.ova"], hint="names no product"),
                Try(['VBoxManage export lab10 --output colleague.ova --vsys 0 --product "School server"'],
                    hint="In it is the machine `lab10`"),
-               Try(["qemu-img convert -f vmdk -O vmdk lab10-full/lab10-full.vmdk colleague.ova"], hint="is no appliance")],
+               Try(["qemu-img convert -f vmdk -O vmdk lab10-full/lab10-full.vmdk colleague.ova"],
+                   hint="is no appliance")],
         hints=["`%VBoxManage export MACHINE --output FILE --vsys 0 --product \"…\"`.",
                "`--vsys 0` says which machine of the appliance what follows is about: the first."],
     ),
