@@ -51,7 +51,7 @@ _ELSEWHERE = re.compile(r"\w+://|^json:|^(?:nbd|ssh|fat|host_device|blkdebug|rbd
 _PASSING = re.compile(r"\.(?:log(?:\.\d+)?|dat|part)$|-prev$|\.vbox-tmp$")  # VirtualBox's own notes, not a state
 _SLOW = {"createmedium", "clonemedium", "clonevm", "export", "import", "snapshot", "modifymedium", "startvm"}
 _ADVICE = [(re.compile(pattern, re.I), advice) for pattern, advice in (
-    (r"more than one child (?:hard disk|snapshot)|has \d+ child|VBOX_E_OBJECT_IN_USE.*child",
+    (r"more than one child (?:hard disk|snapshot)|has \d+ child|VBOX_E_OBJECT_IN_USE.*child|has one child snapshot",
      "Other disks stand on that one, so it cannot be merged away: `%what_if` shows which; remove those first."),
     (r"terminated unexpectedly during startup|kernel driver|VERR_VM_DRIVER|VERR_SUPLIB|\(rc=-1908\)",
      "Starting a machine needs VirtualBox's kernel driver, and it is not loaded here: reinstall VirtualBox, or read "
@@ -112,21 +112,26 @@ class Bench:
     def __init__(self, lesson: str, virtualbox: bool) -> None:
         self.folder = (home() / "bench" / lesson).resolve()
         self.virtualbox = VirtualBox(self.folder / ".virtualbox", self.folder) if virtualbox else None
+        self.thorough = True  # ask VirtualBox about every machine, not only about disks and what runs
 
     @classmethod
     def open(cls, lesson: str, needs: Sequence[str]) -> Bench:
         """A bench that is ready. Raises :class:`LabError` if a program is missing or is not to be kept apart."""
         bench = cls(lesson, "VBoxManage" in needs)
-        for name in needs:
-            bench.program(name)
-        try:
-            bench.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LabError(f"The lesson's folder {bench.folder} cannot be made ({error.strerror}): free some space, or "
-                           "set LABKIT_HOME to a folder of yours.") from None
-        if bench.virtualbox:
-            bench.virtualbox.open()
+        bench.ready(needs)
         return bench
+
+    def ready(self, needs: Sequence[str]) -> None:
+        """Make the folder if need be. Raises :class:`LabError` as :meth:`open`."""
+        for name in needs:
+            self.program(name)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LabError(f"The lesson's folder {self.folder} cannot be made ({error.strerror}): free some space, or "
+                           "set LABKIT_HOME to a folder of yours.") from None
+        if self.virtualbox:
+            self.virtualbox.open()
 
     @staticmethod
     def program(name: str) -> str:
@@ -207,11 +212,14 @@ class Bench:
                              f"{path}\0{about.st_size}\0{about.st_mtime_ns}\0".encode())
         return found.hexdigest()
 
-    def graph(self) -> Graph:
-        """Machines, snapshots and media, from VirtualBox's settings and its own words. Raises :class:`LabError`."""
+    def graph(self, ask: bool = True) -> Graph:
+        """Machines, snapshots and media, from VirtualBox's settings and, unless not to ``ask``, its own words.
+
+        Raises :class:`LabError`.
+        """
         if not self.virtualbox:
             return Graph([], [], [])
-        return read(self.virtualbox.home, self.virtualbox.ask)
+        return read(self.virtualbox.home, self.virtualbox.ask if ask else None, self.thorough)
 
     def world(self) -> dict[str, Any]:
         """Machines, media (as :meth:`Graph.to_json`), and files with their size in bytes; paths begin with $PWD."""
@@ -230,7 +238,7 @@ class Bench:
 
     def _chain(self, machine: str) -> list[Path]:
         """The files of a machine's first disk, that of the current state first. Raises :class:`LabError`."""
-        graph = self.graph()
+        graph = self.graph(ask=False)
         media = {medium.uuid: medium for medium in graph.media}
         at = media.get(next(iter(graph.machine(machine).media), ""))
         found: list[Path] = []

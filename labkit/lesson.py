@@ -52,7 +52,7 @@ class Lesson:
     """
 
     def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
-        self.name = name
+        self.name, self.mode = name, mode or os.environ.get("LABKIT_MODE", "")
         self.folder = folder or lessons_folder() / name
         lessons = folder.parent if folder else lessons_folder()
         known = sorted(path.name for path in lessons.iterdir() if path.is_dir() and path.name[0] not in "._")
@@ -61,7 +61,7 @@ class Lesson:
         self.docker: Docker | None = None
         self.bench: Bench | None = None
         self.why = ""
-        asked = mode or os.environ.get("LABKIT_MODE", "")
+        asked = self.mode
         if asked not in ("", "live", "replay", "record"):
             raise LabError(f"The mode is {asked!r}; it can be live or replay, or absent to choose by itself.")
         if asked != "replay":
@@ -85,6 +85,7 @@ class Lesson:
         self.drawn: dict[tuple[str, ...], Any] = {}  # the last picture of each selection of images, machines, disks
         self.seen: set[str] = set()  # what any picture has shown
         self._seen: dict[str, Any] = {}  # disk files as last read
+        self._numbers: dict[str, int] = {}  # of differencing disks, so that one keeps its number
 
     def _find(self, needs: Sequence[str]) -> dict[str, str]:
         """Find all engines the lesson needs; their names and versions. Raises :class:`LabError` if one is missing."""
@@ -96,8 +97,15 @@ class Lesson:
             from labkit.bench import Bench  # late: most lessons have no use for it
 
             self.bench = Bench.open(self.name, programs)
+            self.bench.thorough = self.mode != "record"
             found |= self.bench.versions(programs)
         return found
+
+    @property
+    def lacking(self) -> str:
+        """What the live engines cannot do here, said once; "" if nothing."""
+        without = self.bench and self.bench.virtualbox and not self.bench.virtualbox.driver
+        return "VirtualBox's kernel driver is not loaded, so machines cannot be started" if without else ""
 
     @property
     def engines(self) -> list[Any]:
@@ -122,13 +130,13 @@ class Lesson:
         """Back to the start: remove what earlier runs of this lesson made; say what had to stay."""
         self.tape.rewind()
         self.task = None
-        for memory in (self.passed, self.drawn, self.seen):
+        for memory in (self.passed, self.drawn, self.seen, self._numbers):
             memory.clear()
         notes = self.docker.clean(self.name) if self.docker else []
         if self.bench:
             needs = [name for name in tasks.material(self.folder).needs if name != "docker"]
             notes += self.bench.clean()
-            self.bench = self.bench.open(self.name, needs)
+            self.bench.ready(needs)
         self.look_around()
         return notes
 
@@ -235,7 +243,10 @@ class Lesson:
         """Machines, snapshots and media now."""
         from labkit.snapshots import Graph
 
-        return Graph.from_json({"machines": [], "media": [], "notes": [], **self.world()})
+        graph = Graph.from_json({"machines": [], "media": [], "notes": [], **self.world()})
+        graph.numbers = self._numbers
+        graph.labels()  # numbers them in the order in which they were seen
+        return graph
 
     def disk(self, name: str) -> Disk:
         """A disk file of the bench. Raises :class:`LabError` if there is none of that name."""

@@ -80,10 +80,7 @@ class LabMagics(Magics):
         self._hints.clear()
         notes = lesson.reset()
         self.current = lesson
-        if lesson.bench and lesson.bench.virtualbox and not lesson.bench.virtualbox.driver:
-            notes.append("VirtualBox's kernel driver is not loaded here: machines can be made, changed and copied, but "
-                         "not started.")
-        note = lesson.tape.header.get("note", "") if lesson.tape.mode == "replay" else ""
+        note = lesson.tape.header.get("note", "") if lesson.tape.mode == "replay" else lesson.lacking
         badge = ". ".join(part for part in (lesson.badge, lesson.why.rstrip("."), note) if part)
         show.put(show.message("note", "\n".join([f"Lesson {lesson.name} begins.", *notes]), badge))
 

@@ -66,6 +66,8 @@ def record(name: str) -> Lesson:
             lesson = getattr(magics, "current", None)
             if not isinstance(lesson, Lesson):
                 raise LabError(f"The notebook of lesson {name} never runs `%lesson {name}`.")
+            if lesson.lacking:
+                lesson.tape.header["note"] = f"There {lesson.lacking}"
             return lesson
         finally:
             fresh.reset()

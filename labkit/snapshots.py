@@ -92,6 +92,7 @@ class Graph:
 
     def __init__(self, machines: Sequence[Machine], media: Sequence[Medium], notes: Sequence[str] = ()) -> None:
         self.machines, self.media, self.notes = list(machines), list(media), list(notes)
+        self.numbers: dict[str, int] = {}  # of differencing disks, for labels; given to another graph, it goes on
         self._media = {medium.uuid: medium for medium in self.media}
         self._kids: dict[str | None, list[str]] = {}
         for medium in self.media:
@@ -139,8 +140,10 @@ class Graph:
         used = {uuid for machine in wanted for media in machine.attached().values() for uuid in media}
         for uuid in list(used):
             used.update(self._up(uuid))
-        return Graph([machine for machine in self.machines if machine in wanted],
-                     [medium for medium in self.media if medium.uuid in used], self.notes)
+        found = Graph([machine for machine in self.machines if machine in wanted],
+                      [medium for medium in self.media if medium.uuid in used], self.notes)
+        found.numbers = self.numbers
+        return found
 
     def _up(self, uuid: str | None) -> Iterator[str]:
         """A medium and what it stands on, the medium itself first."""
@@ -163,8 +166,8 @@ class Graph:
         owner = self.machine(machine)
         gone, done, names = self.snapshot(owner, snapshot), Preview(), self.labels()
         kids = [other.name for other in owner.snapshots if other.parent == gone.uuid]
-        if len(kids) > 1:
-            done.refused = f"two or more snapshots stand on it: {', '.join(kids)}"
+        if len(kids) + gone.current > 1:
+            done.refused = f"{', '.join(kids)}{' and the current state' * gone.current} stand on it"
         for uuid in gone.media:
             above, medium = self._kids.get(uuid, []), self._media.get(uuid)
             if not medium:
@@ -178,8 +181,8 @@ class Graph:
                     done.removed.append(uuid)
                     done.lost.append(f"what is only in {names[uuid]} ({human(medium.size_on_disk or 0)})")
             elif len(above) > 1:
-                done.refused = done.refused or (f"{len(above)} disks stand on {names[uuid]}, of {self._users(above)}, "
-                                                "and it cannot be merged into all of them")
+                done.refused = done.refused or (f"{len(above)} disks stand on {names[uuid]} ({self._users(above)}): "
+                                                "it cannot be merged into more than one")
             elif ours:
                 kid = self._media[ours[0]]
                 down = not medium.parent or (medium.size_on_disk or 0) > (kid.size_on_disk or 0)
@@ -227,11 +230,12 @@ class Graph:
 
     def labels(self) -> dict[str, str]:
         """What each medium is called: a base by its file, a differencing disk by a number beside the real UUID."""
-        found, number = {}, 0
+        found = {}
         for medium in self.media:
-            number += medium.parent is not None
-            name = re.split(r"[/\\]", medium.location)[-1]
-            found[medium.uuid] = name if medium.parent is None else f"diff {number} {{{medium.uuid[:8]}}}"
+            found[medium.uuid] = re.split(r"[/\\]", medium.location)[-1]
+            if medium.parent:
+                number = self.numbers.setdefault(medium.uuid, len(self.numbers) + 1)
+                found[medium.uuid] = f"diff {number} {{{medium.uuid[:8]}}}"
         return found
 
     def tree(self, before: Graph | None = None) -> Tree:
@@ -342,9 +346,9 @@ def _machine(element: Element, path: Path) -> Machine:
     return found
 
 
-def read(home: Path, ask: Callable[[list[str]], str] | None = None) -> Graph:
-    """All of a VirtualBox home: its settings, and what VBoxManage says if ``ask`` runs it. Raises :class:`LabError`
-    if the registry itself cannot be read; what is wrong with one machine is noted."""
+def read(home: Path, ask: Callable[[list[str]], str] | None = None, thorough: bool = True) -> Graph:
+    """All of a VirtualBox home: its settings, and what VBoxManage says if ``ask`` runs it (``thorough``: of every
+    """All of a VirtualBox home: its settings, and what VBoxManage says if ``ask`` runs it (``thorough``: of each
     if not (home / "VirtualBox.xml").exists():
         return Graph([], [], [])
     notes: list[str] = []
@@ -364,12 +368,18 @@ def read(home: Path, ask: Callable[[list[str]], str] | None = None) -> Graph:
             continue
         machines.append(_machine(element, path))
         media += _media(element.find(f"{_XML}MediaRegistry"), path.parent)
-    return _joined(machines, media, notes, ask)
+    graph = _joined(machines, media, notes)
+    if not ask:
+        _measure(graph)
+        return graph
+    _hear(graph, ask)
+    if thorough:
+        _question(graph, ask)
+    return graph
 
 
-def _joined(machines: list[Machine], media: list[Medium], notes: list[str],
-            ask: Callable[[list[str]], str] | None) -> Graph:
-    """What hangs from what, over the borders of settings files; then the second witness."""
+def _joined(machines: list[Machine], media: list[Medium], notes: list[str]) -> Graph:
+    """What hangs from what, over the borders of settings files."""
     known: dict[str, Medium] = {}
     for medium in media:
         if known.setdefault(medium.uuid, medium) is not medium:
@@ -395,10 +405,6 @@ def _joined(machines: list[Machine], media: list[Medium], notes: list[str],
                 machine.linked_to = {"machine": other.name, "snapshot": snapshot.name, "uuid": snapshot.uuid}
     notes += [f"The file of {name} is missing: was it moved or deleted?" for uuid, name in graph.labels().items()
               if known[uuid].size_on_disk is None]
-    if ask:
-        _hear(graph, ask)
-    else:
-        _measure(graph)
     graph.notes = notes
     return graph
 
@@ -477,7 +483,7 @@ def parse_hdds(text: str) -> list[dict[str, str]]:
 
 
 def _hear(graph: Graph, ask: Callable[[list[str]], str]) -> None:
-    """Capacities, states, and whether VirtualBox says the same."""
+    """Capacities, what runs, and whether VirtualBox says the same of the disks."""
     said = {disk.get("UUID", ""): disk for disk in parse_hdds(ask(["list", "-l", "hdds"]))}
     for medium in graph.media:
         told = said.get(medium.uuid, {})
@@ -487,6 +493,13 @@ def _hear(graph: Graph, ask: Callable[[list[str]], str]) -> None:
         if parent and parent != (medium.parent or "base"):
             graph.notes.append(f"VBoxManage says that {graph.labels()[medium.uuid]} stands on {parent[:36]}, its "
                                "settings say otherwise; the settings are believed.")
+    running = re.findall(r"\{([0-9a-f-]{36})\}$", ask(["list", "runningvms"]), re.M)
+    for machine in graph.machines:
+        machine.state = "running" if machine.uuid in running else machine.state
+
+
+def _question(graph: Graph, ask: Callable[[list[str]], str]) -> None:
+    """The state of each machine, and whether VirtualBox says the same of its snapshots."""
     for machine in graph.machines:
         if machine.state == "inaccessible":
             continue

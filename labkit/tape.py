@@ -131,6 +131,11 @@ class Tape:
                 start = next((there for at in known if (there := _chain(at, "task", name)) in known), start)
         self._task, self.state = (self.state, start), start
 
+    def task_begins(self) -> None:
+        """What has been done since :meth:`branch` made the task ready: starting over means from here."""
+        if self._task:
+            self._task = self._task[0], self.state
+
     def merge_back(self) -> None:
         """Leave the task, if in one: the lesson goes on from where the task began."""
         if self._task:

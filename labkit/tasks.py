@@ -153,6 +153,7 @@ def set_up(lesson: Lesson, task: Task) -> None:
         result = lesson.command(lesson.words(line))
         if result.code:
             raise LabError(f"The task could not be set up; `{line}` says: {' '.join(result.err.split())[:200]}")
+    lesson.tape.task_begins()
 
 
 def attempt_at(lesson: Lesson, task: Task, attempt: Try) -> Verdict:

@@ -33,8 +33,8 @@ _HOME = """<?xml version="1.0"?>
   <Global><SystemProperties defaultMachineFolder={folder} defaultHardDiskFormat="VDI"/></Global>
 </VirtualBox>
 """
-_DRIVER = re.compile(r"^WARNING: The (?:character device /dev/vboxdrv|vboxdrv kernel module).*\n(?:[ \t].*\n|\n)*"
-                     r"(?:.*will not be able to start VMs.*\n)?", re.M)
+_DRIVER = re.compile(r"^WARNING: The (?:character device /dev/vboxdrv|vboxdrv kernel module)(?:.*\n){1,12}?"
+                     r".*will not be able to start VMs.*\n", re.M)
 _DONE = re.compile(r"^(?:\d+%\.\.\.)+100%\n", re.M)
 _PATIENCE = 8.0  # seconds; VBoxSVC goes 5 s after its last client
 

@@ -182,10 +182,10 @@ def right_ova(lesson: Lesson) -> str:
 PREDICTIONS = [
     Prediction(
         "two-clones",
-        "lab10's disk file has 48 MiB of data. How much disk will each of the two clones take?",
-        {"A": "Both 48 MiB: a clone is a copy.",
-         "B": "The full clone about 48 MiB, the linked one next to nothing.",
-         "C": "The full clone 256 MiB, the linked one 48 MiB."},
+        "lab10's disk file has 128 MiB of data. How much disk will each of the two clones take?",
+        {"A": "Both 128 MiB: a clone is a copy.",
+         "B": "The full clone about 128 MiB, the linked one next to nothing.",
+         "C": "The full clone 256 MiB, the linked one 128 MiB."},
         {"A": "The full one is a copy. The linked one is a difference, and so far there is none.",
          "B": "The full clone copies all the data, the linked one has an empty differencing disk.",
          "C": "256 MiB is what the guest sees; a disk that grows is copied with the blocks it has."},
@@ -204,13 +204,13 @@ PREDICTIONS = [
     ),
     Prediction(
         "ova-size",
-        "The guest's disk is of 256 MiB, with 48 MiB of data, the same byte again and again. How large is the OVA?",
+        "The guest's disk is of 256 MiB, with 128 MiB of data, the same byte again and again. How large is the OVA?",
         {"A": "About 256 MiB: it holds the whole disk.",
-         "B": "About 48 MiB: it holds the data.",
+         "B": "About 128 MiB: it holds the data.",
          "C": "Far less: the blocks in it are compressed."},
         {"A": "Blocks that were never written are not in it.",
          "B": "It would be, without compression; a *streamOptimized* disk compresses every block.",
-         "C": "48 MiB of one and the same byte compress to nearly nothing; real data shrinks to a half or so."},
+         "C": "128 MiB of one and the same byte compress to nearly nothing; real data shrinks to a half or so."},
         right_ova,
     ),
 ]
