@@ -347,8 +347,8 @@ def _machine(element: Element, path: Path) -> Machine:
 
 
 def read(home: Path, ask: Callable[[list[str]], str] | None = None, thorough: bool = True) -> Graph:
-    """All of a VirtualBox home: its settings, and what VBoxManage says if ``ask`` runs it (``thorough``: of every
     """All of a VirtualBox home: its settings, and what VBoxManage says if ``ask`` runs it (``thorough``: of each
+    machine). Raises :class:`LabError` if the registry itself cannot be read; what is wrong with a machine is noted."""
     if not (home / "VirtualBox.xml").exists():
         return Graph([], [], [])
     notes: list[str] = []
