@@ -269,7 +269,7 @@ class Bench:
             Path(file.name).unlink()
         if done.code or "wrote" not in done.out:
             return done
-        said = f"page {page} of the disk of {machine}: {PAGE // 1024} KiB written into {top}\n"
+        said = f"page {page}: {PAGE // 1024} KiB written into {top}\n"
         return done._replace(chunks=(("out", said),))
 
     def guest(self, machine: str) -> list[str]:

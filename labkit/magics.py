@@ -1,7 +1,7 @@
 """The magics: ``%docker …`` exactly as in a terminal, and what makes a lesson of it.
 
 ``%doctor`` ``%lesson`` ``%docker`` ``%%docker`` ``%forest`` ``%layers`` ``%explore`` ``%before_after`` ``%VBoxManage``
-and the other programs of the bench, ``%folder`` ``%snapshots`` ``%what_if`` ``%disk`` ``%disk_panel``
+and the other programs of the bench, ``%guest_read`` ``%folder`` ``%snapshots`` ``%what_if`` ``%disk`` ``%disk_panel``
 ``%snapshot_panel`` ``%%commands`` ``%task`` ``%check`` ``%hint`` ``%solution`` ``%predict`` ``%answer``
 """
 

@@ -263,7 +263,7 @@ class Graph:
                 nodes.append(Node(snapshot.uuid, snapshot.name, snapshot.parent or machine.uuid, note, "snapshot"))
                 at = snapshot.uuid if snapshot.current else at
             now = f"current state{' (changed)' * machine.changed}"
-            nodes.append(Node(f"{machine.uuid} now", now, at, "", "machine", mark="current"))
+            nodes.append(Node(f"{machine.uuid} now", now, at, "", "state", mark="current"))
         nodes += [Node(f"disk {medium.uuid}", names[medium.uuid], medium.parent and f"disk {medium.parent}",
                        "missing" if medium.size_on_disk is None else human(medium.size_on_disk), "disk",
                        tuple(medium.used_by)) for medium in self.media]

@@ -45,6 +45,7 @@ KINDS = {"image": Look("#0072B2", "◆", "", _arc(0, 0, 2, 8.5, 8.5, 4)),
          "layer": Look("#56B4E9", "■", "", _box(9, 5)),
          "container": Look("#E69F00", "□", "3 2", _box(7, 7)),
          "machine": Look("#CC79A7", "▣", "", (*_SCREEN, *((-x, y) for x, y in _SCREEN[::-1]))),
+         "state": Look("#CC79A7", "▷", "", ((-6, -7), (8, 0), (-6, 7))),
          "snapshot": Look("#009E73", "●", "", _arc(0, 0, 2, 7, 7, 20)),
          "disk": Look("#F0E442", "▬", "", _LID + _arc(-4.5, 2, 1) + _arc(5, 1, 0) + _LID[::-1])}
 MARKS = {"": Look("", " "), "new": Look("#009E73", "+"), "gone": Look("#D55E00", "−", "2 2"),

@@ -90,7 +90,18 @@ def test_doctor_works_without_an_engine(capsys: pytest.CaptureFixture[str]) -> N
     assert cli.main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("✔ Python 3.") and lines[1].startswith("✘ No Docker engine answers")
-    assert "replay" in lines[1] and lines[2].startswith("✔ recordings of") and "12" in lines[2]
+    assert "replay" in lines[1] and lines[-1].startswith("✔ recordings of") and "07, 09, 10, 12" in lines[-1]
+
+
+def test_doctor_says_where_to_get_virtualbox(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("labkit.virtualbox._PLACES", ())
+    assert cli.main(["doctor"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "VirtualBox" in line)
+    assert line.startswith("✘ VirtualBox is not installed here; get it from https://www.virtualbox.org/")
+    assert "replay" in line
 
 
 @pytest.mark.parametrize("name,data", [

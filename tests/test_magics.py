@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from IPython.utils.capture import capture_output
 
-from labkit import tasks
+from labkit import bench, tasks
 from labkit.commands import Interrupted, LabError, Result
 from labkit.magics import LabMagics
 
@@ -50,8 +50,10 @@ def badge(notebook: Notebook) -> str:
 
 # -- beginning ----------------------------------------------------------------------------------
 
-ALL = ("doctor", "lesson", "docker", "forest", "layers", "explore", "before_after", "task", "check", "hint", "solution",
-       "predict", "answer")
+ALL = ("doctor", "lesson", "docker", "forest", "layers", "explore", "before_after", "folder", "guest_read", "snapshots",
+       "what_if", "disk", "disk_panel", "snapshot_panel", "task", "check", "hint", "solution", "predict", "answer")
+PROGRAMS = {name for program in (*bench.PROGRAMS, *bench.OWN)
+            for name in (program, program.lower(), program.replace("-", "_"))}
 
 
 def test_every_magic_is_there_and_documented(replay: Notebook) -> None:
@@ -59,7 +61,8 @@ def test_every_magic_is_there_and_documented(replay: Notebook) -> None:
     magics = replay.shell.magics_manager.magics
     mine = {kind: {name for name, does in magics[kind].items() if type(getattr(does, "__self__", None)) is LabMagics}
             for kind in ("line", "cell")}
-    assert mine == {"line": set(ALL), "cell": {"docker"}}
+    assert mine == {"line": set(ALL), "cell": {"docker", "commands"}}
+    assert magics["line"].keys() & magics["cell"].keys() >= PROGRAMS  # a partial each
     for name in ALL:
         assert f"%{name}" in (magics["line"][name].__doc__ or "")
         assert f"%{name}" in __import__("labkit.magics").magics.__doc__
@@ -84,7 +87,7 @@ def test_doctor_works_without_a_lesson_and_without_an_engine(replay: Notebook, m
 @pytest.mark.parametrize("line,said", [
     ("%lesson", "Say which lesson"),
     ("%lesson 12 replay now", "Say which lesson"),
-    ("%lesson nosuch", "There is no lesson 'nosuch'; there are: 00, 12"),
+    ("%lesson nosuch", "There is no lesson 'nosuch'; there are: 00, 07, 09, 10, 12"),
     ("%lesson ../en", "There is no lesson"),
     ("%lesson nosuch/x", "There is no lesson"),
     ("%lesson 12 liev", "The mode is 'liev'; it can be live or replay"),
@@ -230,7 +233,7 @@ def test_words_reach_docker_unchanged(
 ) -> None:
     twelve.shell.user_ns["name"] = "WRONG"
     twelve.run(line)
-    assert heard == [(argv, None)]
+    assert heard == [(["docker", *argv], None)]
 
 
 @pytest.mark.parametrize("body", ["one\ntwo\n", "{name} $name {{.Id}} | ; $(ls)\n", "ñ 層\n", "# comment\n", "\ttab\n"])
@@ -239,7 +242,7 @@ def test_the_body_of_a_cell_is_standard_input(
 ) -> None:
     twelve.shell.user_ns["name"] = "WRONG"
     twelve.run(f"%%docker run -i --rm busybox cat\n{body}")
-    assert heard == [(["run", "-i", "--rm", "busybox", "cat"], body)]
+    assert heard == [(["docker", "run", "-i", "--rm", "busybox", "cat"], body)]
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
