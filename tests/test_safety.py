@@ -17,10 +17,11 @@ from traitlets.config import Config
 
 from labkit import record, tasks
 from labkit.syntax import parse, split
-
-pytestmark = pytest.mark.docker
+from labkit.virtualbox import VirtualBox
 
 LESSONS = sorted(path.name for path in (ROOT / "notebooks" / "lessons").iterdir() if (path / "tasks.py").is_file())
+ON_DOCKER = [name for name in LESSONS if "docker" in tasks.material(ROOT / "notebooks" / "lessons" / name).needs]
+ON_BENCH = [name for name in LESSONS if name not in ON_DOCKER]
 
 
 def settle_in(student: Student) -> None:
@@ -61,6 +62,66 @@ def reset() -> None:
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
+def everything_a_student_does(lesson: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Notebook, list[str]]:
+    """All cells of a lesson, and every answer to every task, right and wrong; the notebook and its cells."""
+    path = record.notebooks(lesson)[0]
+    monkeypatch.chdir(path.parent)
+    InteractiveShell.clear_instance()
+    cells = Notebook(InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}})))
+    sources = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    for source in sources:
+        cells.run(source)
+        for name in re.findall(r"^%task (\S+)", source, re.M):
+            task = tasks.material(cells.lesson.folder).task(name)
+            for attempt in (*task.wrong, task.solution):
+                found = tasks.attempt_at(cells.lesson, task, attempt)
+                assert found.status == ("fail" if attempt.hint else "pass"), (name, attempt, found)
+                cells.run(source)
+    return cells, sources
+
+
+@pytest.mark.virtualbox
+@pytest.mark.qemu
+def test_a_users_own_machines_are_untouched(tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The registry and files of a user whose things are called as the lessons' are, byte by byte."""
+    users = tmp_path / "user"
+    box = VirtualBox(users / "home", users)
+    users.mkdir()
+    box.open()
+    try:
+        for name in ("lab09", "lab10", "mine"):
+            box.ask(["createvm", "--name", name, "--register"])
+            box.ask(["createmedium", "disk", "--filename", f"{name}.vmdk", "--size", "8", "--format", "VMDK"])
+            box.ask(["storagectl", name, "--name", "SATA", "--add", "sata"])
+            box.ask(["storageattach", name, "--storagectl", "SATA", "--port", "0", "--device", "0", "--type", "hdd",
+                     "--medium", f"{name}.vmdk"])
+            box.ask(["snapshot", name, "take", "installed"])
+    finally:
+        box.end()
+    for name in ("VBOX_USER_HOME", "VBOX_IPC_SOCKETID"):
+        monkeypatch.setenv(name, box.env[name])
+
+    def own() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in users.rglob("*") if path.is_file()}
+
+    before = own()
+    assert len(before) > 10
+    monkeypatch.setenv("LABKIT_MODE", "live")
+    monkeypatch.setenv("LABKIT_PROGRESS", "off")
+    for lesson in ON_BENCH:
+        cells, _ = everything_a_student_does(lesson, monkeypatch)
+        assert any(path.is_file() for path in own_home.rglob("*"))  # it did make something
+        assert "stays" not in cells.run(f"%lesson {lesson}")
+        InteractiveShell.clear_instance()
+        assert own() == before, lesson
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    done = subprocess.run([sys.executable, "-m", "labkit", "reset"], cwd=ROOT, capture_output=True, text=True)
+    assert "No Docker engine answers" in done.stderr and "stays" not in done.stderr
+    assert not [path for path in own_home.rglob("*") if path.is_file()]
+    assert own() == before
+
+
+@pytest.mark.docker
 def test_a_full_course_and_every_reset(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
     settle_in(student)
     before = state(student)
@@ -68,20 +129,8 @@ def test_a_full_course_and_every_reset(student: Student, monkeypatch: pytest.Mon
     assert len(before) > 13
     monkeypatch.setenv("LABKIT_MODE", "live")
     monkeypatch.setenv("LABKIT_PROGRESS", "off")
-    for lesson in LESSONS:
-        path = record.notebooks(lesson)[0]
-        monkeypatch.chdir(path.parent)
-        InteractiveShell.clear_instance()
-        cells = Notebook(InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}})))
-        sources = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-        for source in sources:
-            cells.run(source)
-            for name in re.findall(r"^%task (\S+)", source, re.M):
-                task = tasks.material(cells.lesson.folder).task(name)
-                for attempt in (*task.wrong, task.solution):
-                    found = tasks.attempt_at(cells.lesson, task, attempt)
-                    assert found.status == ("fail" if attempt.hint else "pass"), (name, attempt, found)
-                    cells.run(source)
+    for lesson in ON_DOCKER:
+        cells, sources = everything_a_student_does(lesson, monkeypatch)
         assert inventory() != everything  # it did make something
         assert "stays" not in cells.run(f"%lesson {lesson}")
         assert inventory() == everything and state(student) == before, lesson
