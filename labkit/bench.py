@@ -49,6 +49,7 @@ _PATH = re.compile(r"(?:(?<=[=:,;\s])|^)"  # within a word, what begins at a roo
                    r"(?:(?:[A-Za-z]:[\\/]|[\\/~])[^,;]*|[^=:,;\s]*\.\.(?:[\\/][^,;]*|$))")
 _ELSEWHERE = re.compile(r"\w+://|^json:|^(?:nbd|ssh|fat|host_device|blkdebug|rbd|nfs|iscsi|gluster):")
 _PASSING = re.compile(r"\.(?:log(?:\.\d+)?|dat|part)$|-prev$|\.vbox-tmp$")  # VirtualBox's own notes, not a state
+_UUID = re.compile(r"\{[0-9a-f-]{36}\}")
 _SLOW = {"createmedium", "clonemedium", "clonevm", "export", "import", "snapshot", "modifymedium", "startvm"}
 _ADVICE = [(re.compile(pattern, re.I), advice) for pattern, advice in (
     (r"more than one child (?:hard disk|snapshot)|has \d+ child|VBOX_E_OBJECT_IN_USE.*child|has one child snapshot",
@@ -225,6 +226,7 @@ class Bench:
         """Machines, media (as :meth:`Graph.to_json`), and files with their size in bytes; paths begin with $PWD."""
         files = [{"path": path.relative_to(self.folder).as_posix(), "size": path.stat().st_size}
                  for path in self.files() if path.suffix not in (".vbox", ".nvram")]
+        files.sort(key=lambda file: (_UUID.sub("{}", str(file["path"])), file["size"]))  # UUIDs are random
         found = json.dumps({**self.graph().to_json(), "files": files})
         shown = found.replace(json.dumps(str(self.folder))[1:-1], "$PWD")
         return dict(json.loads(shown))

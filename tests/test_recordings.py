@@ -39,12 +39,14 @@ def facts(recording: dict[str, Any], root: str = "/var/lib/docker") -> dict[str,
             f"exit code {step['code']}\nnext state {step['next']}\n{output}")
     for read in recording["reads"]:
         answer = read["value"]["is"]
-        if read["what"] == "world" and "images" in answer:
+        if read["what"] == "world" and "files" in answer:  # differencing disks are called by random UUIDs
+            answer = {**answer, "files": sorted(answer["files"], key=lambda file: settled(json.dumps(file), root))}
+        elif read["what"] == "world":
             answer = {kind: sorted(things, key=lambda thing: settled(json.dumps({**thing, "created": 0}), root))
                       for kind, things in answer.items()}
         text = re.sub(r'"created": \d+', '"created": 0', json.dumps(answer, indent=1, sort_keys=True))
         found[f"reading {settled(read['what'], root)} at {read['at']}"] = settled(text, root)
-    kinds = Counter(f"{key.partition('sha256:')[0] or 'sha256'} {type(value).__name__}"
+    kinds = Counter(f"{settled(key.partition('sha256:')[0] or 'sha256', root)} {type(value).__name__}"
                     for key, value in recording["contents"].items())
     return {**found, "contents": json.dumps(kinds, sort_keys=True)}
 
