@@ -119,3 +119,65 @@ def test_screenshot_is_kept(lab: Lab) -> None:
     lab.cell("%forest busybox debian").evaluate("cell => cell.scrollIntoView({block: 'start'})")
     lab.page.wait_for_timeout(300)
     assert shot(lab, "lesson-12").stat().st_size > 20_000
+
+
+# -- the lessons on disks and machines ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["07-vm-disk-formats", "09-snapshots"])
+def machines(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    try:
+        from lab import opened
+    except ImportError:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip("playwright is not installed: pip install -e '.[dev]'")
+    notebook = f"notebooks/en/{request.param}.ipynb"
+    with opened(notebook, request.param.startswith("09"), LABKIT_MODE="replay", LABKIT_PROGRESS="on") as found:
+        found.theme = request.param
+        found.run_all()
+        stored = nbformat.read(ROOT / notebook, as_version=4).cells
+        for cell, kept in zip(found.cells(), stored, strict=True):
+            shown, known = ([o["data"]["text/plain"] for o in outputs]
+                            for outputs in (cell.get("outputs", []), kept.get("outputs", [])))
+            assert shown == known
+        yield found
+        assert not found.errors
+        assert not found.outside
+
+
+def press(lab: Lab, cell: Any, name: str) -> None:
+    """A button, with the keyboard."""
+    cell.locator("button", has_text=re.compile(f"^{name}$")).focus()
+    lab.page.keyboard.press("Space")
+
+
+def test_panel_with_the_keyboard(machines: Lab) -> None:
+    if machines.theme.startswith("07"):
+        cell = machines.cell("%disk_panel")
+        cell.scroll_into_view_if_needed()
+        press(machines, cell, "Start")
+        expect(cell).to_contain_text("new and empty")
+        cell.locator(".noUi-handle").first.focus()
+        machines.page.keyboard.press("ArrowRight")
+        press(machines, cell, "Write 64 KiB")
+        expect(cell).to_contain_text("of the guest's disk, in both")
+        expect(cell).to_contain_text("1 of 16 blocks")
+        expect(cell.locator("svg[role=img]")).to_have_count(2)
+        shot(machines, "disk-panel", cell)
+        press(machines, cell, "Start over")
+        expect(cell).to_contain_text("0 of 16 blocks")
+    else:
+        cell = machines.cell("%snapshot_panel")
+        cell.scroll_into_view_if_needed()
+        press(machines, cell, "Start")
+        expect(cell).to_contain_text("is a copy of lab09")
+        cell.locator("select").first.focus()
+        machines.page.keyboard.press("d")  # draft
+        press(machines, cell, "Delete")
+        expect(cell).to_contain_text("Delete draft?")
+        expect(cell).to_contain_text("Lost for ever")
+        shot(machines, "snapshot-panel", cell)
+        press(machines, cell, "Yes, do it")
+        expect(cell).to_contain_text("Deleting snapshot 'draft'")
+        shot(machines, "snapshot-panel-after", cell)

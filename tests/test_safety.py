@@ -148,7 +148,10 @@ def test_a_full_course_and_every_reset(student: Student, monkeypatch: pytest.Mon
 
 
 def exposed(line: str) -> bool:
-    """Whether a ``docker`` command opens a port to more than this machine."""
+    """Whether a command opens a port to more than this machine."""
+    if not line.startswith("docker "):  # a rule of VirtualBox's NAT: name,protocol,host address,…
+        rules = re.findall(r"--nat-?pf\d[ =]\"?([^ \"]+)", line)
+        return not all(rule.startswith("delete") or rule.split(",")[2:3] == ["127.0.0.1"] for rule in rules)
     words = parse(split(line)[1:])
     if words.name not in ("run", "create"):
         return False
@@ -164,20 +167,27 @@ def exposed(line: str) -> bool:
     ("docker container run --publish-all httpd", True), ("docker run --network host httpd", True),
     ("docker run -p 127.0.0.1:80:80 -p 81:81 httpd", True), ("docker run -p 127.0.0.1:80:80 httpd", False),
     ("docker run -d --publish=127.0.0.1::80 httpd", False), ("docker run busybox nc -p 80", False),
-    ("docker ps", False), ("docker port httpd", False)])
+    ("docker ps", False), ("docker port httpd", False), ("VBoxManage list vms", False),
+    ('VBoxManage modifyvm m --nat-pf1 "ssh,tcp,127.0.0.1,2222,,22"', False),
+    ('VBoxManage modifyvm m --nat-pf1 "ssh,tcp,,2222,,22"', True),
+    ("VBoxManage modifyvm m --natpf1=a,tcp,,1,,1", True)])
 def test_an_open_port_is_seen(line: str, is_exposed: bool) -> None:
     assert exposed(line) == is_exposed
 
 
 def commands(path: Path) -> list[str]:
-    """The ``docker`` commands of a notebook, those in its prose too, or of a lesson's tasks."""
+    """The commands of a notebook, those of ``docker`` in its prose too, or of a lesson's tasks.
+
+    A wrong answer may forward a port of a machine: that one is never started.
+    """
     if path.suffix == ".ipynb":
         text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
-        return [line for line in re.findall(r"(?<=%)docker (?!\.\.\.)[^\n`]+|(?<=`)docker [^\n`]+(?=`)", text)
-                if re.match(r"docker (container )?(run|create) [^…]+$", line)]
+        found = [line for line in re.findall(r"(?<=%)docker (?!\.\.\.)[^\n`]+|(?<=`)docker [^\n`]+(?=`)", text)
+                 if re.match(r"docker (container )?(run|create) [^…]+$", line)]
+        return found + re.findall(r"^%?(VBoxManage [^\n`]+)", text, re.M)
     material = tasks.material(path.parent)
     return [line for task in material.tasks.values() for attempt in (task.solution, *task.wrong)
-            for line in attempt.commands]
+            for line in attempt.commands if attempt is task.solution or line.startswith("docker")]
 
 
 def test_no_lesson_opens_a_port_to_the_network() -> None:

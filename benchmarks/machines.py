@@ -1,0 +1,118 @@
+"""Disks and machines: headers against qemu-img, maps, 1,000 snapshots, and what a magic adds to VBoxManage"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import struct
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from labkit.commands import LabError
+from labkit.disks import open_disk
+from labkit.snapshots import read
+
+SPACE = 'xmlns="http://www.virtualbox.org/" version="1.19-linux"'
+
+
+def seconds(does: Callable[[], object], times: int = 9) -> float:
+    """The median of some runs, in seconds."""
+    found = []
+    for _ in range(times):
+        start = perf_counter()
+        does()
+        found.append(perf_counter() - start)
+    return median(found)
+
+
+def headers(folder: Path) -> None:
+    """`qemu-img info` is a process of its own, as a user meets it; ours is a call once Python has started."""
+    if not shutil.which("qemu-img"):
+        print("qemu-img is not installed: no comparison of headers\n")
+        return
+    print("| header of | labkit | qemu-img info | ratio | limit |\n|---|---|---|---|---|")
+    for suffix in ("vdi", "qcow2", "vmdk", "vhd", "vhdx", "qed"):
+        path = folder / f"disk.{suffix}"
+        subprocess.run(["qemu-img", "create", "-q", "-f", "vpc" if suffix == "vhd" else suffix,
+                        str(path), "1G"], check=True)
+        ours = seconds(lambda path=path: open_disk(path).close())  # type: ignore[misc]
+        theirs = seconds(lambda path=path: subprocess.run(  # type: ignore[misc]
+            ["qemu-img", "info", "--output=json", str(path)], check=True, capture_output=True))
+        print(f"| {suffix} | {ours * 1e3:.2f} ms | {theirs * 1e3:.1f} ms | {ours / theirs:.2f} | 1.0 |")
+    print()
+
+
+def large(folder: Path) -> None:
+    """A VDI of 10 GiB with all blocks allocated in random order; the file itself is sparse."""
+    blocks, mib = 10240, 1 << 20
+    order = list(range(blocks))
+    random.Random(1).shuffle(order)
+    head = struct.pack("<64sIHHIII256s", b"<<< Oracle VirtualBox Disk Image >>>\n", 0xBEDA107F, 1, 1, 400, 1, 0, b"")
+    head += struct.pack("<IIIIIIIQIIII", 512, mib, 0, 0, 0, 512, 0, blocks * mib, mib, 0, blocks, blocks) + bytes(64)
+    path = folder / "large.vdi"
+    with path.open("wb") as file:
+        file.write(head.ljust(512, b"\0") + struct.pack(f"<{blocks}I", *order))
+        file.truncate((blocks + 1) * mib)
+    with open_disk(path) as disk:
+        took = seconds(lambda: list(disk.extents()), 5)
+    print(f"| allocation map of a 10 GiB VDI, shuffled | {took:.3f} s | | | 0.5 s |")
+
+
+def snapshots(folder: Path) -> None:
+    for count in (250, 500, 1000, 2000):
+        media = "".join(f'<HardDisk uuid="{{{n:08x}-0000-4000-8000-000000000000}}" location="{n}.vdi" format="VDI">'
+                        for n in range(count + 1))
+        text = "".join(f'<Snapshot uuid="{{{n:08x}-0000-4000-9000-000000000000}}" name="snapshot {n}">'
+                       + "<Snapshots>" * (n < count - 1) for n in range(count))
+        closing = "</Snapshot></Snapshots>" * (count - 1) + "</Snapshot>"
+        (folder / "m.vbox").write_text(
+            f'<VirtualBox {SPACE}><Machine uuid="{{{1:08x}-0000-4000-a000-000000000000}}" name="m">'
+            f"<MediaRegistry><HardDisks>{media}{'</HardDisk>' * (count + 1)}</HardDisks></MediaRegistry>{text}{closing}"
+            "</Machine></VirtualBox>")
+        (folder / "VirtualBox.xml").write_text(
+            f'<VirtualBox {SPACE}><Global><MachineRegistry><MachineEntry src="m.vbox"/></MachineRegistry></Global>'
+            "</VirtualBox>")
+        laid = seconds(lambda: read(folder).tree(), 5)
+        tree = read(folder).tree()
+        drawn = seconds(tree.svg, 5)
+        limits = "0.3 s, 1 s" if count == 1000 else ""
+        print(f"| {count} snapshots in a row: read and laid out, drawn | {laid:.2f} s, {drawn:.2f} s | | | {limits} |")
+
+
+def magic(folder: Path) -> None:
+    """`VBoxManage list vms` through the bench, as `%VBoxManage` runs it, and bare; in turn."""
+    from labkit.bench import Bench
+
+    try:
+        bench = Bench.open("benchmark", ["VBoxManage"])
+    except LabError as error:
+        print(f"\nno measurement of `%VBoxManage`: {error}")
+        return
+    box = bench.virtualbox
+    assert box
+    ours, bare = [], []
+    for _ in range(15):
+        ours.append(seconds(lambda: bench.run(["VBoxManage", "list", "vms"]), 1))
+        bare.append(seconds(lambda: subprocess.run(
+            [box.program, "list", "vms"], env=box.env, cwd=box.folder, capture_output=True, check=True), 1))
+    bench.clean()
+    print(f"| `%VBoxManage list vms` against bare | {median(ours) * 1e3:.0f} ms | {median(bare) * 1e3:.0f} ms | "
+          f"{median(ours) / median(bare):.2f} | 1.15 |")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        headers(folder)
+        print("| what | labkit | against | ratio | limit |\n|---|---|---|---|---|")
+        large(folder)
+        snapshots(folder)
+        magic(folder)
+
+
+if __name__ == "__main__":
+    main()
