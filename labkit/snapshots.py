@@ -245,8 +245,11 @@ class Graph:
         old, new = (before or self)._nodes(), self._nodes()
         gone = [replace(node, mark="gone") for key, node in old.items() if key not in new]
         marked = [node if key in old or node.mark else replace(node, mark="new") for key, node in new.items()]
-        links = [(machine.uuid, machine.linked_to["uuid"], "linked to") for machine in self.machines
-                 if machine.linked_to and machine.linked_to["uuid"] in new]
+        keys = {(machine.name, snapshot.uuid): f"{machine.uuid} {snapshot.uuid}"
+                for machine in self.machines for snapshot in machine.snapshots}
+        ends = [(machine.uuid, keys.get((machine.linked_to["machine"], machine.linked_to["uuid"]), ""))
+                for machine in self.machines if machine.linked_to]
+        links = [(start, end, "linked to") for start, end in ends if end in new]
         return Tree([*marked, *gone], links=links)
 
     def _nodes(self) -> dict[str, Node]:
@@ -260,8 +263,10 @@ class Graph:
             at = machine.uuid
             for snapshot in machine.snapshots:
                 note = "with memory" if snapshot.online else ""
-                nodes.append(Node(snapshot.uuid, snapshot.name, snapshot.parent or machine.uuid, note, "snapshot"))
-                at = snapshot.uuid if snapshot.current else at
+                key = f"{machine.uuid} {snapshot.uuid}"  # a full copy of a machine keeps the UUIDs of its snapshots
+                parent = f"{machine.uuid} {snapshot.parent}" if snapshot.parent else machine.uuid
+                nodes.append(Node(key, snapshot.name, parent, note, "snapshot"))
+                at = key if snapshot.current else at
             now = f"current state{' (changed)' * machine.changed}"
             nodes.append(Node(f"{machine.uuid} now", now, at, "", "state", mark="current"))
         nodes += [Node(f"disk {medium.uuid}", names[medium.uuid], medium.parent and f"disk {medium.parent}",
@@ -384,8 +389,9 @@ def _joined(machines: list[Machine], media: list[Medium], notes: list[str]) -> G
     for medium in media:
         if known.setdefault(medium.uuid, medium) is not medium:
             notes.append(f"Two disks have the UUID {medium.uuid[:60]}; {medium.location[-60:]} is left out.")
-    seen = Counter(uuid for machine in machines for uuid in (machine.uuid, *(s.uuid for s in machine.snapshots)))
-    if twice := [uuid for uuid, count in seen.items() if count > 1]:
+    seen = Counter(key for machine in machines for key in (machine.uuid, *((machine.uuid, s.uuid)
+                                                                           for s in machine.snapshots)))
+    if twice := [str(key) for key, count in seen.items() if count > 1]:
         notes.append(f"The UUID {twice[0][:60]} is given twice, so not all can be shown.")
         machines = _unique(machines)
     for machine in machines:
@@ -411,19 +417,14 @@ def _joined(machines: list[Machine], media: list[Medium], notes: list[str]) -> G
 
 def _unique(machines: list[Machine]) -> list[Machine]:
     """Without what has the UUID of another before it, nor what stands on that."""
-    taken, found = set[str](), []
-    for machine in machines:
-        if machine.uuid in taken:
-            continue
-        taken.add(machine.uuid)
-        kept: list[Snapshot] = []
+    found = {machine.uuid: machine for machine in reversed(machines)}
+    for machine in found.values():
+        kept: dict[str, Snapshot] = {}
         for snapshot in machine.snapshots:
-            if snapshot.uuid not in taken and (not snapshot.parent or snapshot.parent in {s.uuid for s in kept}):
-                kept.append(snapshot)
-                taken.add(snapshot.uuid)
-        machine.snapshots = kept
-        found.append(machine)
-    return found
+            if snapshot.uuid not in kept and (not snapshot.parent or snapshot.parent in kept):
+                kept[snapshot.uuid] = snapshot
+        machine.snapshots = list(kept.values())
+    return list(found.values())[::-1]
 
 
 def _measure(graph: Graph) -> None:
