@@ -343,7 +343,9 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
 
     def draw(said: Mapping[str, str], before: Any = None) -> None:
         now = lesson.machines().only(copy)
+        chosen = which.value
         which.options = list(dict.fromkeys(s.name for s in now.machine(copy).snapshots)) or [""]
+        which.value = chosen if chosen in which.options else which.options[0]
         view.value = said["text/html"] + now.tree(before)._repr_mimebundle_()["text/html"]
 
     def started(_: object) -> None:
