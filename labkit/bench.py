@@ -226,7 +226,7 @@ class Bench:
         """Machines, media (as :meth:`Graph.to_json`), and files with their size in bytes; paths begin with $PWD."""
         files = [{"path": path.relative_to(self.folder).as_posix(), "size": path.stat().st_size}
                  for path in self.files() if path.suffix not in (".vbox", ".nvram")]
-        files.sort(key=lambda file: (_UUID.sub("{}", str(file["path"])), file["size"]))  # UUIDs are random
+        files.sort(key=lambda file: (_UUID.sub("{}", str(file["path"])).split("/"), file["size"]))  # UUIDs are random
         found = json.dumps({**self.graph().to_json(), "files": files})
         shown = found.replace(json.dumps(str(self.folder))[1:-1], "$PWD")
         return dict(json.loads(shown))

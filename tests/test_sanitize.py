@@ -20,6 +20,7 @@ from sanitize import RULES, sanitised
     ("MAC: 0800274AE1CC", "MAC: 080027C0C7E5"),
     ("State: powered off (since 2026-11-25T22:43:04.840000000)", "State: powered off (since 2027-01-01T00:00:00.0)"),
     ("Run completed in 2.144 seconds.", "Run completed in 12.5 seconds."),
+    ("64 KiB, 1 ops; 00.00 sec (20.9 MiB/sec and 3 ops/sec)", "64 KiB, 1 ops; 00.01 sec (9 MiB/sec and 1 ops/sec)"),
     ("  544  CID    3c54f5ee  changes", "  544  CID    1f5ee  changes"),
     ("<td>CID</td><td style=\"x\">3c54f5ee</td>", "<td>CID</td><td style=\"x\">aaaaaaaa</td>"),
 ])
