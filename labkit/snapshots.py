@@ -8,20 +8,19 @@ Source: VirtualBox-settings.xsd; VirtualBox User Guide, "Differencing Images" an
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree.ElementTree import Element
 
-from labkit.commands import LabError
-
-if TYPE_CHECKING:
-    from labkit.trees import Node, Tree
+from labkit.commands import Interrupted, LabError
+from labkit.disks import human, open_disk
+from labkit.trees import Node, Tree, clean, shorten
 
 SETTINGS = 64 << 20  # bytes: more than settings can sensibly have (1,000 snapshots take 3 MB)
 _XML = "{http://www.virtualbox.org/}"
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PAIR = re.compile(r'^(?:"([^"\n]*)"|([A-Za-z][\w()/-]*))=(?:"(.*)"|(.*))$')
 
 
@@ -110,26 +109,25 @@ class Graph:
             machines = [Machine(**{**machine, "snapshots": [Snapshot(**s) for s in machine["snapshots"]]})
                         for machine in data["machines"]]
             return cls(machines, [Medium(**medium) for medium in data["media"]], data["notes"])
-        except (KeyError, TypeError) as error:
-            raise LabError(f"This is no record of machines ({error}); record the lesson again.") from None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise LabError(f"This is no record of machines ({error!r:.60}); record the lesson again.") from None
 
     def machine(self, name: str) -> Machine:
         """A machine by name or UUID. Raises :class:`LabError` if there is none, or several."""
         found = [machine for machine in self.machines if name in (machine.name, machine.uuid)]
-        if len(found) == 1:
-            return found[0]
-        if found:
+        if len(found) > 1:
             raise LabError(f"{len(found)} machines are called {name!r:.60}: use the UUID of `VBoxManage list vms`.")
-        names = ", ".join(machine.name for machine in self.machines) or "none"
-        raise LabError(f"There is no machine {name!r:.60} here; there are: {names:.300}.")
+        if not found:
+            raise LabError(f"There is no machine {name!r:.60} here, only: {_listed(m.name for m in self.machines)}.")
+        return found[0]
 
     def snapshot(self, machine: Machine, name: str) -> Snapshot:
         """A snapshot by name (the first, as VirtualBox takes it) or UUID. Raises :class:`LabError` if there is none."""
         for snapshot in machine.snapshots:
             if name in (snapshot.name, snapshot.uuid):
                 return snapshot
-        names = ", ".join(snapshot.name for snapshot in machine.snapshots) or "none"
-        raise LabError(f"{machine.name:.60} has no snapshot {name!r:.60}; it has: {names:.300}.")
+        names = _listed(s.name for s in machine.snapshots)
+        raise LabError(f"{_listed([machine.name])} has no snapshot {name!r:.60}; it has: {names}.")
 
     def only(self, *names: str) -> Graph:
         """These machines and those they are linked to, with the media they use and all below those."""
@@ -145,6 +143,9 @@ class Graph:
         found.numbers = self.numbers
         return found
 
+    def _of(self, uuids: Iterable[str]) -> list[Medium]:
+        return [self._media[uuid] for uuid in uuids if uuid in self._media]
+
     def _up(self, uuid: str | None) -> Iterator[str]:
         """A medium and what it stands on, the medium itself first."""
         seen = set[str]()
@@ -159,40 +160,39 @@ class Graph:
         """What `VBoxManage snapshot MACHINE delete SNAPSHOT` would merge and remove. Raises :class:`LabError`.
 
         Seen with VirtualBox 7.2: a disk with one child is merged with it, into a base disk the child, else the smaller
-        of the two into the larger. A disk without a child goes; one on which two stand is refused.
+        of the two into the larger (of one size, the lower into the upper); even if that child is the disk of a linked
+        clone, which then is broken. A differencing disk without a child goes; one on which two stand is refused.
         """
-        from labkit.disks import human
-
         owner = self.machine(machine)
         gone, done, names = self.snapshot(owner, snapshot), Preview(), self.labels()
         kids = [other.name for other in owner.snapshots if other.parent == gone.uuid]
+        no = [f"{_listed([owner.name])} is inaccessible"] * (owner.state == "inaccessible")
         if len(kids) + gone.current > 1:
-            done.refused = f"{', '.join(kids)}{' and the current state' * gone.current} stand on it"
-        for uuid in gone.media:
-            above, medium = self._kids.get(uuid, []), self._media.get(uuid)
-            if not medium:
-                continue
-            users = {kid: {user.partition(" @ ")[0] for user in self._media[kid].used_by} for kid in above}
-            ours = [kid for kid in above if owner.name in users[kid]]
-            if not kids and not gone.current:  # a leaf: nobody of this machine reads from it
-                if above:
-                    done.keeps.append(f"{names[uuid]} stays, for {self._users(above)} stands on it")
-                else:
-                    done.removed.append(uuid)
-                    done.lost.append(f"what is only in {names[uuid]} ({human(medium.size_on_disk or 0)})")
-            elif len(above) > 1:
-                done.refused = done.refused or (f"{len(above)} disks stand on {names[uuid]} ({self._users(above)}): "
-                                                "it cannot be merged into more than one")
-            elif ours:
-                kid = self._media[ours[0]]
-                down = not medium.parent or (medium.size_on_disk or 0) > (kid.size_on_disk or 0)
-                source, target = (kid, medium) if down else (medium, kid)
+            no.append(f"{_listed(kids)}{' and the current state' * gone.current} stand on it")
+        mine = {uuid for media in owner.attached().values() for uuid in media}
+        for medium in self._of(gone.media):
+            above = self._of(self._kids.get(medium.uuid, []))
+            if len(above) > 1:
+                no.append(f"{len(above)} disks stand on {names[medium.uuid]} ({_users(above)}): it cannot be merged "
+                          "into more than one")
+            elif above:
+                foreign = bool(above[0].used_by) and above[0].uuid not in mine
+                down = not medium.parent or (medium.size_on_disk or 0) > (above[0].size_on_disk or 0)
+                source, target = (above[0], medium) if down else (medium, above[0])
+                no += self._lacking([*self._up(target.uuid), source.uuid, *self._kids.get(source.uuid, [])])
+                no += [f"{_users(above)} stands on {names[medium.uuid]}, a base disk"] * (foreign and not medium.parent)
+                if foreign and down:
+                    done.lost.append(f"the disk of {_users(above)}, a clone that VirtualBox does not protect")
                 done.merges.append((source.uuid, target.uuid, source.size_on_disk or 0))
                 done.removed.append(source.uuid)
-        if done.refused:
-            done = Preview(refused=done.refused)
-            done.lines = [f"VirtualBox would refuse: {done.refused}."]
-            return done
+            elif medium.parent:
+                no += self._lacking(self._up(medium.parent))
+                done.removed.append(medium.uuid)
+                done.lost.append(f"what is only in {names[medium.uuid]} ({human(medium.size_on_disk or 0)})")
+            else:
+                done.keeps.append(f"{names[medium.uuid]} stays, for it is a base disk")
+        if no:
+            return _refusal(no[0])
         done.keeps.append("what the guest reads now stays as it is")
         done.lines = [
             *(f"{names[a]} is merged into {names[b]}, {human(size)}, and its file goes." for a, b, size in done.merges),
@@ -203,28 +203,32 @@ class Graph:
 
     def restoring(self, machine: str, snapshot: str) -> Preview:
         """What `VBoxManage snapshot MACHINE restore SNAPSHOT` would throw away. Raises :class:`LabError`."""
-        from labkit.disks import human
-
         owner = self.machine(machine)
         back, done, names = self.snapshot(owner, snapshot), Preview(), self.labels()
-        if owner.state not in ("poweroff", "saved", "aborted"):
-            done.refused = f"{owner.name} is {owner.state}: power it off first"
-            done.lines = [f"VirtualBox would refuse: {done.refused}."]
-            return done
-        for uuid in owner.media:
-            medium = self._media.get(uuid)
-            if medium and medium.parent:
-                done.removed.append(uuid)
-                done.lost.append(f"what was written since into {names[uuid]} ({human(medium.size_on_disk or 0)})")
+        if owner.state not in ("poweroff", "saved", "aborted", "aborted-saved"):
+            return _refusal(f"{_listed([owner.name])} is {owner.state}, and only a machine that is off goes back")
+        if lacking := self._lacking(below for uuid in back.media for below in self._up(uuid)):
+            return _refusal(lacking[0])
+        changes = [medium for medium in self._of(owner.media) if medium.parent]
+        orphans = [medium for medium in changes if self._lacking(self._up(medium.parent))]
+        changes = [medium for medium in changes if medium not in orphans]
+        done.removed = [medium.uuid for medium in changes]
+        done.lost = [f"what was written since into {names[medium.uuid]} ({human(medium.size_on_disk or 0)})"
+                     for medium in changes]
+        if owner.state.endswith("saved"):
+            done.lost.append("the memory that was saved with the current state")
         done.keeps = [f"{len(owner.snapshots)} snapshot{'s' * (len(owner.snapshots) != 1)} and their disks stay"]
-        done.lines = [*(f"Lost for ever: {what}." for what in done.lost), f"{done.keeps[0]}.",
-                      f"A new, empty differencing disk on top of {back.name!r:.60} becomes the current state."]
+        done.keeps += [f"{names[medium.uuid]} stays, attached to nothing: a file that it needs is missing"
+                       for medium in orphans]
+        done.lines = [*(f"Lost for ever: {what}." for what in done.lost), *(f"{what}." for what in done.keeps)]
+        if any(medium.type not in ("writethrough", "shareable") for medium in self._of(back.media)):
+            done.lines.append(f"A new, empty differencing disk on top of {back.name!r:.60} becomes the current state.")
         return done
 
-    def _users(self, uuids: Sequence[str]) -> str:
-        """Whose disks these are."""
-        media = [self._media[uuid] for uuid in uuids]
-        return ", ".join(dict.fromkeys(user for medium in media for user in medium.used_by or [medium.location]))
+    def _lacking(self, uuids: Iterable[str]) -> list[str]:
+        """Why VirtualBox, which opens all of these, would not or would stop half way."""
+        return [f"the file of {self.labels()[medium.uuid]} is missing: put it back first"
+                for medium in self._of(uuids) if medium.size_on_disk is None]
 
     # -- the picture ----------------------------------------------------------------------------
 
@@ -232,43 +236,34 @@ class Graph:
         """What each medium is called: a base by its file, a differencing disk by a number beside the real UUID."""
         found = {}
         for medium in self.media:
-            found[medium.uuid] = re.split(r"[/\\]", medium.location)[-1]
+            found[medium.uuid] = clean(re.split(r"[/\\]", medium.location)[-1])
             if medium.parent:
-                number = self.numbers.setdefault(medium.uuid, len(self.numbers) + 1)
-                found[medium.uuid] = f"diff {number} {{{medium.uuid[:8]}}}"
+                self.numbers.setdefault(medium.uuid, len(self.numbers) + 1)
+                found[medium.uuid] = f"diff {self.numbers[medium.uuid]} {{{medium.uuid[:8]}}}"
         return found
 
     def tree(self, before: Graph | None = None) -> Tree:
         """The picture. Since ``before``, what is new is marked and what is gone is still shown."""
-        from labkit.trees import Tree
-
         old, new = (before or self)._nodes(), self._nodes()
         gone = [replace(node, mark="gone") for key, node in old.items() if key not in new]
         marked = [node if key in old or node.mark else replace(node, mark="new") for key, node in new.items()]
-        keys = {(machine.name, snapshot.uuid): f"{machine.uuid} {snapshot.uuid}"
-                for machine in self.machines for snapshot in machine.snapshots}
-        ends = [(machine.uuid, keys.get((machine.linked_to["machine"], machine.linked_to["uuid"]), ""))
-                for machine in self.machines if machine.linked_to]
-        links = [(start, end, "linked to") for start, end in ends if end in new]
-        return Tree([*marked, *gone], links=links)
+        links = [(machine.uuid, f"{other.uuid} {machine.linked_to['uuid']}", "linked to") for machine in self.machines
+                 if machine.linked_to for other in self.machines if other.name == machine.linked_to["machine"]]
+        return Tree([*marked, *gone], links=[link for link in links if link[1] in new])
 
     def _nodes(self) -> dict[str, Node]:
-        from labkit.disks import human
-        from labkit.trees import Node
-
         nodes, names = [], self.labels()
         for machine in self.machines:
             nodes.append(Node(machine.uuid, machine.name, None, "" if machine.state == "poweroff" else machine.state,
                               "machine"))
             at = machine.uuid
             for snapshot in machine.snapshots:
-                note = "with memory" if snapshot.online else ""
                 key = f"{machine.uuid} {snapshot.uuid}"  # a full copy of a machine keeps the UUIDs of its snapshots
                 parent = f"{machine.uuid} {snapshot.parent}" if snapshot.parent else machine.uuid
-                nodes.append(Node(key, snapshot.name, parent, note, "snapshot"))
+                nodes.append(Node(key, snapshot.name, parent, "with memory" * snapshot.online, "snapshot"))
                 at = key if snapshot.current else at
-            now = f"current state{' (changed)' * machine.changed}"
-            nodes.append(Node(f"{machine.uuid} now", now, at, "", "state", mark="current"))
+            nodes.append(Node(f"{machine.uuid} now", f"current state{' (changed)' * machine.changed}", at, "", "state",
+                              mark="current"))
         nodes += [Node(f"disk {medium.uuid}", names[medium.uuid], medium.parent and f"disk {medium.parent}",
                        "missing" if medium.size_on_disk is None else human(medium.size_on_disk), "disk",
                        tuple(medium.used_by)) for medium in self.media]
@@ -280,37 +275,50 @@ class Graph:
     __repr__ = __str__
 
 
+def _listed(names: Iterable[str]) -> str:
+    """Names in one line, whatever is in them."""
+    return shorten(", ".join(map(clean, names)), 300) or "none"
+
+
+def _users(media: Sequence[Medium]) -> str:
+    """Whose disks these are."""
+    return _listed(dict.fromkeys(user for medium in media for user in medium.used_by or [medium.location]))
+
+
+def _refusal(why: str) -> Preview:
+    return Preview(refused=why, lines=[f"VirtualBox would refuse: {why}."])
+
+
 # -- the first witness: settings ----------------------------------------------------------------
 
 
 def _settings(path: Path) -> Element:
     """The root of a settings file. Raises :class:`LabError` in one line for whatever is wrong with it."""
     from defusedxml import ElementTree
-    from defusedxml.common import DefusedXmlException
 
+    name = _listed([path.name])
     try:
-        if path.stat().st_size > SETTINGS:
-            raise LabError(f"{path.name} is larger than settings can be ({SETTINGS >> 20} MiB): not read.")
+        if path.stat().st_size > SETTINGS or not path.is_file():  # /dev/zero has no end
+            raise LabError(f"{name} is larger than settings can be ({SETTINGS >> 20} MiB), or no file: not read.")
         root: Element = ElementTree.parse(path, forbid_dtd=True).getroot()
     except OSError as error:
-        raise LabError(f"{path.name} cannot be read ({error.strerror}): was it moved or deleted?") from None
-    except (ElementTree.ParseError, DefusedXmlException, ValueError, LookupError):
-        raise LabError(f"{path.name} is damaged, or no settings of VirtualBox: restore it from {path.name}-prev."
-                       ) from None
+        raise LabError(f"{name} cannot be read ({error.strerror}): was it moved or deleted?") from None
+    except (ElementTree.ParseError, ValueError, LookupError):  # defusedxml's own are ValueErrors
+        raise LabError(f"{name} is damaged, or no settings of VirtualBox: restore it from {name}-prev.") from None
     if root.tag != f"{_XML}VirtualBox":
-        raise LabError(f"{path.name} is XML, but no settings of VirtualBox: not read.")
+        raise LabError(f"{name} is XML, but no settings of VirtualBox: not read.")
     return root
 
 
 def _uuid(element: Element, name: str = "uuid") -> str:
-    return (element.get(name) or "").strip("{}").lower()
+    found = (element.get(name) or "").strip("{}").lower()
+    return found if _UUID.fullmatch(found) else ""
 
 
 def _media(root: Element | None, folder: Path) -> Iterator[Medium]:
     """The disks of a media registry, parents before children, however deep."""
-    todo: list[tuple[Element, str | None]] = []
-    if root is not None:
-        todo = [(disk, None) for disk in reversed(root.findall(f"{_XML}HardDisks/{_XML}HardDisk"))]
+    disks = [] if root is None else root.findall(f"{_XML}HardDisks/{_XML}HardDisk")
+    todo: list[tuple[Element, str | None]] = [(disk, None) for disk in reversed(disks)]
     while todo:
         disk, parent = todo.pop()
         where = folder / (disk.get("location") or "")
@@ -321,7 +329,7 @@ def _media(root: Element | None, folder: Path) -> Iterator[Medium]:
         medium = Medium(_uuid(disk), parent, disk.get("format") or "", (disk.get("type") or "normal").lower(),
                         str(where), None, size)
         yield medium
-        todo += [(kid, medium.uuid) for kid in reversed(disk.findall(f"{_XML}HardDisk"))]
+        todo += [(kid, medium.uuid or None) for kid in reversed(disk.findall(f"{_XML}HardDisk"))]
 
 
 def _attached(state: Element) -> list[str]:
@@ -333,16 +341,20 @@ def _attached(state: Element) -> list[str]:
     return [_uuid(image) for image in images if image is not None]
 
 
-def _machine(element: Element, path: Path) -> Machine:
+def _machine(element: Element, path: Path, notes: list[str]) -> Machine:
     found = Machine(element.get("name") or "", _uuid(element), str(path))
     found.changed = element.get("currentStateModified") != "false" and element.get("currentSnapshot") is not None
     found.state = "aborted" if element.get("aborted") == "true" else "saved" if element.get("stateFile") else "poweroff"
     found.media = _attached(element)
     current = _uuid(element, "currentSnapshot")
-    todo: list[tuple[Element, str | None]] = [
-        (snapshot, None) for snapshot in reversed(element.findall(f"{_XML}Snapshot"))]
+    todo: list[tuple[Element, str | None]] = [(kid, None) for kid in reversed(element.findall(f"{_XML}Snapshot"))]
+    seen = set[str]()
     while todo:
         state, parent = todo.pop()
+        if _uuid(state) in seen:
+            notes.append(f"The UUID of a snapshot of {_listed([found.name])} is given twice: that one is left out.")
+            continue
+        seen.add(_uuid(state))
         text = state.findtext(f"{_XML}Description") or ""
         snapshot = Snapshot(state.get("name") or "", _uuid(state), parent, state.get("timeStamp") or "",
                             _uuid(state) == current, text, bool(state.get("stateFile")), _attached(state))
@@ -356,30 +368,30 @@ def read(home: Path, ask: Callable[[list[str]], str] | None = None, thorough: bo
     machine). Raises :class:`LabError` if the registry itself cannot be read; what is wrong with a machine is noted."""
     if not (home / "VirtualBox.xml").exists():
         return Graph([], [], [])
-    notes: list[str] = []
+    notes, machines = list[str](), list[Machine]()
     registry = _settings(home / "VirtualBox.xml").find(f"{_XML}Global")
     entries = [] if registry is None else registry.findall(f"{_XML}MachineRegistry/{_XML}MachineEntry")
     media = list(_media(None if registry is None else registry.find(f"{_XML}MediaRegistry"), home))
-    machines: list[Machine] = []
     for entry in entries:
-        path = home / (entry.get("src") or "")
+        path, own = home / (entry.get("src") or ""), None
         try:
             element = _settings(path).find(f"{_XML}Machine")
             if element is None:
-                raise LabError(f"{path.name} holds no machine, or an encrypted one: not read.")
+                raise LabError(f"{_listed([path.name])} holds no machine, or an encrypted one: not read.")
+            found, own = _machine(element, path, notes), element.find(f"{_XML}MediaRegistry")
         except LabError as error:
-            machines.append(Machine(path.stem, _uuid(entry), str(path), "inaccessible"))
+            found = Machine(path.stem, _uuid(entry), str(path), "inaccessible")
             notes.append(str(error))
+        if any(found.uuid == other.uuid for other in machines):
+            notes.append(f"The UUID of {_listed([found.name])} is given twice: that one is left out.")
             continue
-        machines.append(_machine(element, path))
-        media += _media(element.find(f"{_XML}MediaRegistry"), path.parent)
+        machines.append(found)
+        media += _media(own, path.parent)
     graph = _joined(machines, media, notes)
-    if not ask:
+    if ask:
+        _hear(graph, ask, thorough)
+    else:
         _measure(graph)
-        return graph
-    _hear(graph, ask)
-    if thorough:
-        _question(graph, ask)
     return graph
 
 
@@ -388,19 +400,14 @@ def _joined(machines: list[Machine], media: list[Medium], notes: list[str]) -> G
     known: dict[str, Medium] = {}
     for medium in media:
         if known.setdefault(medium.uuid, medium) is not medium:
-            notes.append(f"Two disks have the UUID {medium.uuid[:60]}; {medium.location[-60:]} is left out.")
-    seen = Counter(key for machine in machines for key in (machine.uuid, *((machine.uuid, s.uuid)
-                                                                           for s in machine.snapshots)))
-    if twice := [str(key) for key, count in seen.items() if count > 1]:
-        notes.append(f"The UUID {twice[0][:60]} is given twice, so not all can be shown.")
-        machines = _unique(machines)
+            notes.append(f"Two disks have the UUID {medium.uuid[:60]}; {clean(medium.location)[-60:]} is left out.")
     for machine in machines:
         for name, attached in machine.attached().items():
             for uuid in attached:
                 if uuid in known:
                     known[uuid].used_by.append(name)
                 else:
-                    notes.append(f"{name:.80} uses a disk that is not in the registry.")
+                    notes.append(f"{_listed([name])} uses a disk that is not in the registry.")
     graph = Graph(machines, list(known.values()), notes)
     holders = {uuid: (machine, snapshot) for machine in reversed(machines) for snapshot in reversed(machine.snapshots)
                for uuid in snapshot.media}
@@ -409,28 +416,13 @@ def _joined(machines: list[Machine], media: list[Medium], notes: list[str]) -> G
         for other, snapshot in below:
             if other is not machine and not machine.linked_to:
                 machine.linked_to = {"machine": other.name, "snapshot": snapshot.name, "uuid": snapshot.uuid}
-    notes += [f"The file of {name} is missing: was it moved or deleted?" for uuid, name in graph.labels().items()
-              if known[uuid].size_on_disk is None]
-    graph.notes = notes
+    graph.notes += [f"The file of {name} is missing: was it moved or deleted?" for uuid, name in graph.labels().items()
+                    if known[uuid].size_on_disk is None]
     return graph
-
-
-def _unique(machines: list[Machine]) -> list[Machine]:
-    """Without what has the UUID of another before it, nor what stands on that."""
-    found = {machine.uuid: machine for machine in reversed(machines)}
-    for machine in found.values():
-        kept: dict[str, Snapshot] = {}
-        for snapshot in machine.snapshots:
-            if snapshot.uuid not in kept and (not snapshot.parent or snapshot.parent in kept):
-                kept[snapshot.uuid] = snapshot
-        machine.snapshots = list(kept.values())
-    return list(found.values())[::-1]
 
 
 def _measure(graph: Graph) -> None:
     """Capacities from the disks' own headers; a differencing disk has that of its base."""
-    from labkit.disks import open_disk
-
     for medium in graph.media:
         if medium.parent in graph._media:
             medium.capacity = graph._media[medium.parent].capacity
@@ -483,30 +475,32 @@ def parse_hdds(text: str) -> list[dict[str, str]]:
     return found
 
 
-def _hear(graph: Graph, ask: Callable[[list[str]], str]) -> None:
-    """Capacities, what runs, and whether VirtualBox says the same of the disks."""
+def _hear(graph: Graph, ask: Callable[[list[str]], str], thorough: bool) -> None:
+    """Capacities, states, and whether VirtualBox says the same of disks and current snapshots."""
+    names = graph.labels()
     said = {disk.get("UUID", ""): disk for disk in parse_hdds(ask(["list", "-l", "hdds"]))}
     for medium in graph.media:
         told = said.get(medium.uuid, {})
         if size := re.match(r"(\d+) MBytes", told.get("Capacity", "")):
             medium.capacity = int(size[1]) << 20
-        parent = told.get("Parent UUID")
-        if parent and parent != (medium.parent or "base"):
-            graph.notes.append(f"VBoxManage says that {graph.labels()[medium.uuid]} stands on {parent[:36]}, its "
+        if (parent := told.get("Parent UUID")) not in (None, medium.parent or "base"):
+            graph.notes.append(f"VBoxManage says that {names[medium.uuid]} stands on {parent:.36}, its "
                                "settings say otherwise; the settings are believed.")
     running = re.findall(r"\{([0-9a-f-]{36})\}$", ask(["list", "runningvms"]), re.M)
     for machine in graph.machines:
         machine.state = "running" if machine.uuid in running else machine.state
-
-
-def _question(graph: Graph, ask: Callable[[list[str]], str]) -> None:
-    """The state of each machine, and whether VirtualBox says the same of its snapshots."""
-    for machine in graph.machines:
-        if machine.state == "inaccessible":
+        if not thorough or machine.state == "inaccessible":
             continue
-        told = parse_machinereadable(ask(["showvminfo", machine.uuid, "--machinereadable"]))
-        machine.state = told.get("VMState", machine.state)
-        current = next((snapshot.uuid for snapshot in machine.snapshots if snapshot.current), None)
-        if machine.snapshots and told.get("CurrentSnapshotUUID") != current:
-            graph.notes.append(f"VBoxManage and the settings of {machine.name:.60} name different current snapshots; "
-                               "the settings are believed.")
+        try:
+            text = ask(["showvminfo", machine.uuid, "--machinereadable"]).replace("\r\n", "\n")
+        except Interrupted:
+            raise
+        except LabError as error:  # this one cannot be used, and the others can
+            machine.state = "inaccessible"
+            graph.notes.append(f"{_listed([machine.name])} cannot be used. {error}")
+            continue
+        about = parse_machinereadable(text.replace(f'name="{machine.name}"', "", 1))  # which may forge the rest
+        machine.state = about.get("VMState", machine.state)
+        if about.get("CurrentSnapshotUUID", "") not in ([s.uuid for s in machine.snapshots if s.current] or [""]):
+            graph.notes.append(f"VBoxManage and the settings of {_listed([machine.name])} name different current "
+                               "snapshots; the settings are believed.")

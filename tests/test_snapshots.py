@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
-from collections.abc import Iterator
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -13,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.bench import Bench
-from labkit.commands import LabError
+from labkit.commands import Interrupted, LabError, Result
 from labkit.snapshots import Graph, Machine, Medium, Snapshot, parse_hdds, parse_machinereadable, read
 
 ROOT = '<?xml version="1.0"?><VirtualBox xmlns="http://www.virtualbox.org/" version="1.19-linux">{}</VirtualBox>'
@@ -97,6 +101,35 @@ def test_no_words_are_too_strange(text: str) -> None:
     parse_machinereadable(f'name="{text}"')
 
 
+# -- records ------------------------------------------------------------------------------------
+
+TEXTS = st.text(max_size=20)
+SNAPSHOTS = st.builds(Snapshot, TEXTS, TEXTS, st.none() | TEXTS, TEXTS, st.booleans(), TEXTS, st.booleans(),
+                      st.lists(TEXTS, max_size=2))
+MACHINES = st.builds(Machine, TEXTS, TEXTS, TEXTS, TEXTS, st.booleans(), st.lists(SNAPSHOTS, max_size=3),
+                     st.lists(TEXTS, max_size=2), st.none() | st.dictionaries(TEXTS, TEXTS, max_size=2))
+MEDIA = st.builds(Medium, TEXTS, st.none() | TEXTS, TEXTS, TEXTS, TEXTS, st.none() | st.integers(0, 1 << 60),
+                  st.none() | st.integers(0, 1 << 60), st.lists(TEXTS, max_size=2))
+KEYS = st.sampled_from(["machines", "media", "notes", "snapshots", "name", "uuid"])
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | TEXTS, lambda inner: st.lists(inner, max_size=3) |
+                    st.dictionaries(KEYS | TEXTS, inner, max_size=4), max_leaves=12)
+
+
+@given(st.lists(MACHINES, max_size=2), st.lists(MEDIA, max_size=3), st.lists(TEXTS, max_size=2))
+def test_a_record_is_the_same_graph(machines: list[Machine], media: list[Medium], notes: list[str]) -> None:
+    graph = Graph(machines, media, notes)
+    again = Graph.from_json(json.loads(json.dumps(graph.to_json())))
+    assert (again.machines, again.media, again.notes) == (machines, media, notes)
+
+
+@given(JSON)
+def test_what_is_no_record_is_refused_in_one_line(data: dict[str, object]) -> None:
+    try:
+        Graph.from_json(data)
+    except LabError as refused:
+        assert "\n" not in str(refused)
+
+
 # -- settings -----------------------------------------------------------------------------------
 
 
@@ -149,7 +182,43 @@ def test_a_missing_and_a_far_too_large_file(tmp_path: Path) -> None:
     with (where / "large.vbox").open("wb") as file:
         file.truncate(100 << 20)
     assert [m.state for m in read(where).machines] == ["inaccessible"] * 2
+    (where / "gone.vbox").mkdir()
+    (where / "large.vbox").unlink()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(where / "large.vbox")  # reading it would never end
+    assert [m.state for m in read(where).machines] == ["inaccessible"] * 2
     assert read(tmp_path / "nowhere").machines == []
+
+
+@given(st.integers(0, 2000), st.integers(0, 300), st.binary(max_size=20), st.booleans())
+def test_settings_cut_and_mixed(at: int, length: int, put: bytes, twice: bool) -> None:
+    """Whatever happens to a machine's settings, there is a graph, and a picture of it."""
+    text = machine("m", 1, chain(3), currentSnapshot=f"{{{uuid(1002)}}}").encode()
+    at %= len(text)
+    with tempfile.TemporaryDirectory() as folder:
+        graph = read(home(Path(folder), m=text[:at] + (text[at:at + length] if twice else put) + text[at + length:],
+                          n=text.replace(b"-4000-", b"-5000-")))
+        assert len(graph.machines) == 2 and str(graph) and graph.tree().svg()
+        assert not any("\n" in note for note in graph.notes)
+        for name in "s0", "s1", "s2":
+            with contextlib.suppress(LabError):
+                assert str(graph.deleting("m", name)) and str(graph.restoring("m", name))
+
+
+def test_where_disks_are(tmp_path: Path) -> None:
+    inside = disks(1) + disks(1, "/far/away").replace(uuid(0), uuid(7)) + attached(0)
+    inside = inside.replace("</HardDisks></MediaRegistry><MediaRegistry><HardDisks>", "")
+    where = home(tmp_path, m=machine("m", 1, inside))
+    (tmp_path / "Snapshots").mkdir()
+    (tmp_path / "Snapshots/0.vdi").write_bytes(b"x" * 100)
+    text = (where / "VirtualBox.xml").read_text("utf-8")
+    floating = disks(1, "floating").replace(uuid(0), uuid(9))
+    (where / "VirtualBox.xml").write_text(text.replace("</Global>", f"{floating}</Global>"), "utf-8")
+    graph = read(where)
+    assert [(m.uuid, m.location, m.size_on_disk, m.used_by) for m in graph.media] == [
+        (uuid(9), str(tmp_path / "floating/0.vdi"), None, []), (uuid(0), str(tmp_path / "Snapshots/0.vdi"), 100, ["m"]),
+        (uuid(7), str(Path("/far/away/0.vdi")), None, [])]
+    assert [m.uuid for m in graph.only("m").media] == [uuid(0)]
 
 
 def test_hard_names_are_exact_in_data_and_clean_in_the_picture(tmp_path: Path) -> None:
@@ -162,6 +231,11 @@ def test_hard_names_are_exact_in_data_and_clean_in_the_picture(tmp_path: Path) -
     assert [s.name for s in graph.machines[0].snapshots] == names
     assert all("\x00" not in line and len(line) < 200 for line in str(graph).splitlines())
     assert Graph.from_json(json.loads(json.dumps(graph.to_json()))).to_json() == graph.to_json()
+    for ask in (graph.deleting, graph.restoring):
+        with pytest.raises(LabError) as refused:
+            ask("m", "two\nwords")
+        assert "\n" not in str(refused.value) and len(str(refused.value)) < 500
+        assert all("\n" not in line for line in ask("m", "two\nlines").lines)
 
 
 @pytest.mark.parametrize("depth", [250, 1000])
@@ -169,6 +243,30 @@ def test_a_deep_chain(tmp_path: Path, depth: int) -> None:
     graph = read(home(tmp_path, m=machine("m", 1, chain(depth), currentSnapshot=f"{{{uuid(999 + depth)}}}")))
     assert len(graph.machines[0].snapshots) == depth and len(graph.media) == depth + 1
     assert len(graph.tree().data()["nodes"]) == 2 * depth + 3 and "</svg>" in graph.tree().svg()
+
+
+def calls(does: Callable[[], object]) -> int:
+    count = 0
+
+    def event(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(event)
+    try:
+        does()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_work_grows_with_the_snapshots_and_no_faster(tmp_path: Path) -> None:
+    def work(depth: int) -> int:
+        where = home(tmp_path, m=machine("m", 1, chain(depth), currentSnapshot=f"{{{uuid(999 + depth)}}}"))
+        return calls(lambda: read(where).tree().svg())
+
+    work(10)  # imports
+    assert work(400) < 2.1 * work(200)
 
 
 def test_what_is_given_twice(tmp_path: Path) -> None:
@@ -189,6 +287,45 @@ def test_the_settings_are_believed_and_a_contradiction_is_noted(tmp_path: Path) 
     assert graph.media[1].parent == uuid(0) and graph.media[1].capacity == 8 << 20
     assert [s.name for s in graph.machines[0].snapshots] == ["s0"]
     assert sum("are believed" in note for note in graph.notes) == 2
+
+
+def test_a_machine_that_virtualbox_cannot_use_is_noted(tmp_path: Path) -> None:
+    def say(argv: list[str]) -> str:
+        if argv[:2] == ["showvminfo", uuid(1)]:
+            raise LabError("VirtualBox says: The object functionality is limited")
+        return 'VMState="saved"\n' if argv[0] == "showvminfo" else ""
+
+    graph = read(home(tmp_path, bad=machine("bad", 1, chain(1)), good=machine("good", 2)), say)
+    assert [m.state for m in graph.machines] == ["inaccessible", "saved"]
+    assert "bad cannot be used. VirtualBox says: The object functionality is limited" in graph.notes
+    assert all("inaccessible" in ask("bad", "s0").refused for ask in (graph.deleting, graph.restoring))
+
+
+def test_snapshots_of_one_name_and_of_one_uuid(tmp_path: Path) -> None:
+    inside = "".join(f'<Snapshot uuid="{{{uuid(n)}}}" name="s"/>' for n in (1000, 1001, 1000))
+    graph = read(home(tmp_path, m=machine("m", 1, inside)))
+    assert [s.uuid for s in graph.machines[0].snapshots] == [uuid(1000), uuid(1001)]
+    assert graph.snapshot(graph.machine("m"), "s").uuid == uuid(1000)
+    assert graph.snapshot(graph.machine("m"), uuid(1001)).uuid == uuid(1001)
+    assert any("given twice" in note for note in graph.notes)
+
+
+def test_a_name_does_not_forge_the_state(tmp_path: Path) -> None:
+    name = 'm"\nVMState="running'
+    text = machine("m", 1).replace('name="m"', f"name={quoteattr(name, {chr(10): '&#10;'})}")
+    said = {"list": "", "showvminfo": f'name="{name}"\nVMState="poweroff"\n'}
+    (found,) = read(home(tmp_path, m=text), lambda argv: said[argv[0]]).machines
+    assert (found.name, found.state) == (name, "poweroff")
+
+
+def test_an_interrupt_is_not_taken_for_a_broken_machine(tmp_path: Path) -> None:
+    def ask(argv: list[str]) -> str:
+        if argv[0] == "showvminfo":
+            raise Interrupted(Result(("VBoxManage",), -2))
+        return ""
+
+    with pytest.raises(Interrupted):
+        read(home(tmp_path, m=machine("m", 1)), ask)
 
 
 def test_a_circle_of_parents_ends(tmp_path: Path) -> None:
@@ -222,7 +359,7 @@ def test_a_disk_keeps_its_number() -> None:
 
 def test_who_is_not_there() -> None:
     graph = Graph([Machine("m", uuid(1), "/m", snapshots=[Snapshot("s", uuid(2), None, "")])], [])
-    with pytest.raises(LabError, match="no machine 'x' here; there are: m"):
+    with pytest.raises(LabError, match="no machine 'x' here, only: m"):
         graph.machine("x")
     with pytest.raises(LabError, match="m has no snapshot 'x'; it has: s"):
         graph.deleting("m", "x")
@@ -244,50 +381,109 @@ def bench(own_home: Path) -> Iterator[Bench]:
 
 def grow(bench: Bench, machine: str = "m") -> None:
     """Make the current disk 2 MiB larger."""
-    top = next(m for m in bench.graph().media if m.uuid == bench.graph().machine(machine).media[0])
+    graph = bench.graph(ask=False)
+    top = next(m for m in graph.media if m.uuid == graph.machine(machine).media[0])
     path = Path(top.location).relative_to(bench.folder).as_posix()
     assert bench.run(["qemu-io", "-f", "vmdk", "-c", "write -q 2M 2M", path]).code == 0
 
 
-@pytest.mark.virtualbox
-@pytest.mark.qemu
-@pytest.mark.parametrize("before, command", [
-    (["take a"], "delete a"),  # a base disk
-    (["take a", "grow"], "delete a"),
-    (["take a", "grow", "take b"], "delete b"),  # the larger below
-    (["take a", "take b", "grow"], "delete b"),  # the smaller below
-    (["take a", "take b"], "delete b"),  # of one size
-    (["take a", "take b", "grow", "take c"], "delete b"),  # in the middle
-    (["take a", "take b", "restore a"], "delete b"),  # a leaf that is not current
-    (["take a", "take b", "restore a"], "delete a"),  # the current state and a snapshot stand on it
-    (["take a", "take b", "restore a", "take c"], "delete a"),  # two snapshots stand on it
-    (["take a", "link a"], "delete a"),  # a linked clone hangs from it
-    (["take a", "grow"], "restore a"),
-    (["take a", "take b", "grow"], "restore a"),
-])
-def test_the_preview_is_what_happens(bench: Bench, before: list[str], command: str) -> None:
-    for step in before:
+def do(bench: Bench, *steps: str) -> None:
+    """`grow`, `lose SNAPSHOT` or `lose now`: a disk, `link SNAPSHOT CLONE`, or a command of VBoxManage."""
+    for step in steps:
         verb, _, name = step.partition(" ")
         if verb == "grow":
-            grow(bench)
-        elif verb == "link":
-            bench.run(["VBoxManage", "clonevm", "m", "--snapshot", name, "--options", "link", "--name", "l",
-                       "--register"])
+            grow(bench, name or "m")
+        elif verb == "lose":
+            graph = bench.graph(ask=False)
+            owner = graph.machine("m")
+            (lost,) = owner.media if name == "now" else graph.snapshot(owner, name).media
+            Path(graph._media[lost].location).rename(bench.folder / "lost")
         else:
-            assert bench.run(["VBoxManage", "snapshot", "m", verb, name]).code == 0
+            line = (f"snapshot m {step}" if verb in ("take", "restore") else step if verb != "link" else
+                    "clonevm m --snapshot {} --options link --name {} --register".format(*name.split()))
+            result = bench.run(["VBoxManage", *line.split()])
+            assert result.code == 0, result.text
+
+
+SECOND = ("createmedium disk --filename 2.vmdk --size 16 --format VMDK",
+          "storageattach m --storagectl SATA --port 1 --device 0 --type hdd --medium 2.vmdk")
+NONE = ("storageattach m --storagectl SATA --port 0 --device 0 --medium none",)
+AGAIN = ("storageattach m --storagectl SATA --port 0 --device 0 --type hdd --medium m.vmdk",)
+SHARED = (*NONE, "modifymedium disk m.vmdk --type writethrough", *AGAIN)
+
+
+@pytest.mark.virtualbox
+@pytest.mark.qemu
+@pytest.mark.parametrize("before, command, goes", [
+    (["take a"], "delete a", "merged"),  # into a base disk
+    (["take a", "grow"], "delete a", "merged"),
+    (["take a", "grow", "take b"], "delete b", "merged"),  # the larger below
+    (["take a", "take b", "grow"], "delete b", "merged"),  # the smaller below
+    (["take a", "take b"], "delete b", "merged"),  # of one size
+    (["take a", "take b", "grow", "take c"], "delete b", "merged"),  # in the middle
+    (["take a", "grow", "take b", "take c"], "delete b", "merged"),
+    (["take a", "take b", "restore a"], "delete b", "lost"),  # a leaf that is not current
+    (["take a", "take b", "restore a"], "delete a", "b and the current state stand on it"),
+    (["take a", "take b", "restore a", "take c"], "delete a", "b, c stand on it"),
+    (["take a", "link a l"], "delete a", "2 disks stand on m.vmdk"),
+    (["take a", "take b", "link a l"], "delete a", "2 disks stand on m.vmdk"),
+    (["take a", "take b", "restore a", "link b l"], "delete b", "merged"),  # the clone's disk takes it in
+    (["take a", "grow", "take b", "restore a", "link b l"], "delete b", "merged"),  # the clone's disk goes
+    (["take a", "take b", "restore a", "link b l", "link b k"], "delete b", "2 disks stand on diff"),
+    ([*NONE, "take a", *AGAIN, "take b", "restore a"], "delete b", ""),  # a leaf on a base disk
+    (["take a", *NONE, "take b"], "delete a", "merged"),  # detached since
+    ([*SHARED, "take a", "take b", "restore a"], "delete b", ""),  # no snapshot covers it
+    ([*NONE, "take a"], "delete a", ""),  # no disk at all
+    ([*SECOND, "take a", "grow", "take b"], "delete b", "merged, merged"),
+    (["take a", "take b", "lose a"], "delete b", "the file of m.vmdk is missing"),
+    (["take a", "take b", "lose now"], "delete a", "the file of diff"),
+    (["take a", "take b", "restore a", "lose b"], "delete b", "lost"),
+    (["take a", "grow"], "restore a", "lost"),
+    (["take a", "take b", "grow"], "restore a", "lost"),
+    ([*SECOND, "take a", "grow"], "restore a", "lost, lost"),
+    (["take a", "lose now"], "restore a", "lost"),
+    (["take a", "lose a"], "restore a", "the file of m.vmdk is missing"),
+    ([*SHARED, "take a"], "restore a", ""),
+    ([*NONE, "take a"], "restore a", ""),
+])
+def test_the_preview_is_what_happens(bench: Bench, before: list[str], command: str, goes: str) -> None:
+    do(bench, *before)
     old = bench.graph()
-    texts = bench.guest("m")
+    texts = bench.guest("m") if old.machine("m").media and "lose" not in str(before) else []
     verb, name = command.split()
     preview = old.deleting("m", name) if verb == "delete" else old.restoring("m", name)
     result = bench.run(["VBoxManage", "snapshot", "m", verb, name])
     new = bench.graph()
     assert bool(result.code) == bool(preview.refused), (str(preview), result.text)
+    if preview.refused:
+        assert preview.refused.startswith(goes), str(preview)
+        return
     gone = {m.uuid for m in old.media} - {m.uuid for m in new.media}
     assert gone == set(preview.removed), str(preview)
-    assert {source for source, _, _ in preview.merges} <= gone and all(lines.strip() for lines in preview.lines)
-    if verb == "delete":
+    merged = [source for source, _, _ in preview.merges]
+    assert ", ".join("merged" if uuid in merged else "lost" for uuid in preview.removed) == goes
+    assert {m.uuid for m in new.media} >= {target for _, target, _ in preview.merges}
+    if texts and verb == "delete":
         assert bench.guest("m") == texts
+    empty = {m.uuid for m in new.media} - {m.uuid for m in old.media}
+    assert bool(empty) == any("A new, empty" in line for line in preview.lines)
     assert not [note for note in new.notes if "believed" in note]
+    if "link b l" in before:  # what VirtualBox says once it has read its settings again
+        assert bench.virtualbox
+        bench.virtualbox.end()
+        broken = bench.graph().machine("l").state == "inaccessible"
+        assert broken == bool(preview.lost) == any("l, a clone" in line for line in preview.lines)
+
+
+@pytest.mark.virtualbox
+@pytest.mark.qemu
+def test_of_snapshots_of_one_name_virtualbox_takes_the_first_as_we_do(bench: Bench) -> None:
+    do(bench, "take a", "take b", "take twin", "restore a", "take twin", "restore a")
+    graph = bench.graph()
+    ours = graph.snapshot(graph.machine("m"), "twin").uuid
+    do(bench, "snapshot m delete twin")
+    left = [snapshot.uuid for snapshot in bench.graph().machine("m").snapshots if snapshot.name == "twin"]
+    assert len(left) == 1 and ours not in left
 
 
 @pytest.mark.virtualbox
