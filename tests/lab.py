@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or "chromium"
@@ -112,21 +112,32 @@ class Lab:
 
 
 @contextmanager
-def opened(notebook: str, dark: bool = False, size: tuple[int, int] = (1280, 900), **env: str) -> Iterator[Lab]:
-    """A notebook open in JupyterLab in Chromium."""
-    with server(ROOT, dark, **env) as address, sync_playwright() as playwright:
+def chromium() -> Iterator[Browser]:
+    """The one browser: Playwright takes no second one in the same thread."""
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
-            page = browser.new_page(viewport={"width": size[0], "height": size[1]}, locale="en-US")
-            yield Lab(page, address, notebook)
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, notebook: str, dark: bool = False, size: tuple[int, int] = (1280, 900),
+           **env: str) -> Iterator[Lab]:
+    """A notebook open in a JupyterLab of its own."""
+    with server(ROOT, dark, **env) as address:
+        page = browser.new_page(viewport={"width": size[0], "height": size[1]}, locale="en-US")
+        try:
+            yield Lab(page, address, notebook)
+        finally:
+            page.close()
 
 
 if __name__ == "__main__":
     target, out = Path(sys.argv[1]), Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
-    with opened(sys.argv[1], "--dark" in sys.argv, (1180, 1600)) as lab:
+    with chromium() as browser, opened(browser, sys.argv[1], "--dark" in sys.argv, (1180, 1600)) as lab:
         lab.run_all()
         cells = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell")
         for number in range(0, cells.count(), 6):

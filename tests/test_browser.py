@@ -13,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from lab import Lab
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,15 +21,23 @@ SHOTS = ROOT / "artifacts"
 NOTEBOOK = "notebooks/en/12-docker-images-and-layers.ipynb"
 
 
-@pytest.fixture(scope="module", params=["light", "dark"])
-def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     try:
-        from lab import opened
+        from lab import chromium
     except ImportError:
         if os.environ.get("CI"):
             raise
         pytest.skip("playwright is not installed: pip install -e '.[dev]'")
-    with opened(NOTEBOOK, request.param == "dark", LABKIT_MODE="replay", LABKIT_PROGRESS="on") as found:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def lab(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Lab]:
+    from lab import opened
+
+    with opened(browser, NOTEBOOK, request.param == "dark", LABKIT_MODE="replay", LABKIT_PROGRESS="on") as found:
         found.theme = request.param
         found.run_all()
         yield found
@@ -125,15 +134,12 @@ def test_screenshot_is_kept(lab: Lab) -> None:
 
 
 @pytest.fixture(scope="module", params=["07-vm-disk-formats", "09-snapshots"])
-def machines(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    try:
-        from lab import opened
-    except ImportError:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip("playwright is not installed: pip install -e '.[dev]'")
+def machines(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Lab]:
+    from lab import opened
+
     notebook = f"notebooks/en/{request.param}.ipynb"
-    with opened(notebook, request.param.startswith("09"), LABKIT_MODE="replay", LABKIT_PROGRESS="on") as found:
+    with opened(browser, notebook, request.param.startswith("09"),
+                LABKIT_MODE="replay", LABKIT_PROGRESS="on") as found:
         found.theme = request.param
         found.run_all()
         stored = nbformat.read(ROOT / notebook, as_version=4).cells

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from labkit.snapshots import Machine, Snapshot
-
 from labkit.commands import LabError
 from labkit.lesson import Lesson
+from labkit.snapshots import Machine, Snapshot
 from labkit.tasks import NotYet, Prediction, Task, Try
 
 NEEDS = ("VBoxManage", "qemu-img", "qemu-io")
