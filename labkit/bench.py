@@ -168,7 +168,7 @@ class Bench:
         elif name == "guest_write":
             result = self._guest_write(words)
         else:
-            result = run([self.program(name), *words], stdin, on_text=on_text, cwd=self.folder)
+            result = run([self.program(name), *words], stdin, on_text=on_text, cwd=self.folder, merged=True)
         chunks = tuple((stream, self._shown(text)) for stream, text in result.chunks)
         return Result((name, *argv[1:]), result.code, chunks, result.seconds)
 

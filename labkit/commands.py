@@ -116,11 +116,13 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
+    merged: bool = False,
 ) -> Result:
     """Run ``argv`` to its end and return what it did; a failing command is a result, not an error.
 
     ``stdin`` is sent as UTF-8 and closed; ``on_text`` sees each piece of output as it arrives;
-    ``cwd`` is the folder it runs in; ``timeout`` is in seconds.
+    ``cwd`` is the folder it runs in; ``timeout`` is in seconds. ``merged``: both streams through one pipe, as "out",
+    for only then their order is certain.
 
     Raises :class:`MissingProgram` if the program is not there, :class:`Interrupted` after a
     KeyboardInterrupt (the process has ended by then), :class:`LabError` if the system refuses the
@@ -133,7 +135,7 @@ def run(
             argv,
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
             env=None if env is None else dict(env),
             cwd=cwd,
         )
@@ -147,10 +149,10 @@ def run(
     except OSError as error:
         raise LabError(
             f"{argv[0]} could not be started: {error.strerror or error}; check that word or its length.") from None
-    assert process.stdout and process.stderr
     arrived: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
     threads = [threading.Thread(target=_pump, args=(name, pipe, arrived), daemon=True)
-               for name, pipe in (("out", process.stdout), ("err", process.stderr))]
+               for name, pipe in (("out", process.stdout), ("err", process.stderr)) if pipe]
+    open_pipes = len(threads)
     if process.stdin:
         threads.append(threading.Thread(target=_feed, args=(process.stdin, (stdin or "").encode("utf-8", "replace")),
                                         daemon=True))
@@ -163,7 +165,6 @@ def run(
     try:
         for thread in threads:
             thread.start()
-        open_pipes = 2
         while open_pipes:
             left = None if timeout is None else max(0.0, started + timeout - time.perf_counter())
             stream, text = arrived.get(timeout=left)

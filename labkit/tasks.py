@@ -152,7 +152,7 @@ def set_up(lesson: Lesson, task: Task) -> None:
     for line in task.setup:
         result = lesson.command(lesson.words(line))
         if result.code:
-            raise LabError(f"The task could not be set up; `{line}` says: {' '.join(result.err.split())[:200]}")
+            raise LabError(f"The task could not be set up; `{line}` says: {' '.join(result.text.split())[:200]}")
     lesson.tape.task_begins()
 
 
