@@ -20,6 +20,7 @@ from labkit import archives, syntax, tasks
 from labkit.commands import LabError, Result
 from labkit.docker import Docker, Thing, World, find_thing
 from labkit.layers import Forest, Image
+from labkit.net.console import Answer, Console, Text
 from labkit.tape import Mode, Tape
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Lesson:
             raise LabError(f"There is no lesson {name!r:.60}; there are: {', '.join(known)}.")
         self.docker: Docker | None = None
         self.bench: Bench | None = None
+        self.console = Console(self.folder)  # of the network in this process, which needs no engine
         self.why = ""
         asked = self.mode
         if asked not in ("", "live", "replay", "record"):
@@ -130,6 +132,7 @@ class Lesson:
         """Back to the start: remove what earlier runs of this lesson made; say what had to stay."""
         self.tape.rewind()
         self.task = None
+        self.console = Console(self.folder)
         for memory in (self.passed, self.drawn, self.seen, self._numbers):
             memory.clear()
         notes = self.docker.clean(self.name) if self.docker else []
@@ -141,21 +144,22 @@ class Lesson:
         return notes
 
     def marks(self) -> list[Any]:
-        """Where each engine is now, for :meth:`clean`."""
-        return [engine.mark(self.name) for engine in self.engines]
+        """Where each engine and the console are now, for :meth:`clean`."""
+        return [engine.mark(self.name) for engine in (*self.engines, self.console)]
 
     def clean(self, marks: Sequence[Any], names: Container[str] | None = None) -> list[str]:
         """Remove what the lesson made since then (called one of ``names``, if given); say what had to stay."""
-        return [note for engine, mark in zip(self.engines, marks, strict=True)
+        return [note for engine, mark in zip((*self.engines, self.console), marks, strict=True)
                 for note in engine.clean(self.name, mark, names)]
 
     @contextlib.contextmanager
     def trial(self) -> Iterator[None]:
         """A try while recording: at the end the tape is where it was, and so is the bench (not so Docker)."""
-        place, task = self.tape.place, self.task
+        place, task, network = self.tape.place, self.task, self.console.mark(self.name)
         with self.bench.undone() if self.bench else contextlib.nullcontext():
             yield
         self.tape.place, self.task = place, task
+        self.console.clean(self.name, network)
 
     # -- commands and reads, live or from the tape ----------------------------------------------
 
@@ -168,6 +172,9 @@ class Lesson:
     def command(self, argv: Sequence[str], stdin: str | None = None,
                 on_text: Callable[[str], None] | None = None) -> Result:
         """Run one command, ``docker`` or a program of the bench, or replay it. Raises :class:`LabError`."""
+        if argv[0] == "net":
+            answer = self.net(argv[1:], on_text)
+            return Result(tuple(argv), int(not answer.ok), (("out", f"{answer}\n"),))
         if argv[0] == "docker":
             result = self._docker(argv[1:], stdin, on_text)
         else:
@@ -178,6 +185,34 @@ class Lesson:
             result = self._on_bench([name, *argv[1:]], stdin, on_text)
         self.look_around()
         return result
+
+    def net(self, words: Sequence[str], on_text: Callable[[str], None] | None = None) -> Answer:
+        """A command of the network in this process, or of its live twin: ``up``, ``compare …``, ``down``.
+
+        Raises :class:`LabError`.
+        """
+        if words[:1] not in (["up"], ["compare"], ["down"]):
+            return self.console.do(words)
+        if not (3 <= len(words) <= 7 if words[0] == "compare" else len(words) == 1):
+            raise LabError("Use it as `%net up`, `%net compare HOST HOST [TAG …]` or `%net down`.")
+        from labkit.net import live
+
+        made = self.console.topology
+        if words[0] == "compare":
+            made.host(words[1])
+            made.host(words[2])
+
+        def do() -> Result:
+            if not self.docker:
+                raise LabError("The live network needs Docker, and this lesson works without it.")
+            lab = live.Lab(self.docker, made, self.name, self.folder / "net")
+            return lab.trial(*words[1:]) if words[0] == "compare" else (
+                lab.up(on_text) if words[0] == "up" else lab.down())
+
+        result = self.tape.command(["net", *words], str(made), do, lambda: words[0] != "compare")
+        self.look_around()
+        return live.compared(made, words[1:], result) if words[0] == "compare" else Answer(
+            Text(result.text.rstrip()))
 
     def _docker(self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None) -> Result:
         words = syntax.parse(argv)

@@ -2,7 +2,8 @@
 
 ``%doctor`` ``%lesson`` ``%docker`` ``%%docker`` ``%forest`` ``%layers`` ``%explore`` ``%before_after`` ``%VBoxManage``
 and the other programs of the bench, ``%guest_read`` ``%folder`` ``%snapshots`` ``%what_if`` ``%disk`` ``%disk_panel``
-``%snapshot_panel`` ``%%commands`` ``%task`` ``%check`` ``%hint`` ``%solution`` ``%predict`` ``%answer``
+``%snapshot_panel`` ``%%commands`` ``%net`` ``%%net`` ``%net_panel`` ``%net_steps`` ``%%bytes`` ``%tunnel``
+``%tunnel_panel`` ``%task`` ``%check`` ``%hint`` ``%solution`` ``%predict`` ``%answer``
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from labkit.commands import Interrupted, LabError
 from labkit.disks import human
 from labkit.docker import advice
 from labkit.lesson import Lesson
+from labkit.net import tunnelling
+from labkit.net.console import MODEL, Answer
 from labkit.syntax import split
 from labkit.trees import clean
 
@@ -295,6 +298,73 @@ class LabMagics(Magics):
 
         show.put(snapshot_panel(self._now(), _one(line, "%snapshot_panel MACHINE"))._repr_mimebundle_())
 
+    @line_cell_magic
+    @no_var_expand
+    @teaching
+    def net(self, line: str, cell: str | None = None) -> None:
+        """``%%net`` and lines that describe a network build it; ``%net ping ana eva`` and the like work on it.
+
+        ``%net up``, ``%net compare ana eva`` and ``%net down`` are its live twin in containers.
+        """
+        lesson, words = self._now(), split(line)
+        if cell is not None:
+            self._answer(lesson.console.load(cell), MODEL)
+        elif words[:1] in (["up"], ["compare"], ["down"]):
+            live = show.Live()
+            answer = lesson.net(words, live.hear)
+            live.end(_bundle(answer, lesson.badge))
+        else:
+            self._answer(lesson.console.do(words), MODEL)
+
+    def _answer(self, answer: Answer, badge: str) -> None:
+        show.put(_bundle(answer, badge))
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def net_panel(self, line: str) -> None:
+        """``%net_panel``: choose the VLAN of each host's port, and see at once who reaches whom and why not."""
+        from labkit.net.panels import net_panel
+
+        show.put(net_panel(self._now())._repr_mimebundle_())
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def net_steps(self, line: str) -> None:
+        """``%net_steps``: go through the last journey, frame by frame."""
+        from labkit.net.panels import net_steps
+
+        show.put(net_steps(self._now())._repr_mimebundle_())
+
+    @cell_magic
+    @no_var_expand
+    @teaching
+    def bytes(self, line: str, cell: str) -> None:
+        """``%%bytes [ip]`` and bytes in hex, as tcpdump -xx prints them: which header each belongs to."""
+        self._now()
+        first = {"": "Ethernet", "ip": "IPv4"}.get(line.strip())
+        if not first:
+            raise LabError("Use it as `%%bytes` for a frame, or `%%bytes ip` for a packet without Ethernet.")
+        self._answer(tunnelling.pasted(cell, first), MODEL)
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def tunnel(self, line: str) -> None:
+        """``%tunnel KIND ["text"]``: a packet through a tunnel, and the wire outside; ``%tunnel help`` tells more."""
+        self._now()
+        self._answer(tunnelling.do(split(line)), MODEL)
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def tunnel_panel(self, line: str) -> None:
+        """``%tunnel_panel``: choose a tunnel, and see what an eavesdropper on the wire sees."""
+        from labkit.net.panels import tunnel_panel
+
+        show.put(tunnel_panel(self._now())._repr_mimebundle_())
+
     @line_magic
     @no_var_expand
     @teaching
@@ -373,6 +443,10 @@ class LabMagics(Magics):
 
     def _task(self, name: str) -> tasks.Task:
         return tasks.material(self._now().folder).task(name)
+
+
+def _bundle(answer: Answer, badge: str) -> dict[str, str]:
+    return {"text/plain": f"{badge}\n{answer}", "text/html": f"<div>{show.badge_html(badge)}{answer.html()}</div>"}
 
 
 def _one(line: str, usage: str) -> str:

@@ -1,6 +1,7 @@
 """The console of a lesson's network: each command as typed after ``%net``, on the network in this process.
 
-    %net access 20 s1.3              a port's VLAN (also `trunk 10,20 native 1 s1.24`)
+    %net open school                 the network in the lesson's file school.net
+    %net access 20 s1.3              a port's VLAN (also `trunk 10,20 native 1 s1.24`, `deny r 10 20`)
     %net ping ana eva                send an echo request, and follow every frame
     %net send mallory eva 1 20       one frame to eva's MAC, with these tags
     %net broadcast ana               one frame to all
@@ -14,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from pathlib import Path
 from typing import Any
 
 from labkit.commands import LabError
@@ -22,8 +24,17 @@ from labkit.net.reach import Reach
 from labkit.net.switching import Network, Step, table
 from labkit.net.topology import Topology, parse
 
+MODEL = "model · real frames, in this notebook's own process"  # the badge
 NOTHING = b"nothing but a frame to see where it goes"
 EXPERIMENT = 0x88B5  # an EtherType for experiments: IEEE 802-2014, 9.2.4
+
+
+def crafted(made: Topology, start: str, target: str, tags: Sequence[str]) -> bytes:
+    """A frame from one host to another's MAC, with tags as typed, the outer one first. Raises :class:`LabError`."""
+    if not all(tag.isascii() and tag.isdigit() and len(tag) < 5 and int(tag) < 4096 for tag in tags):
+        raise LabError("A tag is a number from 0 to 4095, the outer one first: `%net send mallory eva 1 20`.")
+    one, other = made.host(start), made.host(target)
+    return headers.ethernet(other.mac, one.mac, EXPERIMENT, NOTHING, [int(tag) for tag in tags])
 
 
 class Answer:
@@ -56,9 +67,10 @@ class Text:
 
 
 class Console:
-    """One network and the last journey on it; ``network`` is None until :meth:`load`."""
+    """One network and the last journey on it; ``network`` is None until :meth:`load`. ``folder``: for `open`."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.network: Network | None = None
         self.steps: list[Step] = []
         self.sent = list[tuple[str, str, bool]]()  # pings since the topology last changed
@@ -84,12 +96,12 @@ class Console:
     def do(self, words: Sequence[str]) -> Answer:
         """Run one command. Raises :class:`LabError` for one that is none."""
         name, rest = (words[0] if words else "show"), list(words[1:])
-        if name in ("access", "trunk"):
+        if name in ("access", "trunk", "deny"):
             self.now.change(self.topology.changed(" ".join(words)))
             self.sent.clear()
             return Answer(picture.Map(self.topology))
         if name not in _COMMANDS:
-            raise LabError(f"{name!r:.30} is no command of the network; there are: access, trunk, "
+            raise LabError(f"{name!r:.30} is no command of the network; there are: access, trunk, deny, "
                            f"{', '.join(_COMMANDS)}.")
         usage, least, most = _USAGE[name]
         if not least <= len(rest) <= most:
@@ -109,6 +121,12 @@ class Console:
             self.sent.clear()
         return []
 
+    def _open(self, words: list[str]) -> Answer:
+        known = sorted(path.stem for path in self.folder.glob("*.net"))
+        if words[0] not in known:
+            raise LabError(f"This lesson has no network {words[0]!r:.40}; it has: {', '.join(known) or 'none'}.")
+        return self.load((self.folder / f"{words[0]}.net").read_text("utf-8"))
+
     # -- commands -------------------------------------------------------------------------------
 
     def _way(self, said: str, ok: bool = True) -> Answer:
@@ -123,13 +141,9 @@ class Console:
         return self._way(said, ok)
 
     def _send(self, words: list[str]) -> Answer:
-        host, target, tags = self.topology.host(words[0]), self.topology.host(words[1]), words[2:]
-        if not all(tag.isascii() and tag.isdigit() and int(tag) < 4096 for tag in tags):
-            raise LabError("A tag is a number from 0 to 4095, the outer one first: `%net send mallory eva 1 20`.")
-        frame = headers.ethernet(target.mac, host.mac, EXPERIMENT, NOTHING, [int(tag) for tag in tags])
-        self.steps = self.now.send(host.name, frame)
+        self.steps = self.now.send(words[0], crafted(self.topology, words[0], words[1], words[2:]))
         got = sorted({step.end.device for step in self.steps if step.taken})
-        return self._way(f"Heard by {', '.join(got) or 'nobody'}.", target.name in got)
+        return self._way(f"Heard by {', '.join(got) or 'nobody'}.", words[1] in got)
 
     def _broadcast(self, words: list[str]) -> Answer:
         host = self.topology.host(words[0])
@@ -174,11 +188,11 @@ class Console:
         return Answer(picture.Map(self.topology))
 
 
-_COMMANDS = {"ping": Console._ping, "send": Console._send, "broadcast": Console._broadcast, "table": Console._table,
-             "reach": Console._reach, "bytes": Console._bytes, "wait": Console._wait, "forget": Console._forget,
-             "show": Console._show}
-_USAGE = {"ping": ("HOST HOST", 2, 2), "send": ("HOST HOST [TAG …]", 2, 6), "broadcast": ("HOST", 1, 1),
-          "table": ("SWITCH", 1, 1), "reach": ("[HOST HOST]", 0, 2), "bytes": ("STEP", 1, 1), "wait": ("SECONDS", 1, 1),
-          "forget": ("", 0, 0), "show": ("", 0, 0)}
-
-
+_COMMANDS = {
+    "open": Console._open, "ping": Console._ping, "send": Console._send, "broadcast": Console._broadcast,
+    "table": Console._table, "reach": Console._reach, "bytes": Console._bytes, "wait": Console._wait,
+    "forget": Console._forget, "show": Console._show}
+_USAGE = {
+    "open": ("NAME", 1, 1), "ping": ("HOST HOST", 2, 2), "send": ("HOST HOST [TAG …]", 2, 6),
+    "broadcast": ("HOST", 1, 1), "table": ("SWITCH", 1, 1), "reach": ("[HOST HOST]", 0, 2), "bytes": ("STEP", 1, 1),
+    "wait": ("SECONDS", 1, 1), "forget": ("", 0, 0), "show": ("", 0, 0)}

@@ -9,6 +9,7 @@ Nothing leaves them.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import io
 import re
@@ -22,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 from labkit import syntax
 from labkit.commands import LabError, Result, run
 from labkit.net import capture
+from labkit.net.console import Answer, Text, crafted
 from labkit.net.headers import summary, vlans
-from labkit.net.switching import Step, on
+from labkit.net.switching import Network, Step, on
 from labkit.net.topology import Plug, Topology, ranges
 
 if TYPE_CHECKING:
@@ -44,7 +46,29 @@ _SYSCTLS = {"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disabl
 _EYES = f"for p; do tcpdump -Z root -i $p --immediate-mode -U -w {EYE}/$p.pcap & done; wait"
 # Flows that Open vSwitch has cached would go on without learning.
 _FORGET = "for s; do ovs-appctl fdb/flush $s || exit; done; ovs-appctl revalidator/purge"
+# Send a frame as it is: packet(7). A struct sockaddr_ll needs only family and interface.
+_SEND = ('socket(S, 17, 3, 0) or die $!; open F, "</sys/class/net/eth0/ifindex"; '
+         'send(S, pack("H*", $ARGV[0]), 0, pack("SnlSCCa8", 17, 0, <F>, 0, 0, 0, "")) or die $!')
+_YES = {True: "yes", False: "no"}
 _HOST = "while :; do sleep 86400; done"
+
+
+def image(lesson: str, recipe: Path) -> str:
+    """The image of a recipe, the folder with a Dockerfile: another recipe is another image."""
+    text = (recipe / "Dockerfile").read_bytes().replace(b"\r\n", b"\n")
+    return f"lab{lesson}/net:{hashlib.sha256(text).hexdigest()[:12]}"
+
+
+def build(docker: Docker, lesson: str, recipe: Path, on_text: Callable[[str], None] | None = None) -> str:
+    """Make the image of a recipe if it is not there; it stays for the next time. Raises :class:`LabError`."""
+    if not docker.has_image(name := image(lesson, recipe)):
+        argv = ["build", "--tag", name, str(recipe)]
+        result = docker.run(argv, syntax.parse(argv), "prefetched", on_text=on_text)
+        if result.code:
+            said = (result.text.strip().splitlines() or ["no reason given"])[-1]
+            raise LabError(f"The image for the live network could not be built: {said[:200]}. It needs the Internet "
+                           "once (`labkit prefetch` before class); without it read the recorded outputs.")
+    return name
 
 
 class Lab:
@@ -59,21 +83,8 @@ class Lab:
 
     @property
     def image(self) -> str:
-        """The image's name: of its recipe, so that another recipe is another image."""
-        text = (self.recipe / "Dockerfile").read_bytes().replace(b"\r\n", b"\n")
-        return f"lab{self.lesson}/net:{hashlib.sha256(text).hexdigest()[:12]}"
-
-    def build(self, on_text: Callable[[str], None] | None = None) -> bool:
-        """Make the image if it is not there; it stays for the next time. Raises :class:`LabError`."""
-        if self.docker.has_image(self.image):
-            return False
-        argv = ["build", "--tag", self.image, str(self.recipe)]
-        result = self.docker.run(argv, syntax.parse(argv), "prefetched", on_text=on_text)
-        if result.code:
-            said = (result.text.strip().splitlines() or ["no reason given"])[-1]
-            raise LabError(f"The image for the live network could not be built: {said[:200]}. It needs the Internet "
-                           "once (`labkit prefetch` before class); without it read the recorded outputs.")
-        return True
+        """The image's name."""
+        return image(self.lesson, self.recipe)
 
     def up(self, on_text: Callable[[str], None] | None = None) -> Result:
         """Bring it up, instead of what this lesson has up. Raises :class:`LabError`, and leaves nothing then."""
@@ -81,7 +92,7 @@ class Lab:
         if len(made.hosts) > MOST:
             raise LabError(f"{len(made.hosts)} hosts are too many for containers; up to {MOST} are fine.")
         self.down()
-        self.build(on_text)
+        build(self.docker, self.lesson, self.recipe, on_text)
         try:
             self._start()
             self._wire()
@@ -92,12 +103,13 @@ class Lab:
         said = f"{len(made.switches)} switches, {len(made.hosts)} hosts and {len(made.routers)} routers are up."
         return Result(("net", "up"), 0, (("out", said + "\n"),))
 
-    def down(self) -> None:
+    def down(self) -> Result:
         """Remove the containers of this lesson's networks, as far as labkit made them. Raises :class:`LabError`."""
         mine = {thing["name"] for thing in self.docker.world()["containers"]
                 if thing["image"].startswith(f"lab{self.lesson}/net:")}
         if notes := self.docker.clean(self.lesson, 0, mine) if mine else []:
             raise LabError(" ".join(notes))
+        return Result(("net", "down"), 0, (("out", f"{len(mine)} containers are gone.\n"),))
 
     # -- how it comes up ------------------------------------------------------------------------
 
@@ -174,6 +186,8 @@ class Lab:
         for router in made.routers.values():
             batch = [line for vlan, address in router.addresses.items()
                      for line in (f"addr add {address} dev eth{vlan}", f"link set eth{vlan} up")]
+            batch += [f"rule add iif eth{one} to {router.addresses[other].network} blackhole"
+                      for one, other in sorted(router.denied)]
             jobs.append((router.name, ["ip", "-batch", "-"], "\n".join(batch) + "\n"))
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda job: self.inside(job[0], *job[1], stdin=job[2]), jobs))
@@ -198,26 +212,32 @@ class Lab:
                     found[Plug(device, int(port))] = [seen.frame for seen in capture.read(data.read())[1]]
         return found
 
-    def ping(self, start: str, target: str) -> Result:
-        """One echo request with nothing learned before it; exit code 0 if it is answered, and what each port saw.
+    def trial(self, start: str, target: str, *tags: str) -> Result:
+        """An echo request, or with ``tags`` one frame that carries them, with nothing learned before it.
 
+        What each port saw, a frame a line; exit code 0 if the echo was answered, or the frame was heard by the target.
         Raises :class:`LabError`.
         """
         made = self.topology
-        address = made.hosts[target].address.ip if target in made.hosts else target
-        for device in [*made.hosts, *made.routers]:
-            self.inside(device, "ip", "neigh", "flush", "all")
+        one, other = made.host(start), made.host(target)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda device: self.inside(device, "ip", "neigh", "flush", "all"),
+                          [*made.hosts, *made.routers]))
         self.inside("net", "sh", "-c", _FORGET, "forget", *made.switches, *(f"{name}-r" for name in made.routers))
         before = {plug: len(frames) for plug, frames in self.captures().items()}
-        pinged = run(["docker", "exec", self.name(made.host(start).name), "ping", "-n", "-c", "1", "-W", "0.8",
-                      str(address)], timeout=30)
+        if tags:
+            self.inside(start, "perl", "-e", _SEND, crafted(made, start, target, tags).hex())
+        else:
+            argv = ["ping", "-n", "-c", "1", "-W", "0.8", str(other.address.ip)]
+            pinged = run(["docker", "exec", self.name(one.name), *argv], timeout=30)
         now, last = self.captures(), dict[Plug, list[bytes]]()
         while now != last:  # tcpdump may be a moment behind
             time.sleep(0.05)
             now, last = self.captures(), now
         found = {plug: frames[before.get(plug, 0):] for plug, frames in now.items()}
-        return Result(("net", "ping", start, target), int(pinged.code != 0), (("out", "\n".join(
-            line for plug in sorted(found) for line in lines(plug, found[plug], made)) + "\n"),))
+        ok = any(frame[:6] == other.mac for frame in found[other.plug]) if tags else not pinged.code
+        return Result(("net", start, target, *tags), int(not ok), (("out", "".join(
+            f"{line}\n" for plug in sorted(found) for line in lines(plug, found[plug], made))),))
 
 
 def _settings(made: Topology, plug: Plug) -> list[str]:
@@ -240,6 +260,25 @@ def expected(made: Topology, steps: Sequence[Step]) -> list[str]:
     """What the model says each switch's port should see: to be compared with :meth:`Lab.ping`."""
     return [line for plug in sorted(plug for plug in made.cables if plug.port)
             for line in lines(plug, [step.frame for step in on(steps, plug)], made)]
+
+
+def compared(made: Topology, words: Sequence[str], live: Result) -> Answer:
+    """What the model says of a :meth:`Lab.trial` beside what the captures say."""
+    network, (start, target, *tags) = Network(made), words
+    if tags:
+        steps = network.send(start, crafted(made, start, target, tags))
+        ok = any(step.taken and step.end.device == target for step in steps)
+    else:
+        ok, steps = network.ping(start, target)
+    wanted, seen = expected(made, steps), live.out.split("\n")[:-1]
+    what = "arrives" if tags else "is answered"
+    said = [f"It {what}: live {_YES[not live.code]}, model {_YES[ok]}."]
+    if wanted == seen and ok == (not live.code):
+        said += [f"The same {len(seen)} frames at the same ports, in the same order:", *seen]
+    else:
+        said += ["They differ (- only in the model, + only in the captures):",
+                 *(line for line in difflib.ndiff(wanted, seen) if line[0] != "?")]
+    return Answer(Text("\n".join(said)), ok=wanted == seen)
 
 
 def _advice(said: str) -> str:
