@@ -199,18 +199,21 @@ class Docker:
 
     # -- commands -------------------------------------------------------------------------------
 
-    def start(self, lesson: str, name: str, image: str, command: Sequence[str], hostname: str, **rights: Any) -> str:
-        """Start a container with our label, note it in the ledger, return its ID; ``rights`` as of create_host_config.
+    def create(self, lesson: str, name: str, image: str, command: Sequence[str], hostname: str, **rights: Any) -> str:
+        """Create a container with our label, note it in the ledger, return its ID; ``rights`` as of create_host_config.
 
-        Raises :class:`LabError`; then nothing of it stays.
+        Raises :class:`LabError`.
         """
         with self._asking():
             host = self.api.create_host_config(**rights)
             made: str = self.api.create_container(image, list(command), name=name, hostname=hostname,
                                                   labels={LABEL: lesson}, host_config=host)["Id"]
-            self.ledger.add(lesson, [("container", made)])
-            self.api.start(made)
+        self.ledger.add(lesson, [("container", made)])
         return made
+
+    def start(self, container: str) -> None:
+        """Start a created container. Raises :class:`LabError`."""
+        self._ask(self.api.start, container)
 
     def has_image(self, name: str) -> bool:
         """Whether there is an image of that name."""

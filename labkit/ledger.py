@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +25,6 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._one = threading.Lock()  # containers of a network start side by side
 
     def _file(self, lesson: str) -> Path:
         if not lesson.strip(".") or re.search(r"[/\\\0]", lesson):
@@ -57,8 +55,7 @@ class Ledger:
     def add(self, lesson: str, entries: Sequence[Entry]) -> None:
         """Write down new objects. Raises :class:`LabError` naming them if the disk refuses."""
         try:
-            with self._one:
-                self._write(lesson, [*self.entries(lesson), *entries])
+            self._write(lesson, [*self.entries(lesson), *entries])
         except OSError as error:
             raise LabError(f"labkit could not note what it made in {self.folder} ({error.strerror}); free some space, "
                            f"then remove by hand: {', '.join(entry[1][:40] for entry in entries)}.") from None

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class Answer:
         self.figures, self.ok = figures, ok
 
     def __str__(self) -> str:
-        return "\n".join(str(figure) for figure in self.figures)
+        return "\n".join(filter(None, map(str, self.figures)))
 
     def html(self) -> str:
         """All of it as HTML."""
@@ -73,7 +74,6 @@ class Console:
         self.folder = folder
         self.network: Network | None = None
         self.steps: list[Step] = []
-        self.sent = list[tuple[str, str, bool]]()  # pings since the topology last changed
 
     @property
     def now(self) -> Network:
@@ -90,7 +90,6 @@ class Console:
     def load(self, text: str) -> Answer:
         """Build the network that a text describes. Raises :class:`LabError`."""
         self.network, self.steps = Network(parse(text)), []
-        self.sent.clear()
         return Answer(picture.Map(self.topology))
 
     def do(self, words: Sequence[str]) -> Answer:
@@ -98,7 +97,6 @@ class Console:
         name, rest = (words[0] if words else "show"), list(words[1:])
         if name in ("access", "trunk", "deny"):
             self.now.change(self.topology.changed(" ".join(words)))
-            self.sent.clear()
             return Answer(picture.Map(self.topology))
         if name not in _COMMANDS:
             raise LabError(f"{name!r:.30} is no command of the network; there are: access, trunk, deny, "
@@ -110,15 +108,13 @@ class Console:
 
     # -- for tasks: like the engines, a console can be marked, and cleaned back to the mark -----
 
-    def mark(self, lesson: str) -> str | None:
-        """The topology now, for :meth:`clean`."""
-        return str(self.topology) if self.network else None
+    def mark(self, lesson: str) -> Any:
+        """Network and journey as they are now, for :meth:`clean`."""
+        return copy.deepcopy((self.network, self.steps))
 
-    def clean(self, lesson: str, mark: str | None, names: Container[str] | None = None) -> list[str]:
-        """The topology as it was, if it has changed since."""
-        if mark != self.mark(lesson):
-            self.network, self.steps = (Network(parse(mark)) if mark else None), []
-            self.sent.clear()
+    def clean(self, lesson: str, mark: Any, names: Container[str] | None = None) -> list[str]:
+        """Back to where they were."""
+        self.network, self.steps = copy.deepcopy(mark)
         return []
 
     def _open(self, words: list[str]) -> Answer:
@@ -135,7 +131,6 @@ class Console:
 
     def _ping(self, words: list[str]) -> Answer:
         ok, self.steps = self.now.ping(words[0], words[1])
-        self.sent.append((words[0], words[1], ok))
         why = Reach(self.topology).why_not(words[0], words[1]) if words[1] in self.topology.hosts and not ok else ""
         said = f"{words[1]} answers {words[0]}." if ok else f"No reply{': ' + why if why else ''}."
         return self._way(said, ok)

@@ -2,9 +2,8 @@
 
 A network namespace cannot be made with CAP_NET_ADMIN alone (unshare(2) asks for CAP_SYS_ADMIN, which is all but root of
 the machine), so Docker makes them: a container a host, all without any network but these cables. They share the process
-IDs of the switches' container, which may therefore lay cables into them, and all end when that one ends. Their rights:
-NET_ADMIN and NET_RAW; the switches' also /dev/net/tun, and SETUID and SETGID, which tcpdump uses to give up the others.
-Nothing leaves them.
+IDs of the switches' container, which may therefore lay cables into them, and all end when that one ends. Their rights
+are RIGHTS and /dev/net/tun, nothing else. Nothing leaves them.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from labkit.docker import Docker
 
 EYE = "/tmp/eye"  # where the captures are, a file a port
+RIGHTS = ["NET_ADMIN", "NET_RAW", "SETGID", "SETUID"]  # the last two: tcpdump uses them to give up the others
 MOST = 24  # hosts: each is a container
 _SWITCHES = f"""
 mkdir -p /run/openvswitch /etc/openvswitch {EYE}
@@ -100,7 +100,8 @@ class Lab:
         except BaseException:
             self.down()
             raise
-        said = f"{len(made.switches)} switches, {len(made.hosts)} hosts and {len(made.routers)} routers are up."
+        count = {"switches": len(made.switches), "hosts": len(made.hosts), "routers": len(made.routers)}
+        said = f"Up: {', '.join(f'{what}: {number}' for what, number in count.items() if number)}."
         return Result(("net", "up"), 0, (("out", said + "\n"),))
 
     def down(self) -> Result:
@@ -114,18 +115,18 @@ class Lab:
     # -- how it comes up ------------------------------------------------------------------------
 
     def _start(self) -> None:
-        switches = self._container("net", ["sh", "-c", _SWITCHES], ["SETUID", "SETGID"], devices=["/dev/net/tun"])
-        devices = [*self.topology.hosts, *self.topology.routers]
+        net = self._container("net", ["sh", "-c", _SWITCHES])
+        self.docker.start(net)
+        made = [self._container(device, ["sh", "-c", _HOST, device], pid_mode=f"container:{net}")
+                for device in (*self.topology.hosts, *self.topology.routers)]
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda device: self._container(
-                device, ["sh", "-c", _HOST, device], [], pid_mode=f"container:{switches}",
-                sysctls={"net.ipv4.ip_forward": str(int(device in self.topology.routers))}), devices))
+            list(pool.map(self.docker.start, made))
 
-    def _container(self, device: str, command: Sequence[str], rights: Sequence[str], **options: Any) -> str:
-        sysctls = {**_SYSCTLS, **options.pop("sysctls", {})}
-        return self.docker.start(self.lesson, self.name(device), self.image, list(command), hostname=device,
-                                 network_mode="none", cap_drop=["ALL"], cap_add=["NET_ADMIN", "NET_RAW", *rights],
-                                 security_opt=["no-new-privileges"], sysctls=sysctls, **options)
+    def _container(self, device: str, command: Sequence[str], **options: Any) -> str:
+        forward = {"net.ipv4.ip_forward": str(int(device in self.topology.routers))}
+        return self.docker.create(
+            self.lesson, self.name(device), self.image, command, device, network_mode="none", devices=["/dev/net/tun"],
+            cap_drop=["ALL"], cap_add=RIGHTS, security_opt=["no-new-privileges"], sysctls=_SYSCTLS | forward, **options)
 
     def inside(self, device: str, *argv: str, stdin: str | None = None, detach: bool = False) -> str:
         """What a command says in a device's container. Raises :class:`LabError` with its own words if it fails."""

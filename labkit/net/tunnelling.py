@@ -33,7 +33,8 @@ def through(kind: str, text: str = SECRET) -> Answer:
     inside = packet(text)
     outside = Tunnel(kind).wrap(inside)
     hits = outside.count(text.encode())
-    said = (f'An eavesdropper who searches the {len(outside)} bytes for "{text}" finds it {hits} times.')
+    often = {0: "not once", 1: "once"}.get(hits, f"{hits} times")
+    said = f'An eavesdropper who searches the {len(outside)} bytes for "{text}" finds it {often}.'
     return Answer(picture.Boxes(outside, inside, f"tunnel: {kind}"), picture.Bytes(outside, "on the wire", "IPv4"),
                   Text(said), ok=not hits)
 
