@@ -138,6 +138,13 @@ class Graph:
         names = _listed(s.name for s in machine.snapshots)
         raise LabError(f"{_listed([machine.name])} has no snapshot {name!r:.60}; it has: {names}.")
 
+    def disks(self, machine: str) -> list[Medium]:
+        """A machine's first disk and all it stands on, downwards. Raises :class:`LabError` if there is none."""
+        found = self._of(self._up(next(iter(self.machine(machine).media), None)))
+        if not found:
+            raise LabError(f"{_listed([machine])} has no disk: attach one with `VBoxManage storageattach`.")
+        return found
+
     def only(self, *names: str) -> Graph:
         """These machines and those they are linked to, with the media they use and all below those."""
         todo, wanted, used = [self.machine(name) for name in names], set[int](), set[str]()

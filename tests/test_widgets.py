@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
@@ -229,16 +228,7 @@ def test_a_crowded_folder_is_cut_off_and_says_so() -> None:
 @pytest.fixture
 def ready(replay: Notebook) -> tuple[Notebook, str]:
     """Lesson 12 in replay, just before its cell %before_after; and the command of that cell."""
-    replay.run("%load_ext labkit")
-    path = next(Path().glob("12-*.ipynb"))
-    import nbformat
-
-    for cell in nbformat.read(path, as_version=4).cells:
-        if cell.source.startswith("%before_after"):
-            return replay, cell.source.partition(" ")[2]
-        if cell.cell_type == "code":
-            replay.run(cell.source)
-    raise AssertionError("lesson 12 has no %before_after")
+    return replay, replay.until("12", "%before_after").partition(" ")[2]
 
 
 def test_run_shows_both_pictures_and_undo_goes_back(ready: tuple[Notebook, str]) -> None:
