@@ -248,11 +248,15 @@ def before_after(lesson: Lesson, line: str) -> Panel:
     return Panel([command, w.HBox([run, undo]), view], f"Before and after (needs JupyterLab): {line}")
 
 
-def _panel(lesson: Lesson, name: str, setup: Sequence[str], trials: Sequence[Sequence[str]]) -> Callable[[], None]:
-    """What starts a panel on things of its own, made by ``setup``; while recording, try each row of commands."""
+def _panel(lesson: Lesson, name: str, setup: Sequence[str], trials: Sequence[Sequence[str]],
+           more: Sequence[str] = ()) -> Callable[[], None]:
+    """What starts a panel on things of its own, made by ``setup`` and, if the student likes, by ``more``.
+
+    While recording, try each row of commands.
+    """
 
     def start() -> None:
-        tasks.enter(lesson, name, setup)
+        tasks.enter(lesson, name, [*setup, *more])
         for line in setup:
             if (result := lesson.command(lesson.words(line))).code:
                 raise LabError(f"`{line}` says: {' '.join(result.text.split())[:200]}")
@@ -337,7 +341,7 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
 
     setup = [f"VBoxManage clonevm {quote(machine)} --mode all --name {quote(copy)} --register"]
     trials = [[line(action, name)] for action in command for name in names if action != "Take"]
-    start = _panel(lesson, "snapshot panel", setup, [*trials, [line("Take", "new")]])
+    start = _panel(lesson, "snapshot panel", setup, [*trials, [line("Take", "new")]], [line("Linked clone", "")])
     which = w.Dropdown(options=names, description="Snapshot", layout={"width": "40%"})
     title = w.Text(value="new", description="Name", layout={"width": "30%"})
     begin = w.Button(description="Start")
