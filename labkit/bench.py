@@ -102,6 +102,13 @@ def key(argv: Sequence[str]) -> list[str]:
     return [part for word in argv for part in (word.split("=", 1) if re.match(r"--[a-z][\w-]*=", word) else [word])]
 
 
+def page_of(words: Sequence[str]) -> tuple[str, int, str]:
+    """What follows `guest_write`: machine, page, text. Raises :class:`LabError`."""
+    if len(words) != 3 or not re.fullmatch("[0-9]{1,4}", words[1]) or int(words[1]) >= PAGES:
+        raise LabError(f'Use it as `%guest_write MACHINE PAGE "text"`, with a page from 0 to {PAGES - 1}.')
+    return words[0], int(words[1]), words[2]
+
+
 def slow(argv: Sequence[str]) -> bool:
     """Whether a command may take long enough to show how far it is."""
     return argv[0] == "VBoxManage" and bool(_SLOW & {*argv[1:2]})
@@ -240,22 +247,11 @@ class Bench:
 
     def _chain(self, machine: str) -> list[Path]:
         """The files of a machine's first disk, that of the current state first. Raises :class:`LabError`."""
-        graph = self.graph(ask=False)
-        media = {medium.uuid: medium for medium in graph.media}
-        at = media.get(next(iter(graph.machine(machine).media), ""))
-        found: list[Path] = []
-        while at and len(found) <= len(media):
-            found.append(Path(at.location))
-            at = media.get(at.parent or "")
-        if not found:
-            raise LabError(f"{machine:.60} has no disk: attach one with `VBoxManage storageattach`.")
-        return found
+        return [Path(medium.location) for medium in self.graph(ask=False).disks(machine)]
 
     def _guest_write(self, words: Sequence[str]) -> Result:
         """Put a text at the start of one page of a machine's disk, in the file where VirtualBox would write it."""
-        if len(words) != 3 or not words[1].isdigit() or int(words[1]) >= PAGES:
-            raise LabError(f'Use it as `%guest_write MACHINE PAGE "text"`, with a page from 0 to {PAGES - 1}.')
-        machine, page, text = words
+        machine, page, text = page_of(words)
         top, data = self._chain(machine)[0], text.encode()[:PAGE]
         with open_disk(top) as disk:
             if disk.format != "VMDK":
@@ -265,7 +261,7 @@ class Bench:
             file.write(data.ljust(PAGE, b"\0"))
         try:
             done = run([self.program("qemu-io"), "-f", "vmdk", "-c",
-                        f"write -s .virtualbox/{Path(file.name).name} {int(page) * PAGE} {PAGE}", str(top)],
+                        f"write -s .virtualbox/{Path(file.name).name} {page * PAGE} {PAGE}", str(top)],
                        cwd=self.folder, timeout=60)  # qemu-io knows no quotes: a path without spaces
         finally:
             Path(file.name).unlink()

@@ -44,10 +44,12 @@ def _forest(args: argparse.Namespace) -> None:
 
 
 def _snapshots(args: argparse.Namespace) -> None:
-    from labkit import snapshots, virtualbox
-    from labkit.bench import Bench
+    from labkit import bench, snapshots, virtualbox
 
-    graph = Bench(args.lesson, True).graph() if args.lesson else snapshots.read(virtualbox.users_home())
+    if args.lesson and args.lesson not in (known := bench.left_over()):  # so a name is never a path to somewhere else
+        raise LabError(f"Lesson {args.lesson!r:.60} has nothing on this machine; these have: "
+                       f"{', '.join(known) or 'none'}. Run its %lesson cell first.")
+    graph = bench.Bench(args.lesson, True).graph() if args.lesson else snapshots.read(virtualbox.users_home())
     graph = graph.only(*args.machine) if args.machine else graph
     print(json.dumps(graph.to_json()) if args.json else "\n".join([str(graph), *graph.notes]))
 

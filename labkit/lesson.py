@@ -202,10 +202,10 @@ class Lesson:
             made.host(words[1])
             made.host(words[2])
 
+        self.need(docker=True)
+
         def do() -> Result:
-            if not self.docker:
-                raise LabError("The live network needs Docker, and this lesson works without it.")
-            lab = live.Lab(self.docker, made, self.name, self.folder / "net")
+            lab = live.Lab(self._live(), made, self.name, self.folder / "net")
             return lab.trial(*words[1:]) if words[0] == "compare" else (
                 lab.up(on_text) if words[0] == "up" else lab.down())
 
@@ -214,11 +214,18 @@ class Lesson:
         return live.compared(made, words[1:], result) if words[0] == "compare" else Answer(
             Text(result.text.rstrip()))
 
+    def need(self, docker: bool) -> None:
+        """Raise :class:`LabError` if this lesson is not one of Docker, or of machines and disks."""
+        needs = tasks.material(self.folder).needs
+        if docker and "docker" not in needs:
+            raise LabError("This lesson works without Docker: use `%docker` in the lessons 02, 03 and 11 to 15.")
+        if not docker and not set(needs) - {"docker"}:
+            raise LabError("This lesson works with Docker alone: machines and disks are for the lessons 07 to 10.")
+
     def _docker(self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None) -> Result:
         words = syntax.parse(argv)
         docker, tape = self.docker, self.tape
-        if tape.mode != "replay" and not docker:
-            raise LabError("This lesson works without Docker: use `%docker` in the lessons 11 to 15.")
+        self.need(docker=True)
         changed: Callable[[], bool] | None = None
         if tape.mode == "record" and not words.reads_only:
             assert docker
@@ -228,11 +235,12 @@ class Lesson:
         return tape.command(words.key, stdin, lambda: live().run(argv, words, self.name, stdin, on_text), changed)
 
     def _on_bench(self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None) -> Result:
-        from labkit.bench import key
+        from labkit.bench import OWN, key, page_of
 
         bench, tape = self.bench, self.tape
-        if tape.mode != "replay" and not bench:
-            raise LabError("This lesson works with Docker alone: machines and disks are for the lessons 07 to 10.")
+        self.need(docker=False)
+        if argv[0] in OWN:
+            page_of(argv[1:])
         changed: Callable[[], bool] | None = None
         if tape.mode == "record":
             assert bench
@@ -278,6 +286,7 @@ class Lesson:
         """Machines, snapshots and media now."""
         from labkit.snapshots import Graph
 
+        self.need(docker=False)
         graph = Graph.from_json({"machines": [], "media": [], "notes": [], **self.world()})
         graph.numbers = self._numbers
         graph.labels()  # numbers them in the order in which they were seen
@@ -287,6 +296,7 @@ class Lesson:
         """A disk file of the bench. Raises :class:`LabError` if there is none of that name."""
         from labkit.disks import Disk
 
+        self.need(docker=False)
         name = name.removeprefix("$PWD/")
         if name not in (known := [file["path"] for file in self.world()["files"]]):
             raise LabError(f"There is no file {name:.60} in the lesson's folder; there are: {', '.join(known)[:300]}.")
@@ -297,6 +307,10 @@ class Lesson:
 
     def guest(self, machine: str) -> list[str]:
         """What the guest of a machine would read at the start of each page of its disk."""
+        if self.tape.mode == "replay":  # the tape knows only that it has nothing of it
+            graph = self.machines()
+            graph.disks(machine)
+            machine = graph.machine(machine).name
         return cast("list[str]", self.tape.read(f"guest {machine}", lambda: self._benched().guest(machine)))
 
     def _disk(self, name: str) -> str:
@@ -330,6 +344,7 @@ class Lesson:
 
     def layers(self, name: str) -> Image:
         """An image taken apart. Raises :class:`LabError` if there is no such image."""
+        self.need(docker=True)
         image = self.image(name)
         if not image:
             raise LabError(f"There is no image {name:.60} here: `docker images` lists what there is.")
@@ -347,6 +362,7 @@ class Lesson:
 
     def forest(self, names: Sequence[str] = ()) -> Forest:
         """All local images by ChainID, or those called ``names`` (a trailing ``*`` matches any ending)."""
+        self.need(docker=True)
         world = self.world()
         wanted = [image for image in world["images"] if _matches(image["tags"], names)]
         images = [{**self.about(image), "id": image["id"], "tags": image["tags"]} for image in wanted]

@@ -140,17 +140,22 @@ class LabMagics(Magics):
     @no_var_expand
     @teaching
     def commands(self, line: str, cell: str) -> None:
-        """``%%commands``: each line of the cell is a command, run one after another until one fails."""
+        """``%%commands``: each line of the cell is a command, run one after another until one fails; # is a comment."""
         lesson, said, note, seconds = self._now(), list[str](), "", 0.0
-        for typed in filter(None, map(str.strip, cell.splitlines())):
-            result = lesson.command(lesson.words(typed))
-            seconds += result.seconds
-            said += [f"$ {typed}", *filter(None, [bench.brief(result).rstrip("\n")])]
-            if result.code:
-                told = advice(result) if typed.startswith("docker") else bench.advice(result)
-                note = ". ".join(filter(None, [f"exit code {result.code}", told]))
-                break
-        show.put(show.output(f"{lesson.badge} · took {seconds:.2f} s", "\n".join(said), note))
+        try:
+            for typed in (line.strip() for line in cell.splitlines() if line.strip() and line.strip()[0] != "#"):
+                said.append(f"$ {typed}")
+                if typed[0] in "%!":
+                    raise LabError(f"In `%%commands` each line is a command as in a terminal: without {typed[0]}.")
+                result = lesson.command(lesson.words(typed))
+                seconds += result.seconds
+                said += filter(None, [bench.brief(result).rstrip("\n")])
+                if result.code:
+                    told = advice(result) if typed.startswith("docker") else bench.advice(result)
+                    note = ". ".join(filter(None, [f"exit code {result.code}", told]))
+                    break
+        finally:  # also when a later line cannot be run: those before it were
+            show.put(show.output(f"{lesson.badge} · took {seconds:.2f} s", "\n".join(said), note))
 
     def _whose(self, words: syntax.Words, said: str) -> str:
         lesson = self._now()
@@ -207,7 +212,10 @@ class LabMagics(Magics):
     def folder(self, line: str) -> None:
         """``%folder``: the files in the lesson's own folder and their sizes."""
         lesson = self._now()
-        files = lesson.world().get("files", [])
+        if line.strip():
+            raise LabError("Use it as `%folder`: it lists all files of the lesson.")
+        lesson.need(docker=False)
+        files = lesson.world()["files"]
         wide = max((len(human(file["size"])) for file in files), default=0)
         lines = [f"{human(file['size']):>{wide}}  {clean(file['path'])}" for file in files]
         show.put(show.output(lesson.badge, "\n".join(lines) or "(empty)"))
@@ -286,7 +294,7 @@ class LabMagics(Magics):
         from labkit.widgets import disk_panel
 
         size = line.strip() or "16"
-        if not size.isdigit() or not 8 <= int(size) <= 256:
+        if not re.fullmatch("[0-9]{1,3}", size) or not 8 <= int(size) <= 256:
             raise LabError("Use it as `%disk_panel` or `%disk_panel 32`: the size in MiB, from 8 to 256.")
         show.put(disk_panel(self._now(), int(size))._repr_mimebundle_())
 
