@@ -53,11 +53,8 @@ class Made(NamedTuple):
 
     def sized(self, size: bytes) -> bytes:
         """The appliance whose archive lies about the size of the disk."""
-        made = bytearray(self.packed((DISK, self.disk)))
-        at = made.index(DISK.encode() + b"\0")
-        made[at + 124:at + 136], made[at + 148:at + 156] = size, b" " * 8
-        made[at + 148:at + 156] = b"%06o\0 " % sum(made[at:at + 512])
-        return bytes(made)
+        made = self.packed((DISK, self.disk))
+        return header(made, made.index(DISK.encode() + b"\0"), 124, size)
 
 
 def tar(*members: tuple[str, bytes] | tuple[str, str, bytes]) -> bytes:
@@ -72,6 +69,14 @@ def tar(*members: tuple[str, bytes] | tuple[str, str, bytes]) -> bytes:
                 info.size = len(what[0])
             archive.addfile(info, io.BytesIO(b"" if info.linkname else what[0]))  # type: ignore[arg-type]
     return out.getvalue()
+
+
+def header(archive: bytes, at: int, field: int, value: bytes) -> bytes:
+    """The archive with a field of the header at that byte changed, and its sum."""
+    made = bytearray(archive)
+    made[at + field:at + field + len(value)], made[at + 148:at + 156] = value, b" " * 8
+    made[at + 148:at + 156] = b"%06o\0 " % sum(made[at:at + 512])
+    return bytes(made)
 
 
 def machine(attribute: str) -> Callable[[Made], bytes]:
@@ -96,7 +101,9 @@ HOSTILE: dict[str, tuple[Callable[[Made], bytes], str]] = {
     "href in references": (lambda made: made.edited((HREF, 'href="&#46;./../x.vmdk"'), disk="../../x.vmdk"), ELSEWHERE),
     "second OVF": (lambda made: made.packed(("b.ovf", made.moved("../../x.vmdk")), (DISK, made.disk)), TAKEN),
     "OVF not first": (lambda made: tar((DISK, made.disk), ("m.ovf", made.ovf.encode())), DAMAGED),
-    "long name first": (lambda made: tar((f"{'d' * 60}/{'x' * 90}.txt", b"x"), ("m.ovf", made.ovf.encode())), DAMAGED),
+    "a decoy first": (lambda made: tar(("m.txt", made.ovf.encode()), ("m.ovf", made.ovf.encode()), (DISK, made.disk)),
+                      DAMAGED),
+    "a decoy in a long name": (lambda made: header(made.packed((DISK, made.disk)), 0, 156, b"L"), DAMAGED),
     "symlink member": (lambda made: made.packed((DISK, f"{made.theirs}/own.vmdk", tarfile.SYMTYPE)), FAILED),
     "symlink, then file": (lambda made: made.packed((DISK, f"{made.theirs}/own.vmdk", tarfile.SYMTYPE),
                                                     (DISK, made.disk)), FAILED),
