@@ -47,6 +47,8 @@ _MACHINE_WIDE = {"extpack", "hostonlyif", "hostonlynet", "updatecheck", "cloud",
 _FREE_TEXT = {"--name", "--description", "--groups", "--snapshot", "--new-name", "--vmname", "--unit"}
 _PATH = re.compile(r"(?:(?<=[=:,;\s])|^)"  # within a word, what begins at a root or at home, or climbs with ..
                    r"(?:(?:[A-Za-z]:[\\/]|[\\/~])[^,;]*|[^=:,;\s]*\.\.(?:[\\/][^,;]*|$))")
+_ATTACHED = re.compile(r"^-[A-Za-z]+?(?=[\\/~.]|[A-Za-z]:[\\/])")  # as in tar's -C.. and -C/
+_NOT_STRIPPED = re.compile(r"--ab|--insecure|-[^-bCfFgHIKLNTVX]*P")  # tar then takes / and .. as they stand
 _ELSEWHERE = re.compile(r"\w+://|^json:|^(?:nbd|ssh|fat|host_device|blkdebug|rbd|nfs|iscsi|gluster):")
 _PASSING = re.compile(r"\.(?:log(?:\.\d+)?|dat|part)$|-prev$|\.vbox-tmp$")  # VirtualBox's own notes, not a state
 _UUID = re.compile(r"\{[0-9a-f-]{36}\}")
@@ -71,6 +73,8 @@ _ADVICE = [(re.compile(pattern, re.I), advice) for pattern, advice in (
      "No snapshot of that name: `%VBoxManage snapshot MACHINE list` shows them."),
     (r"VERR_FILE_NOT_FOUND|VERR_PATH_NOT_FOUND|Could not find file for the medium|No such file or directory",
      "That file is not in the lesson's folder: `%folder` lists what is there."),
+    (r"Appliance (?:read|import) failed",
+     "The appliance is damaged, or made wrongly, and nothing was imported: get it once more, from whoever made it."),
     (r"VERR_NOT_SUPPORTED|VBOX_E_NOT_SUPPORTED|does not support resizing|not supported",
      "This format or variant cannot do that: convert the disk to a VDI first (`clonemedium … --format VDI`)."),
     (r"^Usage - |Invalid command|Unknown option|Invalid parameter|Syntax error",
@@ -192,6 +196,7 @@ class Bench:
         for at, word in enumerate(words):
             if at in free or word.partition("=")[0] in _FREE_TEXT:
                 continue
+            word = _ATTACHED.sub("", word)
             if _ELSEWHERE.search(word):
                 raise LabError(f"`{word:.60}` is not a file of this lesson: copy what you need into $PWD, and name it.")
             for found in _PATH.finditer(word):
@@ -200,6 +205,19 @@ class Bench:
                 if foreign or not (self.folder / path).resolve().is_relative_to(self.folder):
                     raise LabError(f"`{found[0]:.60}` is outside this lesson's folder, and what is there is yours: "
                                    "name files without a folder, or with `$PWD/` before them.")
+        bundle = name == "tar" and words[:1] and words[0][:1] != "-" and "P" in words[0]  # as in tar xPf
+        if bundle or (name == "tar" and any(map(_NOT_STRIPPED.match, words))):
+            raise LabError("That option lets an archive write anywhere on this computer: leave it out, and tar keeps "
+                           "to this lesson's folder.")
+        if name in ("VBoxManage", "tar"):  # they follow names that somebody else has packed
+            for path in self.folder.rglob("*"):
+                if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(self.folder):
+                    raise LabError(f"`{path.name:.60}` is a link that leads outside this lesson's folder, and {name} "
+                                   "would follow it: run the %lesson cell to start over without it.")
+        if name == "VBoxManage" and "import" in words:
+            for path in (self.folder / word for word in words):
+                if os.path.isfile(path):
+                    virtualbox.examine(path)
 
     # -- structured reads -----------------------------------------------------------------------
 
