@@ -11,4 +11,4 @@ class Raw(d.Disk):
 
     def load(self, strip: d.Strip) -> None:
         self.variant, self.capacity = "flat", strip.size
-        self.maps = [d.Flat(strip, 0, strip.size)]
+        self.maps = [d.Known(d.Extent(0, strip.size, "data", 0))]

@@ -5,7 +5,7 @@ Source: Microsoft, [MS-VHDX] Virtual Hard Disk v2 (VHDX) File Format. All number
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -61,25 +61,17 @@ def crc32c(data: bytes) -> int:
 
 
 class Blocks(d.Map):
-    """The table of blocks: after every `ratio` of them comes an entry for a bitmap of their sectors.
+    """The table of blocks: after every `per` of them comes an entry for a bitmap of their sectors.
 
     The last 3 bits of an entry are a state: 0 not here, 1 to 3 zeros, 6 and 7 here (section 2.5.1.1).
     """
-
-    def __init__(self, strip: d.Strip, length: int, block: int, ratio: int, table: Sequence[int]) -> None:
-        super().__init__(strip, 0, length, block, table)
-        self.step, self.ratio = block, ratio
 
     def entry(self, value: int) -> tuple[str, int | None]:
         state = value & 7
         return ("data", value >> 20 << 20) if state > 3 else ("zero" if state else "parent", None)
 
-    def tables(self, first: int, stop: int) -> Iterator[tuple[int, int, Sequence[int] | None]]:
-        while first < stop:
-            end = min(stop, first - first % self.ratio + self.ratio)
-            at = first + first // self.ratio
-            yield first, end - first, self.table[at:at + end - first]
-            first = end
+    def entries(self, index: int) -> Sequence[int]:
+        return self.table[index * (self.per + 1):][:self.per]
 
 
 class Vhdx(d.Disk):
@@ -96,16 +88,18 @@ class Vhdx(d.Disk):
         head = self.parse(max(found)[1], HEADER, "<")
         if head["version"] != 1:
             raise strip.wrong(f"is a VHDX of version {head['version']}, which this reader does not know")
-        for n, label in enumerate(("file type", "headers", "headers", "tables of regions", "tables of regions")):
-            self.claim(n << 16, 1 << 16, "header", label)
-        self.claim(head["log at"], head["log size"], "other", "log")
+        self.claim("header", "file type", 64 << 10, 0)
+        self.claim("header", "headers", 64 << 10, *HEADERS)
+        self.claim("header", "tables of regions", 64 << 10, *REGIONS)
+        self.claim("other", "log", head["log size"], head["log at"])
         places = self._regions(strip)
         if BAT not in places or METADATA not in places:
             raise strip.wrong("has no table of blocks, or no metadata")
-        self.claim(*places[BAT], "map", "map of blocks")
-        self.claim(*places[METADATA], "header", "metadata")
+        (table_at, table_size), metadata = places[BAT], places[METADATA]
+        self.claim("map", "map of blocks", table_size, table_at)
+        self.claim("header", "metadata", metadata[1], metadata[0])
         values: dict[str, Any] = {"block size": 0, "capacity": 0, "sector size": 0, "UUID": bytes(16)}
-        values |= self._metadata(strip, *places[METADATA])
+        values |= self._metadata(strip, *metadata)
         flags, size = divmod(values["block size"], 1 << 32)
         self.capacity, sector = values["capacity"], values["sector size"]
         if not d.power(size, MIB, 256 * MIB) or sector not in (512, 4096) or self.capacity > 64 << 40:
@@ -113,11 +107,12 @@ class Vhdx(d.Disk):
                               f"a capacity of {self.capacity}")
         self.block_size, self.uuid = size, d.guid(values["UUID"]).replace(d.NIL, "")
         self.variant = "differencing" if flags & 2 else "fixed" if flags & 1 else "dynamic"
-        count, ratio = -(-self.capacity // size), (sector << 23) // size
+        count, ratio = d.units(self.capacity, size), (sector << 23) // size
         entries = count + max(count - 1, 0) // ratio  # section 2.5; a last bitmap says nothing of blocks
-        if entries * 8 > places[BAT][1]:
-            raise strip.wrong(f"its map of {d.human(places[BAT][1])} is too short for a capacity of {self.capacity}")
-        self.maps = [Blocks(strip, self.capacity, size, ratio, strip.numbers(places[BAT][0], entries, "<Q", "its map"))]
+        if entries * 8 > table_size:
+            raise strip.wrong(f"its map of {d.human(table_size)} is too short for a capacity of {self.capacity}")
+        self.maps = [Blocks(strip=strip, length=self.capacity, block=size, table=strip.numbers(table_at, entries, "<Q"),
+                            per=ratio, empty={}, step=size)]
         if d.guid(head["log GUID"]) != d.NIL:
             self.said.append("It was not closed: its log must be replayed before its map and data can be trusted.")
             self.unread = strip.wrong("its log must be replayed first", "`qemu-img check -r all` does it")
