@@ -25,9 +25,8 @@ def _format(strip: Strip) -> type[Disk]:
     """The format by what the file holds, whatever its name."""
     head = strip.read(0, 1024)
     for word, name in KNOWN.items():
-        if head.startswith(word):
-            raise strip.wrong(f"is {name}, which is recognised but not read further",
-                              "`qemu-img convert -O qcow2` makes one that is")
+        strip.check(not head.startswith(word), f"is {name}, which is recognised but not read further",
+                    "`qemu-img convert -O qcow2` makes one that is")
     for at, word, kind in BEGINS:
         if head.startswith(word, at):
             return kind
@@ -46,8 +45,7 @@ def open_disk(path: Path | str, *, raw: bool = False) -> Disk:
     with ExitStack() as opened:
         strip = Strip(path)
         opened.callback(strip.close)
-        if not strip.size:
-            raise strip.wrong("is empty, so there is no disk in it")
+        strip.check(strip.size, "is empty, so there is no disk in it")
         disk = (Raw if raw else _format(strip))(path, strip)
         opened.pop_all()
     return disk

@@ -126,11 +126,16 @@ class Strip:
         """One line about this file."""
         return LabError(f"{self.name}: {what}; {advice}.")
 
+    def check(self, fine: object, what: str, advice: str = "copy or make the disk again") -> None:
+        """LabError, one line about this file, unless it is fine."""
+        if not fine:
+            raise self.wrong(what, advice)
+
     def add(self, path: Path) -> tuple[int, int]:
         """Append a file: its start in the strip, and its size. LabError if it cannot be."""
         try:
-            if not stat.S_ISREG(os.stat(path).st_mode):  # a folder, or a pipe that would never answer
-                raise self.wrong("is not a file", "name the file of the disk itself")
+            regular = stat.S_ISREG(os.stat(path).st_mode)  # not a folder, nor a pipe that would never answer
+            self.check(regular, "is not a file", "name the file of the disk itself")
             file = open(path, "rb", buffering=0)  # noqa: SIM115  closed by close()
             start, size = self.size, os.fstat(file.fileno()).st_size
         except (OSError, ValueError) as error:  # ValueError: a NUL in a name
@@ -161,10 +166,9 @@ class Strip:
 
     def need(self, at: int, size: int, what: str) -> bytes:
         """Exactly `size` bytes. LabError if they are not all there, or more than any map needs."""
-        if at + size > self.size:
-            raise self.wrong(f"{what} takes {human(size)} at byte {at}, but the file has {human(self.size)}")
-        if size > TABLE:
-            raise self.wrong(f"{what} of {human(size)} is longer than this reader takes")
+        self.check(at + size <= self.size,
+                   f"{what} takes {human(size)} at byte {at}, but the file has {human(self.size)}")
+        self.check(size <= TABLE, f"{what} of {human(size)} is longer than this reader takes")
         return self.read(at, size)
 
     def numbers(self, at: int, count: int, code: str, what: str = "its map") -> Sequence[int]:
@@ -182,16 +186,18 @@ class Strip:
 
 @dataclass(kw_only=True, repr=False)
 class Map:
-    """Where `length` guest bytes from `first` on are: `table` has an entry for each block of `block` bytes.
+    """Where `length` guest bytes from `first` on are, by an entry for each block of `block` bytes.
 
-    An entry is one of `empty`, or a place: so many times `unit` bytes after byte `base` of the strip.
+    The entries are in `table`; or, if they have a `code`, in tables of `per` entries at the places that are in `table`.
+    Each is one of `empty`, or a place: so many times `unit` bytes after byte `base` of the strip.
     """
     strip: Strip
     first: int = 0
     length: int
     block: int
-    table: Sequence[int]
-    per: int = 0  # entries in a table; 0: there is one table
+    table: Sequence[int]  # a place of 0 is a table that is not there
+    code: str = ""  # as in struct
+    per: int = 0
     empty: dict[int, str]  # the kinds of entries that are no place
     full: str = "data"  # the kind of those that are
     base: int = 0
@@ -202,6 +208,11 @@ class Map:
 
     def __post_init__(self) -> None:
         self.per, self.end = self.per or len(self.table), self.end or self.strip.size
+        self._last: tuple[int, Sequence[int]] = 0, ()  # where the table read last is, and its entries
+        if self.code:
+            count, size = len(self.table) - self.table.count(0), self.per * struct.calcsize(self.code)
+            self.strip.check(count * size <= TABLES,
+                             f"has {count} tables of {human(size)}, more than this reader takes")
 
     def entry(self, value: int) -> tuple[str, int | None]:
         """Kind and place of an entry of a table."""
@@ -209,8 +220,17 @@ class Map:
         return (kind, None) if kind else (self.full, self.base + value * self.unit)
 
     def entries(self, index: int) -> Sequence[int]:
-        """A table of the map; nothing if it is not in the file."""
-        return self.table
+        """The index-th `per` entries; none if their table is not there."""
+        if not self.code:
+            return self.table
+        at = self.table[index]
+        if at != self._last[0]:
+            self._last = at, self.strip.numbers(at, self.per, self.code, "a table of the map") if at else ()
+        return self._last[1]
+
+    def value(self, block: int) -> int:
+        """The entry of a block whose table is there."""
+        return self.entries(block // self.per)[block % self.per]
 
     def pieces(self, start: int, stop: int) -> Iterator[Extent]:
         """What is between two guest bytes, in whole blocks."""
@@ -243,29 +263,6 @@ class Map:
     def inflate(self, block: int) -> bytes:
         """The guest's bytes of a compressed block. LabError if they are damaged."""
         raise NotImplementedError
-
-
-@dataclass(kw_only=True, repr=False)
-class Tables(Map):
-    """A map of many tables: `table` has the place of each in the strip, 0 for one that is not there."""
-    code: str  # of an entry, as in struct
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._last: tuple[int, Sequence[int]] = 0, ()
-        count, size = len(self.table) - self.table.count(0), self.per * struct.calcsize(self.code)
-        if count * size > TABLES:
-            raise self.strip.wrong(f"has {count} tables of {human(size)}, more than this reader takes")
-
-    def entries(self, index: int) -> Sequence[int]:
-        at = self.table[index]
-        if at and at != self._last[0]:
-            self._last = at, self.strip.numbers(at, self.per, self.code, "a table of the map")
-        return self._last[1] if at else ()
-
-    def value(self, block: int) -> int:
-        """The entry of a block whose table is there."""
-        return self.entries(block // self.per)[block % self.per]
 
 
 class Known(Map):
@@ -510,8 +507,7 @@ class Disk:
             elif kind == "compressed":
                 block, skip = divmod(begin - source.first, source.block)
                 data = source.inflate(block)[skip:skip + size]
-                if len(data) < size:
-                    raise self.strip.wrong(f"its compressed block at byte {at} is damaged")
+                self.strip.check(len(data) == size, f"its compressed block at byte {at} is damaged")
                 view[low:high] = data
 
     def read(self, offset: int, length: int) -> bytes:

@@ -42,7 +42,7 @@ COMPRESSION: list[d.Row] = [(104, "B", "compression", d.choice({0: "zlib", 1: "z
 
 
 @dataclass(kw_only=True, repr=False)
-class Clusters(d.Tables):
+class Clusters(d.Map):
     """L2 entries: a place in the file with flags, or that of packed bytes and their length in sectors."""
     zeros: bool
     zstd: bool
@@ -91,8 +91,8 @@ class Qcow2(d.Disk):
     def load(self, strip: d.Strip) -> None:
         head = self.parse(0, ROWS, ">")
         version, order = head["version"], head["cluster bits"]
-        if version not in (2, 3) or not 9 <= order <= 21:
-            raise strip.wrong(f"its header makes no sense: version {version}, clusters of 2^{order} bytes")
+        strip.check(version in (2, 3) and 9 <= order <= 21,
+                    f"its header makes no sense: version {version}, clusters of 2^{order} bytes")
         head |= self.parse(0, ROWS_3, ">") if version == 3 else {"features": 0, "header size": 72}
         if head["header size"] > 104:
             head |= self.parse(0, COMPRESSION, ">")
@@ -108,8 +108,8 @@ class Qcow2(d.Disk):
                       if features >> bit & 1]
         self.capacity, self.block_size, size, self.variant = head["capacity"], 1 << order, 1 << order, "dynamic"
         used = d.units(self.capacity, size * size // 8)
-        if used > head["L1 entries"]:
-            raise strip.wrong(f"its map has {head['L1 entries']} tables, too few for a capacity of {self.capacity}")
+        strip.check(used <= head["L1 entries"],
+                    f"its map has {head['L1 entries']} tables, too few for a capacity of {self.capacity}")
         table = array("Q", [entry & OFFSET for entry in strip.numbers(head["map at"], used, ">Q")])
         self.maps = [Clusters(strip=strip, length=self.capacity, block=size, table=table, per=size // 8, code=">Q",
                               empty={}, step=size, end=d.units(strip.size, size) * size, zeros=version > 2,
@@ -119,8 +119,8 @@ class Qcow2(d.Disk):
             self.follow_at(head["parent name at"], head["parent name size"])
             self.parent_raw = names.get("parent format") == b"raw"
         counts = strip.numbers(head["refcounts at"], head["refcount clusters"] * size // 8, ">Q", "its refcounts")
-        if (len(counts) - counts.count(0)) * size > d.TABLES:
-            raise strip.wrong("has more reference counts than this reader takes")
+        strip.check((len(counts) - counts.count(0)) * size <= d.TABLES,
+                    "has more reference counts than this reader takes")
         self.claim("header", "header", size, 0)
         self.claim("map", "L1 table", head["L1 entries"] * 8, head["map at"])
         self.claim("map", "L2 tables", size, *filter(None, table))
@@ -137,8 +137,8 @@ class Qcow2(d.Disk):
             kind, length = (int.from_bytes(cluster[n:n + 4], "big") for n in (at, at + 4))
             if not kind or at + 8 > size:
                 return
-            if length > len(cluster) - at - 8:
-                raise strip.wrong(f"its header extension at byte {at} is longer than its cluster")
+            strip.check(length <= len(cluster) - at - 8,
+                        f"its header extension at byte {at} is longer than its cluster")
             name, data = EXTENSIONS.get(kind, f"extension {kind:#x}"), cluster[at + 8:at + 8 + length]
             shown = d.text(data) if name in ("parent format", "data file") else d.human(length)
             self.fields.append(d.Field(at, 8 + length, name, shown, "an extension of the header"))

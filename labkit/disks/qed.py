@@ -29,14 +29,13 @@ class Qed(d.Disk):
 
     def load(self, strip: d.Strip) -> None:
         head = self.parse(0, ROWS, "<")
-        self.capacity, size = head["capacity"], head["cluster size"]
-        per = head["table size"] * size // 8
-        if not d.power(size, 1 << 12, 1 << 26) or not d.power(head["table size"], 1, 16) or (
-                self.capacity % d.SECTOR or self.capacity > per * per * size):
-            raise strip.wrong(f"its header makes no sense: {per} entries a table, clusters of {size} bytes, a capacity "
-                              f"of {self.capacity}")
-        if head["features"] >> 3:
-            raise strip.wrong(f"has features {head['features']:#x} that no QED is known to have")
+        self.capacity, size, pages = head["capacity"], head["cluster size"], head["table size"]
+        per = pages * size // 8
+        strip.check(d.power(size, 1 << 12, 1 << 26) and d.power(pages, 1, 16)
+                    and self.capacity % d.SECTOR == 0 and self.capacity <= per * per * size,
+                    f"its header makes no sense: {per} entries a table, clusters of {size} bytes, "
+                    f"a capacity of {self.capacity}")
+        strip.check(not head["features"] >> 3, f"has features {head['features']:#x} that no QED is known to have")
         self.block_size, self.variant = size, "dynamic"
         if head["features"] & 1:
             self.follow_at(head["parent name at"], head["parent name size"])
@@ -45,7 +44,7 @@ class Qed(d.Disk):
             self.said.append("It was not closed cleanly and needs a check: `qemu-img check` does it.")
         used = d.units(self.capacity, per * size)  # of the L1 table, so that a huge unused rest costs nothing
         table = strip.numbers(head["map at"], used, "<Q")
-        self.maps = [d.Tables(strip=strip, length=self.capacity, block=size, table=table, per=per, code="<Q",
+        self.maps = [d.Map(strip=strip, length=self.capacity, block=size, table=table, per=per, code="<Q",
                               empty={0: "parent", 1: "zero"}, end=d.units(strip.size, size) * size)]
         self.claim("header", "header", head["header size"] * size, 0)
         self.claim("map", "L1 table", per * 8, head["map at"])

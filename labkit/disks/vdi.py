@@ -38,15 +38,15 @@ class Vdi(d.Disk):
     format = "VDI"
 
     def load(self, strip: d.Strip) -> None:
-        if strip.read(70, 2) != b"\1\0":
-            raise strip.wrong("is not a VDI of version 1, so it is recognised but not read further",
-                              "convert it with `VBoxManage clonemedium`")
+        strip.check(strip.read(70, 2) == b"\1\0", "is not a VDI of version 1, so it is recognised but not read further",
+                    "convert it with `VBoxManage clonemedium`")
         head = self.parse(0, ROWS, "<")
         self.capacity, self.block_size, count = head["capacity"], head["block size"], head["blocks"]
-        if head["type"] not in TYPES or not d.power(self.block_size, d.SECTOR, 1 << 31) or (
-                self.capacity > self.block_size * count):
-            raise strip.wrong(f"its header makes no sense: type {head['type']}, {count} blocks of {self.block_size} "
-                              f"bytes, a capacity of {self.capacity}")
+        strip.check(
+            head["type"] in TYPES and d.power(self.block_size, d.SECTOR, 1 << 31)
+            and self.capacity <= self.block_size * count,
+            f"its header makes no sense: type {head['type']}, {count} blocks of {self.block_size} bytes, "
+            f"a capacity of {self.capacity}")
         self.variant, self.uuid = TYPES[head["type"]], d.guid(head["UUID"])
         if (parent := d.guid(head["parent UUID"])) != d.NIL:
             self.parent = self.parent_uuid = parent

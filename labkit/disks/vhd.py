@@ -104,14 +104,13 @@ class Vhd(d.Disk):
         if checksum(strip.read(at, d.SECTOR), 64) != foot["checksum"]:
             self.said.append("The checksum of its footer is wrong.")
         self.capacity, self.uuid = foot["capacity"], d.guid(foot["UUID"])
-        if foot["type"] not in TYPES:
-            raise strip.wrong(f"its footer makes no sense: type {foot['type']}")
+        strip.check(foot["type"] in TYPES, f"its footer makes no sense: type {foot['type']}")
         self.variant = TYPES[foot["type"]]
         if at:
             self.claim("header", "footer", d.SECTOR, at)
         if self.variant == "fixed":
-            if self.capacity > at:
-                raise strip.wrong(f"ends in the middle: it should have {self.capacity} bytes before its footer")
+            strip.check(self.capacity <= at,
+                        f"ends in the middle: it should have {self.capacity} bytes before its footer")
             self.maps = [d.Known(d.Extent(0, self.capacity, "data", 0))]
             return
         where = foot["header at"]
@@ -119,10 +118,10 @@ class Vhd(d.Disk):
         if checksum(strip.need(where, 1024, "its header"), 36) != head["header checksum"]:
             self.said.append("The checksum of its header is wrong.")
         self.block_size, count = head["block size"], head["blocks"]
-        if head["header signature"] != SPARSE or not d.power(self.block_size, d.SECTOR, 1 << 31) or (
-                self.capacity > self.block_size * count):
-            raise strip.wrong(f"its header makes no sense: {count} blocks of {self.block_size} bytes for a capacity of "
-                              f"{self.capacity}")
+        strip.check(
+            head["header signature"] == SPARSE and d.power(self.block_size, d.SECTOR, 1 << 31)
+            and self.capacity <= self.block_size * count,
+            f"its header makes no sense: {count} blocks of {self.block_size} bytes for a capacity of {self.capacity}")
         self.claim("header", "copy of the footer", d.SECTOR, 0)
         self.claim("header", "header", 1024, where)
         self.claim("map", "map of blocks", 4 * count, head["map at"])

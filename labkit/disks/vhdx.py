@@ -43,20 +43,17 @@ LOCATOR = "a8d35f2d-b30b-454d-abf7-d3d84834ab0c"
 
 
 @cache
-def _crcs() -> list[int]:
-    table = []
-    for n in range(256):
-        for _ in range(8):
-            n = n >> 1 ^ (0x82F63B78 if n & 1 else 0)
-        table.append(n)
-    return table
+def _remainder(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ 0x82F63B78 * (byte & 1)
+    return byte
 
 
 def crc32c(data: bytes) -> int:
     """CRC-32C (Castagnoli), RFC 3720 appendix B.4."""
-    crc, table = 0xFFFFFFFF, _crcs()
+    crc = 0xFFFFFFFF
     for byte in data:
-        crc = crc >> 8 ^ table[(crc ^ byte) & 255]
+        crc = crc >> 8 ^ _remainder((crc ^ byte) & 255)
     return crc ^ 0xFFFFFFFF
 
 
@@ -83,18 +80,15 @@ class Vhdx(d.Disk):
         self.parse(0, FILE, "<")
         found = [(int.from_bytes(data[8:16], "little"), at) for at in HEADERS
                  if (data := strip.read(at, 4096))[:4] == b"head" and _sound(data)]
-        if not found:
-            raise strip.wrong("has no sound header: the checksums of both are wrong")
+        strip.check(found, "has no sound header: the checksums of both are wrong")
         head = self.parse(max(found)[1], HEADER, "<")
-        if head["version"] != 1:
-            raise strip.wrong(f"is a VHDX of version {head['version']}, which this reader does not know")
+        strip.check(head["version"] == 1, f"is a VHDX of version {head['version']}, which this reader does not know")
         self.claim("header", "file type", 64 << 10, 0)
         self.claim("header", "headers", 64 << 10, *HEADERS)
         self.claim("header", "tables of regions", 64 << 10, *REGIONS)
         self.claim("other", "log", head["log size"], head["log at"])
         places = self._regions(strip)
-        if BAT not in places or METADATA not in places:
-            raise strip.wrong("has no table of blocks, or no metadata")
+        strip.check(BAT in places and METADATA in places, "has no table of blocks, or no metadata")
         (table_at, table_size), metadata = places[BAT], places[METADATA]
         self.claim("map", "map of blocks", table_size, table_at)
         self.claim("header", "metadata", metadata[1], metadata[0])
@@ -102,15 +96,15 @@ class Vhdx(d.Disk):
         values |= self._metadata(strip, *metadata)
         flags, size = divmod(values["block size"], 1 << 32)
         self.capacity, sector = values["capacity"], values["sector size"]
-        if not d.power(size, MIB, 256 * MIB) or sector not in (512, 4096) or self.capacity > 64 << 40:
-            raise strip.wrong(f"its metadata makes no sense: blocks of {size} bytes, sectors of {sector}, "
-                              f"a capacity of {self.capacity}")
+        strip.check(d.power(size, MIB, 256 * MIB) and sector in (512, 4096) and self.capacity <= 64 << 40,
+                    f"its metadata makes no sense: blocks of {size} bytes, sectors of {sector}, "
+                    f"a capacity of {self.capacity}")
         self.block_size, self.uuid = size, d.guid(values["UUID"]).replace(d.NIL, "")
         self.variant = "differencing" if flags & 2 else "fixed" if flags & 1 else "dynamic"
         count, ratio = d.units(self.capacity, size), (sector << 23) // size
         entries = count + max(count - 1, 0) // ratio  # section 2.5; a last bitmap says nothing of blocks
-        if entries * 8 > table_size:
-            raise strip.wrong(f"its map of {d.human(table_size)} is too short for a capacity of {self.capacity}")
+        strip.check(entries * 8 <= table_size,
+                    f"its map of {d.human(table_size)} is too short for a capacity of {self.capacity}")
         self.maps = [Blocks(strip=strip, length=self.capacity, block=size, table=strip.numbers(table_at, entries, "<Q"),
                             per=ratio, empty={}, step=size)]
         if d.guid(head["log GUID"]) != d.NIL:
@@ -130,10 +124,9 @@ class Vhdx(d.Disk):
             places = {}
             for n in range(min(int.from_bytes(data[8:12], "little"), 2047)):
                 key, start, size, required = struct.unpack_from("<16sQII", data, 16 + 32 * n)
-                name = {BAT: "map", METADATA: "metadata"}.get(d.guid(key), d.guid(key))
-                if name == d.guid(key) and required & 1:
-                    raise strip.wrong(f"needs a region {name} that this reader does not know")
-                here = at + 16 + 32 * n
+                known, here = {BAT: "map", METADATA: "metadata"}.get(d.guid(key)), at + 16 + 32 * n
+                name = known or d.guid(key)
+                strip.check(known or not required & 1, f"needs a region {name} that this reader does not know")
                 self.fields.append(d.Field(here, 32, f"region {name}", d.place(start), f"of {d.human(size)}"))
                 places[d.guid(key)] = start, size
             return places
@@ -142,8 +135,7 @@ class Vhdx(d.Disk):
     def _metadata(self, strip: d.Strip, at: int, size: int) -> dict[str, Any]:
         """The items of the metadata region by name (section 2.6)."""
         table, values = strip.need(at, min(size, 64 << 10), "its metadata"), dict[str, Any]()
-        if table[:8] != b"metadata":
-            raise strip.wrong("its metadata does not begin with that word")
+        strip.check(table[:8] == b"metadata", "its metadata does not begin with that word")
         for n in range(min(int.from_bytes(table[10:12], "little"), len(table) // 32 - 1)):
             key, start, length, flags = struct.unpack_from("<16sIII", table, 32 + 32 * n)
             if d.guid(key) in ITEMS:
@@ -151,8 +143,8 @@ class Vhdx(d.Disk):
                 values |= self.parse(at + start, [(0, code, name, show, meaning)], "<", "its metadata")
             elif d.guid(key) == LOCATOR:
                 self._locate(at + start, strip.need(at + start, min(length, MIB), "its parent's name"))
-            elif flags & 4:
-                raise strip.wrong(f"needs metadata {d.guid(key)} that this reader does not know")
+            else:
+                strip.check(not flags & 4, f"needs metadata {d.guid(key)} that this reader does not know")
         return values
 
     def _locate(self, at: int, data: bytes) -> None:

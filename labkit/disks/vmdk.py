@@ -55,7 +55,7 @@ MEANINGS = {
     "ddb.adapterType": "of the disk controller", "ddb.virtualHWVersion": "of the virtual machine"}
 
 
-class Grains(d.Tables):
+class Grains(d.Map):
     """Grain tables. A packed grain comes after 12 bytes: its first sector of the guest (8), and its size."""
 
     def packed(self, block: int) -> tuple[int, int]:
@@ -107,8 +107,7 @@ class Vmdk(d.Disk):
                 if key in MEANINGS:
                     self.fields.append(d.Field(start, len(line[0]), key, value, MEANINGS[key]))
             elif found := EXTENT.match(words):
-                if len(self._lines) == FILES:
-                    raise strip.wrong(f"names more than {FILES} extents")
+                strip.check(len(self._lines) < FILES, f"names more than {FILES} extents")
                 access, count, kind, name, offset = found.groups("")
                 length = int(count) * d.SECTOR
                 self._lines.append((kind, length, name, access, int(offset or 0) * d.SECTOR))
@@ -118,8 +117,7 @@ class Vmdk(d.Disk):
     def _extents(self, strip: d.Strip) -> None:
         """Open the extents that the text names, in turn."""
         folder, seen = os.path.realpath(self.path.parent), dict[str, tuple[int, int]]()
-        if not self._lines:
-            raise strip.wrong("describes a disk of no extents")
+        strip.check(self._lines, "describes a disk of no extents")
         for kind, length, name, access, offset in self._lines:
             first = self.capacity
             if kind == "ZERO":
@@ -127,55 +125,53 @@ class Vmdk(d.Disk):
                 self.capacity += length
                 continue
             real = os.path.realpath(os.path.join(folder, name)) if "\0" not in name else ""
-            if not name or re.search(r"[/\\:]", name) or os.path.dirname(real) != folder:
-                raise strip.wrong(f"names an extent outside its own folder: {d.line(name) or 'no name'}",
-                                  "it is not opened; copy the extent beside it and name that")
-            if kind not in ("FLAT", "VMFS", "SPARSE") or access == "NOACCESS":
-                raise strip.wrong(f"has an extent of kind {kind}, access {access}, which is recognised but not read "
-                                  "further", "convert the disk with `qemu-img convert`")
+            strip.check(name and not re.search(r"[/\\:]", name) and os.path.dirname(real) == folder,
+                        f"names an extent outside its own folder: {d.line(name) or 'no name'}",
+                        "it is not opened; copy the extent beside it and name that")
+            strip.check(kind in ("FLAT", "VMFS", "SPARSE") and access != "NOACCESS",
+                        f"has an extent of kind {kind}, access {access}, which is recognised but not read further",
+                        "convert the disk with `qemu-img convert`")
             if name not in seen:
                 seen[name] = strip.add(self.path.parent / name)
             base, size = seen[name]
             if kind == "SPARSE":
                 self._sparse(strip, first, base, size)
-                if self.capacity - first != length:
-                    raise strip.wrong(f"says {length} bytes of {d.line(name)}, which says "
-                                      f"{self.capacity - first}")
-                continue
-            if offset + length > size:
-                raise strip.wrong(f"{d.line(name)} ends in the middle: {d.human(size)}, not "
-                                  f"{d.human(offset + length)}")
-            self.maps.append(d.Known(d.Extent(first, length, "data", base + offset)))
-            self.capacity += length
+                found = self.capacity - first
+                strip.check(found == length, f"says {length} bytes of {d.line(name)}, which says {found}")
+            else:
+                strip.check(offset + length <= size,
+                            f"{d.line(name)} ends in the middle: {d.human(size)}, not {d.human(offset + length)}")
+                self.maps.append(d.Known(d.Extent(first, length, "data", base + offset)))
+                self.capacity += length
 
     def _sparse(self, strip: d.Strip, first: int, base: int, size: int) -> None:
         """Read the header of a sparse extent, which is where the strip is at `base`."""
         head = self.parse(base, ROWS, "<")
         if self.maps:  # the fields of one extent are enough
             del self.fields[-len(ROWS):]
-        if head["signature"] != MAGIC:
-            raise strip.wrong(f"its extent at byte {base} is not a sparse one: it does not begin with KDMV")
+        strip.check(head["signature"] == MAGIC,
+                    f"its extent at byte {base} is not a sparse one: it does not begin with KDMV")
         if head["description at"] and not base:
             self._describe(strip, head["description at"] * d.SECTOR, head["description size"] * d.SECTOR)
         if head["directory at"] == AT_END:  # of a stream: written last, so it is in a footer (5.0, Stream-Optimized)
             self.claim("header", "footer", 3 * d.SECTOR, base + size - 3 * d.SECTOR)
-            if size < 4 * d.SECTOR:
-                raise strip.wrong("its footer is missing: the file ends too early")
+            strip.check(size >= 4 * d.SECTOR, "its footer is missing: the file ends too early")
             head = self.parse(base + size - 2 * d.SECTOR, ROWS, "<")
             self.gap = "other", "markers and padding"
         grain, per = head["grain size"], head["table entries"]
-        if not d.power(grain, 8, 1 << 17) or not 1 <= per <= 1 << 16 or head["version"] not in (1, 2, 3) or (
-                head["signature"] != MAGIC):
-            raise strip.wrong(f"its header makes no sense: version {head['version']}, {per} grains of {grain} sectors")
-        if head["compression"] > 1 or (head["flags"] >> 16 & 1 and not head["compression"]):
-            raise strip.wrong(f"has compression {head['compression']}, which this reader does not know")
+        strip.check(head["signature"] == MAGIC and head["version"] in (1, 2, 3)
+                    and d.power(grain, 8, 1 << 17) and 1 <= per <= 1 << 16,
+                    f"its header makes no sense: version {head['version']}, {per} grains of {grain} sectors")
+        packed = head["flags"] >> 16 & 1
+        strip.check(packed <= head["compression"] <= 1,
+                    f"has compression {head['compression']}, which this reader does not know")
         block, length, directory = grain * d.SECTOR, head["capacity"] * d.SECTOR, base + head["directory at"] * d.SECTOR
         entries = strip.numbers(directory, d.units(length, block * per), "<I")
         tables = array("Q", [entry and base + entry * d.SECTOR for entry in entries])
         empty = {0: "parent", 1: "zero"} if head["flags"] & 4 else {0: "parent"}
         self.maps.append(Grains(
             strip=strip, first=first, length=length, block=block, table=tables, per=per, code="<I", empty=empty,
-            full="compressed" if head["flags"] & 1 << 16 else "data", base=base, unit=d.SECTOR, step=grain,
+            full="compressed" if packed else "data", base=base, unit=d.SECTOR, step=grain,
             end=base + size))
         self.block_size, self.capacity = block, first + length
         self.claim("header", "header", d.SECTOR, base)
