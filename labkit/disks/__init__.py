@@ -9,8 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from labkit.disks import qcow2, qed, vdi, vhd, vhdx, vmdk
-from labkit.disks.disk import Disk, Extent, Field, Map, Region, Strip, human
-from labkit.disks.raw import Raw
+from labkit.disks.disk import Disk, Extent, Field, Known, Map, Region, Strip, human
 
 __all__ = ["Disk", "Extent", "Field", "Map", "Region", "human", "open_disk"]
 
@@ -19,6 +18,16 @@ BEGINS: list[tuple[int, bytes, type[Disk]]] = [
     (0, b"vhdxfile", vhdx.Vhdx), (0, vhd.COOKIE, vhd.Vhd)]
 KNOWN = {b"QFI\xfb\0\0\0\1": "QCOW version 1", b"WithoutFreeSpace": "Parallels HDD",
          b"WithouFreSpacExt": "Parallels HDD", b"COWD": "a VMDK of old ESX servers"}
+
+
+class Raw(Disk):
+    """Any file in which no format is recognised: the guest's bytes and nothing else. It has no fields."""
+
+    format, variant = "RAW", "flat"
+
+    def load(self, strip: Strip) -> None:
+        self.capacity = strip.size
+        self.maps = [Known(Extent(0, strip.size, "data", 0))]
 
 
 def _format(strip: Strip) -> type[Disk]:

@@ -344,10 +344,11 @@ class Disk:
         """Parts of the file that are not the guest's, all of one size."""
         self.claims += [Region(offset, size, kind, label) for offset in offsets]
 
-    def follow(self, name: str) -> None:
-        """The parent is the file of that name, seen from this file's folder."""
-        self.parent, self.variant = line(name), "differencing"
-        if self.parent and "\0" not in name and ":" not in name.partition("/")[0][2:]:  # not json:, nbd:, …
+    def follow(self, name: str, uuid: str = "") -> None:
+        """The parent has that UUID, and is the file of that name, seen from this file's folder."""
+        shown = line(name)
+        self.parent, self.variant = ", ".join(filter(None, [uuid, shown])), "differencing"
+        if shown and "\0" not in name and ":" not in name.partition("/")[0][2:]:  # not json:, nbd:, …
             self.parent_path = self.path.parent / name
 
     def follow_at(self, at: int, size: int) -> None:
@@ -388,17 +389,16 @@ class Disk:
         for source in self.maps:
             low, high = max(start, source.first), min(stop, source.first + source.length)
             for whole in source.pieces(low, high) if low < high else ():
-                for begin, length, kind, at in source.fine(whole) if fine and whole.kind == "data" else (whole,):
-                    cut, end = max(low - begin, 0), min(begin + length, high)
-                    if begin + cut >= end:
+                for first, length, kind, at in source.fine(whole) if fine and whole.kind == "data" else (whole,):
+                    begin, end = max(first, low), min(first + length, high)
+                    if begin >= end:
                         continue
-                    size = end - begin - cut
                     if at is not None:
-                        at += cut if kind == "data" else 0
-                        if fine and at + (size if kind == "data" else 1) > source.end:
-                            raise source.strip.wrong(f"its map puts guest byte {begin + cut} at byte {at}, outside the "
+                        at, last = (at + begin - first, at + end - first) if kind == "data" else (at, at + 1)
+                        if fine and last > source.end:
+                            raise source.strip.wrong(f"its map puts guest byte {begin} at byte {at}, outside the "
                                                      f"file of {human(self.file_size)}")
-                    yield source, Extent(begin + cut, size, kind, at)
+                    yield source, Extent(begin, end - begin, kind, at)
 
     def extents(self) -> Iterator[Extent]:
         """The whole guest disk in order, neighbours merged where they are so in the guest and in the file.

@@ -127,8 +127,7 @@ class Vhd(d.Disk):
         self.claim("map", "map of blocks", 4 * count, head["map at"])
         if self.variant == "differencing":
             self._parents(strip, where + 576, d.guid(head["parent UUID"]), head["parent name"])
-        table, bitmap = strip.numbers(head["map at"], count, ">I"), d.units(self.block_size // d.SECTOR, 8)
-        bitmap = d.units(bitmap, d.SECTOR) * d.SECTOR
+        table, bitmap = strip.numbers(head["map at"], count, ">I"), d.units(self.block_size, 8 * d.SECTOR**2) * d.SECTOR
         self.maps = [Blocks(strip=strip, length=self.capacity, block=self.block_size, table=table,
                             empty={FREE: "parent"}, base=bitmap, unit=d.SECTOR, bitmap=bitmap,
                             clear="parent" if self.parent else "zero")]

@@ -30,14 +30,15 @@ FILE: list[d.Row] = [
     (0, "8s", "file signature", d.text, "the word vhdxfile"),
     (8, "512s", "creator", lambda data: d.text(data, "utf-16-le"), "the program that made it"),
 ]
-ITEMS: dict[str, tuple[str, str, Any, str]] = {  # section 2.6.2: struct code, name, value as d.text, meaning
+FLAGS = d.bits({0: "fixed", 1: "has a parent"})
+ITEMS: dict[str, d.Row] = {  # section 2.6.2
     "caa16737-fa36-4d43-b3b6-33f0aa44e76b":
-        ("Q", "block size", lambda n: f"{d.human(n & 0xFFFFFFFF)}, {d.bits({0: 'fixed', 1: 'has a parent'})(n >> 32)}",
+        (0, "Q", "block size", lambda n: f"{d.human(n & 0xFFFFFFFF)}, {FLAGS(n >> 32)}",
          "the file grows by one block at a time; then flags"),
-    "2fa54224-cd1b-4876-b211-5dbed83bf4b8": ("Q", "capacity", d.human, "what the guest sees"),
-    "beca12ab-b2e6-4523-93ef-c309e000c746": ("16s", "UUID", d.guid, "of the disk that the guest sees"),
-    "8141bf1d-a96f-4709-ba47-f233a8faab5f": ("I", "sector size", d.human, "as the guest sees it"),
-    "cda348c7-445d-4471-9cc9-e9885251c556": ("I", "physical sector size", d.human, "as the guest sees it"),
+    "2fa54224-cd1b-4876-b211-5dbed83bf4b8": (0, "Q", "capacity", d.human, "what the guest sees"),
+    "beca12ab-b2e6-4523-93ef-c309e000c746": (0, "16s", "UUID", d.guid, "of the disk that the guest sees"),
+    "8141bf1d-a96f-4709-ba47-f233a8faab5f": (0, "I", "sector size", d.human, "as the guest sees it"),
+    "cda348c7-445d-4471-9cc9-e9885251c556": (0, "I", "physical sector size", d.human, "as the guest sees it"),
 }
 LOCATOR = "a8d35f2d-b30b-454d-abf7-d3d84834ab0c"
 
@@ -139,8 +140,7 @@ class Vhdx(d.Disk):
         for n in range(min(int.from_bytes(table[10:12], "little"), len(table) // 32 - 1)):
             key, start, length, flags = struct.unpack_from("<16sIII", table, 32 + 32 * n)
             if d.guid(key) in ITEMS:
-                code, name, show, meaning = ITEMS[d.guid(key)]
-                values |= self.parse(at + start, [(0, code, name, show, meaning)], "<", "its metadata")
+                values |= self.parse(at + start, [ITEMS[d.guid(key)]], "<", "its metadata")
             elif d.guid(key) == LOCATOR:
                 self._locate(at + start, strip.need(at + start, min(length, MIB), "its parent's name"))
             else:
@@ -157,9 +157,7 @@ class Vhdx(d.Disk):
             pairs[name] = said
             self.fields.append(d.Field(at + value, sizes[1], d.line(name), d.line(said), "how to find the parent"))
         path = pairs.get("relative_path") or pairs.get("absolute_win32_path", "")
-        self.follow(path.replace("\\", "/"))
-        linkage = d.line(pairs.get("parent_linkage", "").strip("{}"))
-        self.parent = ", ".join(filter(None, [linkage, self.parent]))
+        self.follow(path.replace("\\", "/"), d.line(pairs.get("parent_linkage", "").strip("{}")))
 
 
 def _sound(data: bytes) -> bool:

@@ -85,14 +85,12 @@ class Vmdk(d.Disk):
             self._describe(strip, 0, strip.size)
             self._extents(strip)
         words = self._words
-        kind, name = words.get("createType", ""), words.get("parentFileNameHint", "")
-        self.variant, self.uuid = VARIANTS.get(kind, kind or "dynamic"), words.get("ddb.uuid.image", "")
-        uuid = words.get("ddb.uuid.parent", d.NIL)
+        kind, uuid = words.get("createType") or "dynamic", words.get("ddb.uuid.parent", d.NIL)
+        self.variant, self.uuid = VARIANTS.get(kind, kind), words.get("ddb.uuid.image", "")
         self.parent_uuid = uuid if uuid != d.NIL else ""
         if self.parent_uuid or words.get("parentCID", "ffffffff").lower() != "ffffffff":
-            self.follow(name)
-            known = [self.parent_uuid, self.parent]
-            self.parent, self.variant = ", ".join(filter(None, known)) or "not named", "differencing"
+            self.follow(words.get("parentFileNameHint", ""), self.parent_uuid)
+            self.parent = self.parent or "not named"
 
     def _describe(self, strip: d.Strip, at: int, size: int) -> None:
         """Read the text: lines of key = value, and of extents."""
