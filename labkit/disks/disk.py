@@ -440,7 +440,7 @@ class Disk:
                 yield Region(at, size, "data", "guest data")
 
     @cached_property
-    def _strip(self) -> tuple[list[Region], int, int]:
+    def _laid(self) -> tuple[list[Region], int, int]:
         """The file's regions; how many pieces lie on others, and where the first does."""
         claims = [*islice(self._claimed(), PIECES + 1)]
         if len(claims) > PIECES:
@@ -465,19 +465,19 @@ class Disk:
 
     def regions(self) -> list[Region]:
         """The file as a strip from its first byte to its last, without gaps; what two claim is the first one's."""
-        return self._strip[0]
+        return self._laid[0]
 
     @cached_property
     def notes(self) -> list[str]:
         """What is odd about the file, one line each."""
         try:
-            _, twice, where = self._strip
+            _, twice, where = self._laid
             for _ in self.extents():  # does each place exist?
                 pass
         except LabError as error:
             return [*self.said, f"The map cannot be drawn: {error}"]
         also = f"{twice} piece(s) of the file are used twice, first at byte {where}: is the map damaged?"
-        return [*self.said, *[also] * (twice > 0)]
+        return [*self.said, also] if twice else [*self.said]
 
     def _parent(self) -> Disk:
         """The parent's disk, opened when it is first needed."""
@@ -549,7 +549,7 @@ class Disk:
                 *((str(field.offset), field.name, field.value, field.meaning) for field in self.fields)]
         wide = [min(max(len(row[n]) for row in rows), 44) for n in range(3)]
         lines = [f"{row[0]:>{wide[0]}}  {row[1]:<{wide[1]}}  {row[2]:<{wide[2]}}  {row[3]}".rstrip() for row in rows]
-        return "\n".join([self.summary(), *lines[:len(rows) if len(rows) > 1 else 0], *self.notes])
+        return "\n".join([self.summary(), *(lines if self.fields else ()), *self.notes])
 
     __repr__ = __str__
 
@@ -574,7 +574,7 @@ class Disk:
                 setattr(disk, name, kind(data[name]))
             disk.fields = [Field(**row) for row in data["fields"]]
             disk.notes = [*map(str, data["notes"])]
-            disk._strip = [Region(**row) for row in data["regions"]], 0, 0
+            disk._laid = [Region(**row) for row in data["regions"]], 0, 0
             disk.maps = [Known(*(Extent(*row) for row in data["map"]))]
         except (KeyError, TypeError, ValueError) as error:
             raise LabError(f"This is no record of a disk ({clean(str(error))}); record it again.") from None

@@ -143,4 +143,4 @@ class Qcow2(d.Disk):
             shown = d.text(data) if name in ("parent format", "data file") else d.human(length)
             self.fields.append(d.Field(at, 8 + length, name, shown, "an extension of the header"))
             yield name, data
-            at += 8 + -(-length // 8) * 8
+            at += 8 + d.units(length, 8) * 8

@@ -79,7 +79,7 @@ class Blocks(d.Map):
         start, length, _, at = piece
         count = length // d.SECTOR
         assert at is not None
-        marks = self.strip.need(at - self.bitmap, self.bitmap, "a bitmap")[:-(-count // 8)]
+        marks = self.strip.need(at - self.bitmap, self.bitmap, "a bitmap")[:d.units(count, 8)]
         if not marks.strip(b"\xff"):  # nearly always
             yield piece
             return
