@@ -110,7 +110,7 @@ class Qcow2(d.Disk):
         used = d.units(self.capacity, size * size // 8)
         strip.check(used <= head["L1 entries"],
                     f"its map has {head['L1 entries']} tables, too few for a capacity of {self.capacity}")
-        table = array("Q", [entry & OFFSET for entry in strip.numbers(head["map at"], used, ">Q")])
+        table = array("Q", (entry & OFFSET for entry in strip.numbers(head["map at"], used, ">Q")))
         self.maps = [Clusters(strip=strip, length=self.capacity, block=size, table=table, per=size // 8, code=">Q",
                               empty={}, step=size, end=d.units(strip.size, size) * size, zeros=version > 2,
                               zstd=bool(zstd))]

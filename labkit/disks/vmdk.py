@@ -165,7 +165,7 @@ class Vmdk(d.Disk):
                     f"has compression {head['compression']}, which this reader does not know")
         block, length, directory = grain * d.SECTOR, head["capacity"] * d.SECTOR, base + head["directory at"] * d.SECTOR
         entries = strip.numbers(directory, d.units(length, block * per), "<I")
-        tables = array("Q", [entry and base + entry * d.SECTOR for entry in entries])
+        tables = array("Q", (entry and base + entry * d.SECTOR for entry in entries))
         empty = {0: "parent", 1: "zero"} if head["flags"] & 4 else {0: "parent"}
         self.maps.append(Grains(
             strip=strip, first=first, length=length, block=block, table=tables, per=per, code="<I", empty=empty,
