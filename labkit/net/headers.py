@@ -174,7 +174,7 @@ def icmp(kind: int, identifier: int, sequence: int, data: bytes = b"") -> bytes:
 def _over_ip(source: int, destination: int, protocol: int, head: bytes, at: int, data: bytes) -> bytes:
     """Fill in the checksum of UDP or TCP, which covers a pseudo header too (RFC 9293, 3.1)."""
     pseudo = struct.pack("!IIBBH", source, destination, 0, protocol, len(head) + len(data))
-    found = checksum(pseudo + head + data) or 0xFFFF
+    found = checksum(pseudo + head + data) or (0xFFFF if protocol == 17 else 0)  # 0 of UDP says "none": RFC 768
     return head[:at] + found.to_bytes(2, "big") + head[at + 2:] + data
 
 

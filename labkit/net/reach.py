@@ -1,6 +1,7 @@
 """Who reaches whom, and why not: worked out from the topology alone, without a frame.
 
-Hosts with the same place, network and gateway are one group, so the answer grows with groups, not with pairs of hosts.
+Hosts with the same place, network and gateway that lie in the same networks of all others are one group, so the answer
+grows with groups, not with pairs of hosts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from labkit.net.switching import route
 from labkit.net.topology import Host, Plug, Router, Topology
 
+_BACK = "the way back is missing: "
 MOST = 240  # reasons told in text: all of sixteen groups
 Place = tuple[str, int]  # a VLAN in a switch
 
@@ -29,12 +31,22 @@ class Reach:
                     if here.carries(vlan) and (then := there.inside(vlan if here.tags(vlan) else None)):
                         self._ways.setdefault((a.device, vlan), []).append((b.device, then))
         self._flooded: dict[Place, set[Place]] = {}
+        networks = {host.address.network for host in topology.hosts.values()}
+        networks |= {way.network for router in topology.routers.values() for way in router.addresses.values()}
+        self._narrow = {(int(network.network_address), network.prefixlen) for network in networks}
+        self._lengths = sorted({length for _, length in self._narrow}, reverse=True)
         groups: dict[object, list[str]] = {}
         for host in topology.hosts.values():
             where = self._place(host.plug)
             alike = where and min(place for place in self._from(where) if where in self._from(place))
-            groups.setdefault((alike, host.address.network, host.via), []).append(host.name)
+            key = alike, host.address.network, host.via, self._narrowest(int(host.address))
+            groups.setdefault(key, []).append(host.name)
         self.groups = list(groups.values())
+
+    def _narrowest(self, address: int) -> tuple[int, int]:
+        """The narrowest network of anybody's that holds an address: whoever holds one of two holds the other."""
+        return next(found for length in self._lengths
+                    if (found := (address >> 32 - length << 32 - length, length)) in self._narrow)
 
     def _place(self, plug: Plug, tag: int | None = None) -> Place | None:
         vlan = self.topology.port(plug).inside(tag)
@@ -60,13 +72,14 @@ class Reach:
             return ""
         there = self._way(one, other)
         back = "" if there else self._way(other, one)
-        return there or (back and f"the way back is missing: {back}")
+        return there or (back and _BACK + back.removeprefix(_BACK))
 
     def _way(self, one: Host, other: Host) -> str:
         """Why a packet does not get from one to the other, "" if it does."""
         here = one.address.network
         if other.address.ip in here:
-            return self._hop(one.plug, None, other.plug, None)
+            back = self._hop(other.plug, None, one.plug, None)  # of the answer to ARP, whatever way the echo's takes
+            return self._hop(one.plug, None, other.plug, None) or (back and _BACK + back)
         if not one.via:
             return f"{other.address.ip} is outside {here}, the network of {one.name}, which knows no gateway"
         if one.via not in here:

@@ -25,9 +25,9 @@ from typing import NamedTuple
 
 from labkit.commands import LabError
 
-MOST = 10_000  # hosts
+MOST = 10_000  # devices
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,9}")
-_PLUG = re.compile(r"([a-z][a-z0-9-]{0,9})\.(\d{1,4})")
+_PLUG = re.compile(r"([a-z][a-z0-9-]{0,9})\.([0-9]{1,4})")
 
 
 class Plug(NamedTuple):
@@ -205,9 +205,15 @@ def parse(text: str) -> Topology:
     return checked(made)
 
 
+def _room(made: Topology, more: int) -> None:
+    if len(made.switches) + len(made.hosts) + len(made.routers) + more > MOST:
+        raise LabError(f"more than {MOST:,} devices: this model is for fewer.")
+
+
 def _new(made: Topology, name: str) -> str:
     if not _NAME.fullmatch(name):
         raise LabError(f"{name!r:.40} is no name: up to ten of a-z, 0-9 and -, beginning with a letter.")
+    _room(made, 1)
     if name in made.switches or name in made.hosts or name in made.routers:
         raise LabError(f"there is a {name} already: give each device a name of its own.")
     return name
@@ -233,7 +239,7 @@ def _connect(made: Topology, one: Plug, other: Plug) -> None:
 
 def _vlan(word: str) -> int:
     """A VLAN identifier: 1 to 4094, for 0 means none and 4095 is reserved (IEEE 802.1Q-2022, table 9-2)."""
-    if not word.isascii() or not word.isdigit() or not 1 <= int(word[:9]) <= 4094:
+    if not word.isascii() or not word.isdigit() or len(word) > 9 or not 1 <= int(word) <= 4094:
         raise LabError(f"{word!r:.30} is no VLAN: it is a number from 1 to 4094 (0 means none, 4095 is reserved).")
     return int(word)
 
@@ -242,7 +248,10 @@ def _vlans(word: str) -> frozenset[int]:
     found = set[int]()
     for part in ("1-4094" if word == "all" else word).split(","):
         first, dash, last = part.partition("-")
-        found.update(range(_vlan(first), _vlan(last) + 1) if dash else [_vlan(first)])
+        many = range(_vlan(first), _vlan(last if dash else first) + 1)
+        if not many:
+            raise LabError(f"{part!r:.30} is no VLAN range: the lower number comes first, as in {last}-{first}.")
+        found.update(many)
     return frozenset(found)
 
 
@@ -258,10 +267,7 @@ def _interface(word: str) -> IPv4Interface:
 
 def _mac(made: Topology) -> bytes:
     """02: an address given by ourselves, no maker's (IEEE 802-2014, 8.4.4)."""
-    count = len(made.hosts) + len(made.routers) + 1
-    if count > MOST:
-        raise LabError(f"more than {MOST:,} devices: this model is for fewer.")
-    return b"\2\0" + count.to_bytes(4, "big")
+    return b"\2\0" + (len(made.hosts) + len(made.routers) + 1).to_bytes(4, "big")
 
 
 def _free(made: Topology, address: IPv4Interface) -> IPv4Interface:
@@ -272,6 +278,7 @@ def _free(made: Topology, address: IPv4Interface) -> IPv4Interface:
 
 
 def _switch(made: Topology, words: list[str]) -> None:
+    _room(made, len(words) - 1)  # at once: a line may name very many
     for name in words[1:]:
         made.switches.append(_new(made, name))
 
@@ -319,7 +326,7 @@ def _link(made: Topology, words: list[str]) -> None:
 def _called(made: Topology, words: list[str]) -> None:
     if len(words) < 3:
         raise LabError("write `name VLAN WORDS`.")
-    made.vlan_names[_vlan(words[1])] = " ".join(words[2:])[:40]
+    made.vlan_names[_vlan(words[1])] = " ".join(words[2:])[:40].rstrip()
 
 
 _STATEMENTS = {"switch": _switch, "host": _host, "router": _router, "deny": _deny, "link": _link, "name": _called}

@@ -17,6 +17,8 @@ from labkit.net.headers import IPV4, LAYOUTS, PORTS, ethernet, ipv4, udp
 
 HOW_TO_GET = "python -m pip install cryptography"
 _SALT = bytes(4)
+_NOT_OURS = "That is no packet of this tunnel, or only a part of one: it is dropped."
+_RECEIVER = 0x2A  # of WireGuard
 
 
 def _cipher(name: str, key: bytes) -> Any:
@@ -94,9 +96,9 @@ def _udp(tunnel: Tunnel, data: bytes) -> tuple[int, bytes]:
 
 def _content(packet: bytes, protocol: int, least: int) -> bytes:
     """What an IPv4 packet of that protocol carries. Raises :class:`LabError`."""
-    size = (packet[0] & 15) * 4 if packet else 0
-    if len(packet) < 20 + least or packet[0] >> 4 != 4 or packet[9] != protocol:
-        raise LabError("That is no packet of this tunnel, or only a part of one: it is dropped.")
+    size = max(20, (packet[0] & 15) * 4) if packet else 20
+    if len(packet) < size + least or packet[0] >> 4 != 4 or packet[9] != protocol:
+        raise LabError(_NOT_OURS)
     return packet[size:]
 
 
@@ -118,13 +120,15 @@ def _esp_open(tunnel: Tunnel, packet: bytes) -> bytes:
 def _wireguard(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
     """ChaCha20-Poly1305, padded to 16 bytes, the counter little-endian (Donenfeld, WireGuard, 5.4.6)."""
     counter = (tunnel.counter - 1).to_bytes(8, "little")
-    head = LAYOUTS["WireGuard"].build(4, 0, 0x2A, int.from_bytes(counter, "big"))
+    head = LAYOUTS["WireGuard"].build(4, 0, _RECEIVER, int.from_bytes(counter, "big"))
     clear = packet + bytes(-len(packet) % 16)
     return _udp(tunnel, head + _cipher("ChaCha20Poly1305", tunnel.key).encrypt(bytes(4) + counter, clear, None))
 
 
 def _wireguard_open(tunnel: Tunnel, packet: bytes) -> bytes:
     data = _content(packet, 17, 40)[8:]
+    if data[:8] != LAYOUTS["WireGuard"].build(4, 0, _RECEIVER, 0)[:8]:  # no tag covers them; they say whose it is
+        raise LabError(_NOT_OURS)
     cipher, counter = _cipher("ChaCha20Poly1305", tunnel.key), data[8:16]
     clear = tunnel.open(cipher, bytes(4) + counter, data[16:], None, int.from_bytes(counter, "little"))
     return clear[:int.from_bytes(clear[2:4], "big")]  # the length inside says where the padding begins
@@ -162,6 +166,8 @@ KINDS: dict[str, Kind] = {
 
 def overhead(kind: str, size: int = 1000) -> int:
     """Bytes that a tunnel adds to a packet of that size: measured by wrapping one. Raises :class:`LabError`."""
+    if size < 20:
+        raise LabError(f"{size} bytes are no packet: an IPv4 packet has at least its header of 20 bytes.")
     packet = ipv4(1, 2, 17, bytes(size - 20))
     return len(Tunnel(kind).wrap(packet)) - size
 
@@ -191,10 +197,12 @@ def fragments(packet: bytes, mtu: int) -> list[bytes]:
                        f"the router drops it and tells the sender so (ICMP, RFC 1191). If a firewall stops that word, "
                        "the connection just hangs.")
     step, found = (mtu - 20) // 8 * 8, list[bytes]()
+    said = int.from_bytes(packet[6:8], "big")  # the packet may be a piece of one itself
     for at in range(0, len(packet) - 20, step):
         piece = packet[20 + at:20 + at + step]
-        more = 0x2000 if 20 + at + step < len(packet) else 0
-        head = packet[:2] + (20 + len(piece)).to_bytes(2, "big") + packet[4:6] + (more | at // 8).to_bytes(2, "big")
+        more = 0x2000 if 20 + at + step < len(packet) else said & 0x2000
+        where = (more | (said & 0x1FFF) + at // 8).to_bytes(2, "big")
+        head = packet[:2] + (20 + len(piece)).to_bytes(2, "big") + packet[4:6] + where
         head += packet[8:10] + b"\0\0" + packet[12:20]
         found.append(head[:10] + headers.checksum(head).to_bytes(2, "big") + head[12:] + piece)
     return found

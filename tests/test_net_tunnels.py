@@ -1,0 +1,228 @@
+"""Tunnels opened by others: scapy and cryptography decrypt what is wrapped here; what was altered nobody opens."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import oracle, scapy
+
+from labkit.commands import LabError
+from labkit.net import tunnels
+from labkit.net.headers import checksum, dissect, icmp, ipv4, udp
+from labkit.net.tunnels import KINDS, Tunnel, fragments, largest, overhead
+
+SEALED = [kind for kind, about in KINDS.items() if about.encrypts]
+OPEN = [kind for kind in KINDS if kind not in SEALED]
+SECRET = b"nobody else may read this"
+A, B = 0x0A00_0001, 0x0A00_0002
+payloads = st.binary(max_size=80)
+
+
+def packet(data: bytes = SECRET) -> bytes:
+    return ipv4(A, B, 17, udp((A, 9), (B, 9), data))
+
+
+def needed(kind: str) -> None:
+    if kind in SEALED:
+        oracle("cryptography")
+
+
+def refused(tunnel: Tunnel, arrived: bytes) -> str:
+    with pytest.raises(LabError) as error:
+        tunnel.unwrap(arrived)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# -- opened by others ---------------------------------------------------------------------------
+
+
+@settings(max_examples=30)
+@given(payloads, st.integers(0, 2**32 - 2))
+def test_scapy_opens_esp(data: bytes, before: int) -> None:
+    oracle("cryptography")
+    s: Any = scapy()
+    from scapy.layers.ipsec import ESP, SecurityAssociation
+
+    tunnel = Tunnel("esp", counter=before)
+    outside = s.IP(tunnel.wrap(packet(data)))
+    assert (outside.src, outside.dst, outside[ESP].spi, outside[ESP].seq) == (
+        "192.0.2.1", "192.0.2.2", 0x1001, before + 1)
+    there = SecurityAssociation(ESP, spi=0x1001, crypt_algo="AES-GCM", crypt_key=tunnel.key + bytes(4),
+                                tunnel_header=s.IP(src="192.0.2.1", dst="192.0.2.2"))
+    assert bytes(there.decrypt(outside)) == packet(data)
+
+
+@given(payloads, st.integers(0, 2**62))
+def test_wireguard_is_chacha20_poly1305(data: bytes, before: int) -> None:
+    """A counter of 64 bits, little-endian after four zeros, nothing bound, padded to 16: WireGuard's paper, 5.4.6."""
+    aead = oracle("cryptography.hazmat.primitives.ciphers.aead")
+    tunnel = Tunnel("wireguard", counter=before)
+    content = tunnel.wrap(packet(data))[28:]
+    assert content[:4] == b"\4\0\0\0" and content[8:16] == before.to_bytes(8, "little")
+    clear = aead.ChaCha20Poly1305(tunnel.key).decrypt(bytes(4) + content[8:16], content[16:], None)
+    assert clear.startswith(packet(data)) and len(clear) % 16 == 0 and not any(clear[len(packet(data)):])
+
+
+@given(payloads, st.integers(0, 2**32 - 2))
+def test_openvpn_is_aes_gcm(data: bytes, before: int) -> None:
+    """Opcode, key and peer, packet number, tag, data; what stands before the tag is bound: OpenVPN 2.6, crypto.c."""
+    aead = oracle("cryptography.hazmat.primitives.ciphers.aead")
+    tunnel = Tunnel("openvpn", counter=before)
+    content = tunnel.wrap(packet(data))[28:]
+    assert content[0] >> 3 == 9 and content[4:8] == (before + 1).to_bytes(4, "big")
+    clear = aead.AESGCM(tunnel.key).decrypt(content[4:8] + bytes(8), content[24:] + content[8:24], content[:8])
+    assert clear == packet(data)
+
+
+@pytest.mark.parametrize("kind, layers", [("ipip", ["IP", "IP", "UDP"]), ("gre", ["IP", "GRE", "IP", "UDP"]),
+                                          ("vxlan", ["IP", "UDP", "VXLAN", "Ethernet", "IP", "UDP"])])
+def test_scapy_reads_what_is_open(kind: str, layers: list[str]) -> None:
+    s: Any = scapy()
+    found = s.IP(Tunnel(kind).wrap(packet()))
+    assert [layer._name or layer.__name__ for layer in found.layers()][:-1] == layers
+    assert bytes(found.getlayer(s.IP, 2)) == packet()
+
+
+# -- there and back -----------------------------------------------------------------------------
+
+
+@settings(max_examples=25)
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.lists(payloads, min_size=1, max_size=4))
+def test_what_goes_in_comes_out(kind: str, data: list[bytes]) -> None:
+    needed(kind)
+    here, there = Tunnel(kind), Tunnel(kind)
+    sent = [here.wrap(packet(part)) for part in data]
+    for part, outside in reversed([*zip(data, sent, strict=True)]):  # a later one may come first
+        assert there.unwrap(outside) == packet(part)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_has_no_key_sees_nothing_where_it_encrypts(kind: str) -> None:
+    needed(kind)
+    outside = Tunnel(kind).wrap(packet())
+    assert (SECRET in outside) == (kind in OPEN)
+    assert any(header.name == "encrypted" for header in dissect(outside, "IPv4")) == (kind in SEALED)
+    for at in range(len(SECRET) - 4):
+        assert kind in OPEN or SECRET[at:at + 4] not in outside
+
+
+@pytest.mark.parametrize("kind", SEALED)
+def test_every_flipped_bit_is_refused(kind: str) -> None:
+    needed(kind)
+    outside = Tunnel(kind).wrap(packet())
+    there = Tunnel(kind)
+    for bit in range(8 * (20 if kind == "esp" else 28), len(outside) * 8):  # behind IPv4 and, but for ESP, UDP
+        altered = bytearray(outside)
+        altered[bit // 8] ^= 1 << bit % 8
+        assert "it is dropped" in (said := refused(there, bytes(altered))) or "The receiver drops it" in said
+    assert there.unwrap(outside) == packet(), "and none of them has used up its number"
+
+
+@pytest.mark.parametrize("kind", SEALED)
+def test_replays_and_other_keys_are_refused(kind: str) -> None:
+    needed(kind)
+    here, there = Tunnel(kind), Tunnel(kind)
+    one, two = here.wrap(packet()), here.wrap(packet())
+    assert one != two, "the same packet never looks the same"
+    assert there.unwrap(one) == there.unwrap(two) == packet()
+    for again in (one, two):
+        assert "has arrived before: somebody plays back" in refused(there, again)
+    assert "The tag does not fit" in refused(Tunnel(kind, secret="another"), one)
+
+
+@pytest.mark.parametrize("kind", list(KINDS)[1:])
+@given(data=st.binary(max_size=120), cut=st.integers(0, 200), first=st.sampled_from([0x45, 0x4F, 0x40, 0x46]))
+def test_any_bytes_are_opened_or_refused_in_one_line(kind: str, data: bytes, cut: int, first: int) -> None:
+    needed(kind)
+    outside = Tunnel(kind).wrap(packet())
+    for arrived in (data, bytes([first]) + outside[1:cut], outside[:20] + data):
+        try:
+            Tunnel(kind).unwrap(arrived)
+        except LabError as error:
+            assert "\n" not in str(error)
+
+
+def test_no_such_tunnel() -> None:
+    with pytest.raises(LabError, match=r"'pptp' is no tunnel here; there are: none, ipip, gre, vxlan, esp, openvpn"):
+        Tunnel("pptp")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_cryptography(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed(kind)
+    outside = Tunnel(kind).wrap(packet())
+    for name in ["cryptography", *(name for name in sys.modules if name.startswith("cryptography."))]:
+        monkeypatch.setitem(sys.modules, name, None)
+    if kind in OPEN:
+        assert Tunnel(kind).unwrap(Tunnel(kind).wrap(packet())) == packet()
+        return
+    for does, what in ((Tunnel(kind).wrap, packet()), (Tunnel(kind).unwrap, outside)):
+        with pytest.raises(LabError, match=f"which is missing here: `{tunnels.HOW_TO_GET}`"):
+            does(what)
+
+
+# -- sizes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind, least, most", [
+    ("none", 0, 0), ("ipip", 20, 20), ("gre", 24, 24), ("vxlan", 50, 50),  # RFC 2003, 2784, 7348: headers alone
+    ("esp", 54, 57), ("openvpn", 52, 52), ("wireguard", 60, 75)])  # with padding to 4 and 16
+def test_overhead_is_what_the_standard_says(kind: str, least: int, most: int) -> None:
+    needed(kind)
+    found = {overhead(kind, size) for size in range(100, 132)}
+    assert (min(found), max(found)) == (least, most)
+
+
+@settings(max_examples=15)
+@pytest.mark.parametrize("kind", KINDS)
+@given(mtu=st.integers(150, 9000))
+def test_the_largest_that_fits(kind: str, mtu: int) -> None:
+    needed(kind)
+    size = largest(kind, mtu)
+    assert size + overhead(kind, size) <= mtu < size + 1 + overhead(kind, size + 1)
+
+
+@pytest.mark.parametrize("ask, words", [
+    (lambda: largest("gre", 51), "Nothing fits through gre when the network outside takes only 51 bytes"),
+    (lambda: overhead("gre", 19), "an IPv4 packet has at least its header of 20 bytes"),
+    (lambda: overhead("gre", 65535), "do not fit into one IPv4 packet"),
+    (lambda: fragments(packet(), 27), "27 bytes hold no header of 20 and eight of data"),
+    (lambda: fragments(packet(bytes(100)), 100), 'The packet of 128 bytes says "do not fragment", and the next network '
+     "takes 100: the router drops it and tells the sender so"),
+])
+def test_what_does_not_fit(ask: Any, words: str) -> None:
+    with pytest.raises(LabError) as error:
+        ask()
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+# -- fragments ----------------------------------------------------------------------------------
+
+
+def divisible(size: int) -> bytes:
+    s: Any = scapy()
+    data = icmp(8, 1, 1, bytes(n % 251 for n in range(size)))
+    return bytes(s.IP(src="10.0.0.1", dst="10.0.0.2", id=7, proto=1) / data)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 3000), st.integers(28, 1500), st.integers(28, 1500))
+def test_scapy_puts_fragments_together(size: int, mtu: int, narrower: int) -> None:
+    s: Any = scapy()
+    whole = divisible(size)
+    pieces = [small for piece in fragments(whole, mtu) for small in fragments(piece, narrower)]
+    assert all(len(piece) <= min(mtu, narrower) for piece in pieces)
+    assert all((len(piece) - 20) % 8 == 0 for piece in pieces[:-1])
+    [found] = s.defragment([s.IP(piece) for piece in pieces])
+    assert found.build() == whole
+    assert all(checksum(piece[:20]) == 0 for piece in pieces)
+
+
+def test_what_fits_stays_as_it_is() -> None:
+    assert fragments(packet(), len(packet())) == [packet()]
