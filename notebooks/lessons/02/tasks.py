@@ -52,7 +52,8 @@ def check_tag(lesson: Lesson, answer: str) -> str:
     if said == vlan:
         return f"VLAN {vlan}, with priority {TAG >> 13}: 0x{TAG:04x} is {TAG >> 13:03b} 0 {vlan:012b} in bits."
     if said == TAG:
-        raise NotYet(f"{said} is all sixteen bits. The upper four are priority and drop eligible; the VLAN is the lower "
+        raise NotYet(f"{said} is all sixteen bits. The upper four are priority and drop eligible; the VLAN is the "
+                     f"lower "
                      "twelve.")
     if said == 14:
         raise NotYet("14 is how the last byte looks in hex. In decimal 0x14 is 1 × 16 + 4.")
@@ -71,7 +72,8 @@ def check_printer(lesson: Lesson, answer: str) -> str:
     for one in CLASSROOM:
         for other in SECRETARIAT:
             if not found.why_not(one, other):
-                raise NotYet(f"Both print, but {one} still reaches {other}: the router passes on whatever it has a route "
+                raise NotYet(f"Both print, but {one} still reaches {other}: the router passes on whatever it has a "
+                             f"route "
                              "for, until it is told not to (`deny`).")
     return "All print, and nobody from the classrooms gets an answer from the secretariat. That rule is a firewall."
 
@@ -85,7 +87,8 @@ def check_hopping(lesson: Lesson, answer: str) -> str:
     for tags in (["1", "20"], ["20"], ["20", "20"]):
         steps = Network(made).send("mallory", crafted(made, "mallory", "sec2", tags))
         if any(step.taken and step.end.device == "sec2" for step in steps):
-            raise NotYet(f"A frame of mallory's with the tags {', '.join(tags)} still gets to sec2. It hops where a switch "
+            raise NotYet(f"A frame of mallory's with the tags {', '.join(tags)} still gets to sec2. It hops where a "
+                         f"switch "
                          "takes the first tag off and sends the rest as it is.")
     return "Everybody works as before, and the frame with two tags ends in a VLAN where nobody is."
 
@@ -99,7 +102,8 @@ TASKS = [
                Try(["net access 20 s1.2 s2.2", "net trunk 20 s1.24 s2.24"], hint="pc1 no longer reaches pc2"),
                Try(["net access 20 s1.2 s2.2 s1.3", "net trunk 1,20 s1.24 s2.24"], hint="printer still reaches sec1")],
         hints=["Two kinds of ports: `access` for those with a host, `trunk` for the cable between the switches.",
-               "A trunk carries the VLANs that are named, and only those: the classrooms are in VLAN 1, and need it too."],
+               "A trunk carries the VLANs that are named, and only those: the classrooms are in VLAN 1, and need it "
+               "too."],
     ),
     Task(
         "read-tag", check_tag,
@@ -178,7 +182,8 @@ PREDICTIONS = [
         {"A": "A switch can send to one port only when it knows behind which port an address is, and pc1 does not even "
               "know the address yet: it has to ask all.",
          "B": "To a switch another switch is a port like any other: a frame for all goes there too.",
-         "C": "pc1 knows pc2's IP address but not its MAC address, so it asks everybody (ARP): all hosts whom such a frame "
+         "C": "pc1 knows pc2's IP address but not its MAC address, so it asks everybody (ARP): all hosts whom such a "
+              "frame "
               "reaches are one broadcast domain."},
         right_first,
     ),
@@ -191,32 +196,37 @@ PREDICTIONS = [
          "C": "Yes, but only after the switches have learned the new VLAN."},
         {"A": "Being in the same VLAN is not enough: every port on the way has to carry it.",
          "B": "Each end of the cable is an access port of VLAN 1, so a frame of VLAN 10 does not leave through it.",
-         "C": "Switches learn addresses, not VLANs: which VLANs a port carries is set by hand (or by MVRP, seldom used)."},
+         "C": "Switches learn addresses, not VLANs: which VLANs a port carries is set by hand (or by MVRP, seldom "
+              "used)."},
         right_across,
     ),
     Prediction(
         "who-sees-tags",
-        "With VLANs 10 and 20 on one cable something has to say which frame is whose: a tag of four bytes. Where will the "
+        "With VLANs 10 and 20 on one cable something has to say which frame is whose: a tag of four bytes. Where will "
+        "the "
         "tag be seen?",
         {"A": "Nowhere: the switches agree on it among themselves.",
          "B": "Only on the cable between the switches.",
          "C": "Everywhere, at the hosts too."},
         {"A": "The two switches know of each other only what is written in the frames, so it has to be in there.",
          "B": "Access ports take it off: a host knows nothing of VLANs, and cannot tell in which one it is.",
-         "C": "A host's port is an access port: the tag is added when a frame leaves through a trunk, and taken off where "
+         "C": "A host's port is an access port: the tag is added when a frame leaves through a trunk, and taken off "
+              "where "
               "it leaves to a host."},
         right_tags,
     ),
     Prediction(
         "on-a-stick",
-        "pc1 (VLAN 10) pings the printer (VLAN 30). How often do the ping and its answer together cross the one cable of "
+        "pc1 (VLAN 10) pings the printer (VLAN 30). How often do the ping and its answer together cross the one cable "
+        "of "
         "the router?",
         {"A": "Never: the switches know both VLANs.",
          "B": "Twice: once with the ping, once with the answer.",
          "C": "Four times."},
         {"A": "A switch passes nothing from one VLAN to another, even if both are on neighbouring ports.",
          "B": "That would do if the router had a cable in each VLAN; this one has to send back through the same cable.",
-         "C": "Each of the two comes in with the tag of one VLAN and goes out on the same cable with the tag of the other. "
+         "C": "Each of the two comes in with the tag of one VLAN and goes out on the same cable with the tag of the "
+              "other. "
               "Hence the name, router on a stick, and hence its limit."},
         right_stick,
     ),
@@ -228,9 +238,11 @@ PREDICTIONS = [
          "B": "It stays in VLAN 1, and only the classrooms hear it.",
          "C": "It arrives at sec2, in VLAN 20."},
         {"A": "A switch looks at the first tag only; what follows it may be anything.",
-         "B": "So it is on s1. But VLAN 1 is the native VLAN of the trunk: its frames go out without a tag, so the first "
+         "B": "So it is on s1. But VLAN 1 is the native VLAN of the trunk: its frames go out without a tag, so the "
+              "first "
               "tag comes off, and then the second is the first.",
-         "C": "s1 takes the first tag off, for VLAN 1 crosses the trunk without one. What s2 gets begins with tag 20, and "
+         "C": "s1 takes the first tag off, for VLAN 1 crosses the trunk without one. What s2 gets begins with tag 20, "
+              "and "
               "s2 believes it."},
         right_double,
     ),
