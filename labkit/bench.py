@@ -47,6 +47,8 @@ _MACHINE_WIDE = {"extpack", "hostonlyif", "hostonlynet", "updatecheck", "cloud",
 _FREE_TEXT = {"--name", "--description", "--groups", "--snapshot", "--new-name", "--vmname", "--unit"}
 _PATH = re.compile(r"(?:(?<=[=:,;\s])|^)"  # within a word, what begins at a root or at home, or climbs with ..
                    r"(?:(?:[A-Za-z]:[\\/]|[\\/~])[^,;]*|[^=:,;\s]*\.\.(?:[\\/][^,;]*|$))")
+_ATTACHED = re.compile(r"^-[A-Za-z]+?(?=[\\/~.]|[A-Za-z]:[\\/])")  # as in tar's -C.. and -C/
+_NOT_STRIPPED = re.compile(r"--ab|--insecure|-[^-bCfFgHIKLNTVX]*P")  # tar then takes / and .. as they stand
 _ELSEWHERE = re.compile(r"\w+://|^json:|^(?:nbd|ssh|fat|host_device|blkdebug|rbd|nfs|iscsi|gluster):")
 _PASSING = re.compile(r"\.(?:log(?:\.\d+)?|dat|part)$|-prev$|\.vbox-tmp$")  # VirtualBox's own notes, not a state
 _UUID = re.compile(r"\{[0-9a-f-]{36}\}")
@@ -71,6 +73,8 @@ _ADVICE = [(re.compile(pattern, re.I), advice) for pattern, advice in (
      "No snapshot of that name: `%VBoxManage snapshot MACHINE list` shows them."),
     (r"VERR_FILE_NOT_FOUND|VERR_PATH_NOT_FOUND|Could not find file for the medium|No such file or directory",
      "That file is not in the lesson's folder: `%folder` lists what is there."),
+    (r"Appliance (?:read|import) failed",
+     "The appliance is damaged, or made wrongly, and nothing was imported: get it once more, from whoever made it."),
     (r"VERR_NOT_SUPPORTED|VBOX_E_NOT_SUPPORTED|does not support resizing|not supported",
      "This format or variant cannot do that: convert the disk to a VDI first (`clonemedium … --format VDI`)."),
     (r"^Usage - |Invalid command|Unknown option|Invalid parameter|Syntax error",
@@ -100,6 +104,13 @@ def key(argv: Sequence[str]) -> list[str]:
     if argv[0] != "VBoxManage":
         return list(argv)
     return [part for word in argv for part in (word.split("=", 1) if re.match(r"--[a-z][\w-]*=", word) else [word])]
+
+
+def page_of(words: Sequence[str]) -> tuple[str, int, str]:
+    """What follows `guest_write`: machine, page, text. Raises :class:`LabError`."""
+    if len(words) != 3 or not re.fullmatch("[0-9]{1,4}", words[1]) or int(words[1]) >= PAGES:
+        raise LabError(f'Use it as `%guest_write MACHINE PAGE "text"`, with a page from 0 to {PAGES - 1}.')
+    return words[0], int(words[1]), words[2]
 
 
 def slow(argv: Sequence[str]) -> bool:
@@ -185,6 +196,7 @@ class Bench:
         for at, word in enumerate(words):
             if at in free or word.partition("=")[0] in _FREE_TEXT:
                 continue
+            word = _ATTACHED.sub("", word)
             if _ELSEWHERE.search(word):
                 raise LabError(f"`{word:.60}` is not a file of this lesson: copy what you need into $PWD, and name it.")
             for found in _PATH.finditer(word):
@@ -193,6 +205,19 @@ class Bench:
                 if foreign or not (self.folder / path).resolve().is_relative_to(self.folder):
                     raise LabError(f"`{found[0]:.60}` is outside this lesson's folder, and what is there is yours: "
                                    "name files without a folder, or with `$PWD/` before them.")
+        bundle = name == "tar" and words[:1] and words[0][:1] != "-" and "P" in words[0]  # as in tar xPf
+        if bundle or (name == "tar" and any(map(_NOT_STRIPPED.match, words))):
+            raise LabError("That option lets an archive write anywhere on this computer: leave it out, and tar keeps "
+                           "to this lesson's folder.")
+        if name in ("VBoxManage", "tar"):  # they follow names that somebody else has packed
+            for path in self.folder.rglob("*"):
+                if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(self.folder):
+                    raise LabError(f"`{path.name:.60}` is a link that leads outside this lesson's folder, and {name} "
+                                   "would follow it: run the %lesson cell to start over without it.")
+        if name == "VBoxManage" and "import" in words:
+            for path in (self.folder / word for word in words):
+                if os.path.isfile(path):
+                    virtualbox.examine(path)
 
     # -- structured reads -----------------------------------------------------------------------
 
@@ -240,22 +265,11 @@ class Bench:
 
     def _chain(self, machine: str) -> list[Path]:
         """The files of a machine's first disk, that of the current state first. Raises :class:`LabError`."""
-        graph = self.graph(ask=False)
-        media = {medium.uuid: medium for medium in graph.media}
-        at = media.get(next(iter(graph.machine(machine).media), ""))
-        found: list[Path] = []
-        while at and len(found) <= len(media):
-            found.append(Path(at.location))
-            at = media.get(at.parent or "")
-        if not found:
-            raise LabError(f"{machine:.60} has no disk: attach one with `VBoxManage storageattach`.")
-        return found
+        return [Path(medium.location) for medium in self.graph(ask=False).disks(machine)]
 
     def _guest_write(self, words: Sequence[str]) -> Result:
         """Put a text at the start of one page of a machine's disk, in the file where VirtualBox would write it."""
-        if len(words) != 3 or not words[1].isdigit() or int(words[1]) >= PAGES:
-            raise LabError(f'Use it as `%guest_write MACHINE PAGE "text"`, with a page from 0 to {PAGES - 1}.')
-        machine, page, text = words
+        machine, page, text = page_of(words)
         top, data = self._chain(machine)[0], text.encode()[:PAGE]
         with open_disk(top) as disk:
             if disk.format != "VMDK":
@@ -265,7 +279,7 @@ class Bench:
             file.write(data.ljust(PAGE, b"\0"))
         try:
             done = run([self.program("qemu-io"), "-f", "vmdk", "-c",
-                        f"write -s .virtualbox/{Path(file.name).name} {int(page) * PAGE} {PAGE}", str(top)],
+                        f"write -s .virtualbox/{Path(file.name).name} {page * PAGE} {PAGE}", str(top)],
                        cwd=self.folder, timeout=60)  # qemu-io knows no quotes: a path without spaces
         finally:
             Path(file.name).unlink()

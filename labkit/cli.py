@@ -44,10 +44,12 @@ def _forest(args: argparse.Namespace) -> None:
 
 
 def _snapshots(args: argparse.Namespace) -> None:
-    from labkit import snapshots, virtualbox
-    from labkit.bench import Bench
+    from labkit import bench, snapshots, virtualbox
 
-    graph = Bench(args.lesson, True).graph() if args.lesson else snapshots.read(virtualbox.users_home())
+    if args.lesson and args.lesson not in (known := bench.left_over()):  # so a name is never a path to somewhere else
+        raise LabError(f"Lesson {args.lesson!r:.60} has nothing on this machine; these have: "
+                       f"{', '.join(known) or 'none'}. Run its %lesson cell first.")
+    graph = bench.Bench(args.lesson, True).graph() if args.lesson else snapshots.read(virtualbox.users_home())
     graph = graph.only(*args.machine) if args.machine else graph
     print(json.dumps(graph.to_json()) if args.json else "\n".join([str(graph), *graph.notes]))
 
@@ -62,6 +64,22 @@ def _disk(args: argparse.Namespace) -> None:
             from labkit.strip import Strip
 
             print(disk, Strip(disk), sep="\n\n")
+
+
+def _net(args: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from labkit.net.reach import Reach
+    from labkit.net.topology import parse
+
+    try:
+        text = Path(args.file).read_text("utf-8")
+    except OSError as error:
+        raise LabError(f"{args.file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise LabError(f"{args.file} is no text: a topology has lines as `host ana 10.0.0.1/24 s1.1`.") from None
+    reach = Reach(parse(text))
+    print(json.dumps(reach.to_json()) if args.json else reach)
 
 
 def _doctor(args: argparse.Namespace) -> None:
@@ -95,6 +113,7 @@ def _prefetch(args: argparse.Namespace) -> None:
     from labkit import syntax
     from labkit.docker import Docker
     from labkit.lesson import lessons_folder
+    from labkit.net import live
 
     docker, names = Docker.find(), set()
     for path in lessons_folder().glob("*/recording.json"):
@@ -105,6 +124,9 @@ def _prefetch(args: argparse.Namespace) -> None:
         if result.code:
             raise LabError(f"{name} could not be fetched: {result.err.strip().splitlines()[-1]}")
         print(f"✔ {name}")
+    for recipe in sorted(lessons_folder().glob("*/net")):
+        if not args.lesson or recipe.parent.name in args.lesson:
+            print(f"✔ {live.build(docker, recipe.parent.name, recipe)}")
 
 
 def _record(args: argparse.Namespace) -> None:
@@ -149,6 +171,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_argument("--json", action="store_true")
     command = add("disk", _disk, "what a virtual disk's file says of itself, and where the guest's blocks are in it")
     command.add_argument("file", help="a VDI, VHD, VMDK, QCOW2, QED, VHDX or raw file")
+    command.add_argument("--json", action="store_true")
+    command = add("net", _net, "who reaches whom in a network, and why not")
+    command.add_argument("file", help="a topology, a statement a line: switch, host, router, link, access, trunk, name")
     command.add_argument("--json", action="store_true")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a Windows pipe knows few letters, and ✔ is not one of them

@@ -192,7 +192,32 @@ class Docker:
         with self._asking():
             yield from self.api.get_image(image)
 
+    def fetch(self, container: str, path: str) -> bytes:
+        """A file or folder of a container, as a tar archive."""
+        with self._asking():
+            return b"".join(self.api.get_archive(container, path)[0])
+
     # -- commands -------------------------------------------------------------------------------
+
+    def create(self, lesson: str, name: str, image: str, command: Sequence[str], hostname: str, **rights: Any) -> str:
+        """Create a container with our label, note it in the ledger, return its ID; ``rights`` as of create_host_config.
+
+        Raises :class:`LabError`.
+        """
+        with self._asking():
+            host = self.api.create_host_config(**rights)
+            made: str = self.api.create_container(image, list(command), name=name, hostname=hostname,
+                                                  labels={LABEL: lesson}, host_config=host)["Id"]
+        self.ledger.add(lesson, [("container", made)])
+        return made
+
+    def start(self, container: str) -> None:
+        """Start a created container. Raises :class:`LabError`."""
+        self._ask(self.api.start, container)
+
+    def has_image(self, name: str) -> bool:
+        """Whether there is an image of that name."""
+        return self._about("image", name) is not None
 
     def run(self, argv: Sequence[str], words: Words, lesson: str, stdin: str | None = None,
             on_text: Callable[[str], None] | None = None) -> Result:

@@ -20,6 +20,7 @@ from labkit import archives, syntax, tasks
 from labkit.commands import LabError, Result
 from labkit.docker import Docker, Thing, World, find_thing
 from labkit.layers import Forest, Image
+from labkit.net.console import Answer, Console, Text
 from labkit.tape import Mode, Tape
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Lesson:
             raise LabError(f"There is no lesson {name!r:.60}; there are: {', '.join(known)}.")
         self.docker: Docker | None = None
         self.bench: Bench | None = None
+        self.console = Console(self.folder)  # of the network in this process, which needs no engine
         self.why = ""
         asked = self.mode
         if asked not in ("", "live", "replay", "record"):
@@ -130,6 +132,7 @@ class Lesson:
         """Back to the start: remove what earlier runs of this lesson made; say what had to stay."""
         self.tape.rewind()
         self.task = None
+        self.console = Console(self.folder)
         for memory in (self.passed, self.drawn, self.seen, self._numbers):
             memory.clear()
         notes = self.docker.clean(self.name) if self.docker else []
@@ -141,21 +144,22 @@ class Lesson:
         return notes
 
     def marks(self) -> list[Any]:
-        """Where each engine is now, for :meth:`clean`."""
-        return [engine.mark(self.name) for engine in self.engines]
+        """Where each engine and the console are now, for :meth:`clean`."""
+        return [engine.mark(self.name) for engine in (*self.engines, self.console)]
 
     def clean(self, marks: Sequence[Any], names: Container[str] | None = None) -> list[str]:
         """Remove what the lesson made since then (called one of ``names``, if given); say what had to stay."""
-        return [note for engine, mark in zip(self.engines, marks, strict=True)
+        return [note for engine, mark in zip((*self.engines, self.console), marks, strict=True)
                 for note in engine.clean(self.name, mark, names)]
 
     @contextlib.contextmanager
     def trial(self) -> Iterator[None]:
         """A try while recording: at the end the tape is where it was, and so is the bench (not so Docker)."""
-        place, task = self.tape.place, self.task
+        place, task, network = self.tape.place, self.task, self.console.mark(self.name)
         with self.bench.undone() if self.bench else contextlib.nullcontext():
             yield
         self.tape.place, self.task = place, task
+        self.console.clean(self.name, network)
 
     # -- commands and reads, live or from the tape ----------------------------------------------
 
@@ -168,6 +172,9 @@ class Lesson:
     def command(self, argv: Sequence[str], stdin: str | None = None,
                 on_text: Callable[[str], None] | None = None) -> Result:
         """Run one command, ``docker`` or a program of the bench, or replay it. Raises :class:`LabError`."""
+        if argv[0] == "net":
+            answer = self.net(argv[1:], on_text)
+            return Result(tuple(argv), int(not answer.ok), (("out", f"{answer}\n"),))
         if argv[0] == "docker":
             result = self._docker(argv[1:], stdin, on_text)
         else:
@@ -179,11 +186,46 @@ class Lesson:
         self.look_around()
         return result
 
+    def net(self, words: Sequence[str], on_text: Callable[[str], None] | None = None) -> Answer:
+        """A command of the network in this process, or of its live twin: ``up``, ``compare …``, ``down``.
+
+        Raises :class:`LabError`.
+        """
+        if words[:1] not in (["up"], ["compare"], ["down"]):
+            return self.console.do(words)
+        if not (3 <= len(words) <= 7 if words[0] == "compare" else len(words) == 1):
+            raise LabError("Use it as `%net up`, `%net compare HOST HOST [TAG …]` or `%net down`.")
+        from labkit.net import live
+
+        made = self.console.topology
+        if words[0] == "compare":
+            made.host(words[1])
+            made.host(words[2])
+
+        self.need(docker=True)
+
+        def do() -> Result:
+            lab = live.Lab(self._live(), made, self.name, self.folder / "net")
+            return lab.trial(*words[1:]) if words[0] == "compare" else (
+                lab.up(on_text) if words[0] == "up" else lab.down())
+
+        result = self.tape.command(["net", *words], str(made), do, lambda: words[0] != "compare")
+        self.look_around()
+        return live.compared(made, words[1:], result) if words[0] == "compare" else Answer(
+            Text(result.text.rstrip()))
+
+    def need(self, docker: bool) -> None:
+        """Raise :class:`LabError` if this lesson is not one of Docker, or of machines and disks."""
+        needs = tasks.material(self.folder).needs
+        if docker and "docker" not in needs:
+            raise LabError("This lesson works without Docker: use `%docker` in the lessons 02, 03 and 11 to 15.")
+        if not docker and not set(needs) - {"docker"}:
+            raise LabError("This lesson works with Docker alone: machines and disks are for the lessons 07 to 10.")
+
     def _docker(self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None) -> Result:
         words = syntax.parse(argv)
         docker, tape = self.docker, self.tape
-        if tape.mode != "replay" and not docker:
-            raise LabError("This lesson works without Docker: use `%docker` in the lessons 11 to 15.")
+        self.need(docker=True)
         changed: Callable[[], bool] | None = None
         if tape.mode == "record" and not words.reads_only:
             assert docker
@@ -193,11 +235,12 @@ class Lesson:
         return tape.command(words.key, stdin, lambda: live().run(argv, words, self.name, stdin, on_text), changed)
 
     def _on_bench(self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None) -> Result:
-        from labkit.bench import key
+        from labkit.bench import OWN, key, page_of
 
         bench, tape = self.bench, self.tape
-        if tape.mode != "replay" and not bench:
-            raise LabError("This lesson works with Docker alone: machines and disks are for the lessons 07 to 10.")
+        self.need(docker=False)
+        if argv[0] in OWN:
+            page_of(argv[1:])
         changed: Callable[[], bool] | None = None
         if tape.mode == "record":
             assert bench
@@ -243,6 +286,7 @@ class Lesson:
         """Machines, snapshots and media now."""
         from labkit.snapshots import Graph
 
+        self.need(docker=False)
         graph = Graph.from_json({"machines": [], "media": [], "notes": [], **self.world()})
         graph.numbers = self._numbers
         graph.labels()  # numbers them in the order in which they were seen
@@ -252,6 +296,7 @@ class Lesson:
         """A disk file of the bench. Raises :class:`LabError` if there is none of that name."""
         from labkit.disks import Disk
 
+        self.need(docker=False)
         name = name.removeprefix("$PWD/")
         if name not in (known := [file["path"] for file in self.world()["files"]]):
             raise LabError(f"There is no file {name:.60} in the lesson's folder; there are: {', '.join(known)[:300]}.")
@@ -262,6 +307,10 @@ class Lesson:
 
     def guest(self, machine: str) -> list[str]:
         """What the guest of a machine would read at the start of each page of its disk."""
+        if self.tape.mode == "replay":  # the tape knows only that it has nothing of it
+            graph = self.machines()
+            graph.disks(machine)
+            machine = graph.machine(machine).name
         return cast("list[str]", self.tape.read(f"guest {machine}", lambda: self._benched().guest(machine)))
 
     def _disk(self, name: str) -> str:
@@ -295,6 +344,7 @@ class Lesson:
 
     def layers(self, name: str) -> Image:
         """An image taken apart. Raises :class:`LabError` if there is no such image."""
+        self.need(docker=True)
         image = self.image(name)
         if not image:
             raise LabError(f"There is no image {name:.60} here: `docker images` lists what there is.")
@@ -312,6 +362,7 @@ class Lesson:
 
     def forest(self, names: Sequence[str] = ()) -> Forest:
         """All local images by ChainID, or those called ``names`` (a trailing ``*`` matches any ending)."""
+        self.need(docker=True)
         world = self.world()
         wanted = [image for image in world["images"] if _matches(image["tags"], names)]
         images = [{**self.about(image), "id": image["id"], "tags": image["tags"]} for image in wanted]

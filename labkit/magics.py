@@ -2,7 +2,8 @@
 
 ``%doctor`` ``%lesson`` ``%docker`` ``%%docker`` ``%forest`` ``%layers`` ``%explore`` ``%before_after`` ``%VBoxManage``
 and the other programs of the bench, ``%guest_read`` ``%folder`` ``%snapshots`` ``%what_if`` ``%disk`` ``%disk_panel``
-``%snapshot_panel`` ``%%commands`` ``%task`` ``%check`` ``%hint`` ``%solution`` ``%predict`` ``%answer``
+``%snapshot_panel`` ``%%commands`` ``%net`` ``%%net`` ``%net_panel`` ``%net_steps`` ``%%bytes`` ``%tunnel``
+``%tunnel_panel`` ``%task`` ``%check`` ``%hint`` ``%solution`` ``%predict`` ``%answer``
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from labkit.commands import Interrupted, LabError
 from labkit.disks import human
 from labkit.docker import advice
 from labkit.lesson import Lesson
+from labkit.net import tunnelling
+from labkit.net.console import MODEL, Answer
 from labkit.syntax import split
 from labkit.trees import clean
 
@@ -39,9 +42,10 @@ def teaching(magic: Callable[..., Any]) -> Callable[..., Any]:
         except KeyboardInterrupt:  # while labkit was reading, not running a command
             raise LabError("Stopped by you; nothing has changed. Run the cell again when you like.") from None
         except LabError as error:
-            if self.current and self.current.tape.mode == "record" and magic.__name__ != "docker":
+            if self.current and self.current.tape.mode == "record" and magic.__name__ not in ("docker", "net"):
                 raise  # only a command that is refused may be what a lesson shows
-            show.put(show.message("unknown", str(error), self.current.badge if self.current else ""))
+            ours = magic.__name__.startswith(("net", "bytes", "tunnel"))  # no engine has said that
+            show.put(show.message("unknown", str(error), self.current.badge if self.current and not ours else ""))
             return None
 
     return wrapped
@@ -136,17 +140,22 @@ class LabMagics(Magics):
     @no_var_expand
     @teaching
     def commands(self, line: str, cell: str) -> None:
-        """``%%commands``: each line of the cell is a command, run one after another until one fails."""
+        """``%%commands``: each line of the cell is a command, run one after another until one fails; # is a comment."""
         lesson, said, note, seconds = self._now(), list[str](), "", 0.0
-        for typed in filter(None, map(str.strip, cell.splitlines())):
-            result = lesson.command(lesson.words(typed))
-            seconds += result.seconds
-            said += [f"$ {typed}", *filter(None, [bench.brief(result).rstrip("\n")])]
-            if result.code:
-                told = advice(result) if typed.startswith("docker") else bench.advice(result)
-                note = ". ".join(filter(None, [f"exit code {result.code}", told]))
-                break
-        show.put(show.output(f"{lesson.badge} · took {seconds:.2f} s", "\n".join(said), note))
+        try:
+            for typed in (line.strip() for line in cell.splitlines() if line.strip() and line.strip()[0] != "#"):
+                said.append(f"$ {typed}")
+                if typed[0] in "%!":
+                    raise LabError(f"In `%%commands` each line is a command as in a terminal: without {typed[0]}.")
+                result = lesson.command(lesson.words(typed))
+                seconds += result.seconds
+                said += filter(None, [bench.brief(result).rstrip("\n")])
+                if result.code:
+                    told = advice(result) if typed.startswith("docker") else bench.advice(result)
+                    note = ". ".join(filter(None, [f"exit code {result.code}", told]))
+                    break
+        finally:  # also when a later line cannot be run: those before it were
+            show.put(show.output(f"{lesson.badge} · took {seconds:.2f} s", "\n".join(said), note))
 
     def _whose(self, words: syntax.Words, said: str) -> str:
         lesson = self._now()
@@ -203,7 +212,10 @@ class LabMagics(Magics):
     def folder(self, line: str) -> None:
         """``%folder``: the files in the lesson's own folder and their sizes."""
         lesson = self._now()
-        files = lesson.world().get("files", [])
+        if line.strip():
+            raise LabError("Use it as `%folder`: it lists all files of the lesson.")
+        lesson.need(docker=False)
+        files = lesson.world()["files"]
         wide = max((len(human(file["size"])) for file in files), default=0)
         lines = [f"{human(file['size']):>{wide}}  {clean(file['path'])}" for file in files]
         show.put(show.output(lesson.badge, "\n".join(lines) or "(empty)"))
@@ -282,7 +294,7 @@ class LabMagics(Magics):
         from labkit.widgets import disk_panel
 
         size = line.strip() or "16"
-        if not size.isdigit() or not 8 <= int(size) <= 256:
+        if not re.fullmatch("[0-9]{1,3}", size) or not 8 <= int(size) <= 256:
             raise LabError("Use it as `%disk_panel` or `%disk_panel 32`: the size in MiB, from 8 to 256.")
         show.put(disk_panel(self._now(), int(size))._repr_mimebundle_())
 
@@ -294,6 +306,73 @@ class LabMagics(Magics):
         from labkit.widgets import snapshot_panel
 
         show.put(snapshot_panel(self._now(), _one(line, "%snapshot_panel MACHINE"))._repr_mimebundle_())
+
+    @line_cell_magic
+    @no_var_expand
+    @teaching
+    def net(self, line: str, cell: str | None = None) -> None:
+        """``%%net`` and lines that describe a network build it; ``%net ping ana eva`` and the like work on it.
+
+        ``%net up``, ``%net compare ana eva`` and ``%net down`` are its live twin in containers.
+        """
+        lesson, words = self._now(), split(line)
+        if cell is not None:
+            self._answer(lesson.console.load(cell), MODEL)
+        elif words[:1] in (["up"], ["compare"], ["down"]):
+            live = show.Live()
+            answer = lesson.net(words, live.hear)
+            live.end(_bundle(answer, lesson.badge))
+        else:
+            self._answer(lesson.console.do(words), MODEL)
+
+    def _answer(self, answer: Answer, badge: str) -> None:
+        show.put(_bundle(answer, badge))
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def net_panel(self, line: str) -> None:
+        """``%net_panel``: choose the VLAN of each host's port, and see at once who reaches whom and why not."""
+        from labkit.net.panels import net_panel
+
+        show.put(net_panel(self._now())._repr_mimebundle_())
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def net_steps(self, line: str) -> None:
+        """``%net_steps``: go through the last journey, frame by frame."""
+        from labkit.net.panels import net_steps
+
+        show.put(net_steps(self._now())._repr_mimebundle_())
+
+    @cell_magic
+    @no_var_expand
+    @teaching
+    def bytes(self, line: str, cell: str) -> None:
+        """``%%bytes [ip]`` and bytes in hex, as tcpdump -xx prints them: which header each belongs to."""
+        self._now()
+        first = {"": "Ethernet", "ip": "IPv4"}.get(line.strip())
+        if not first:
+            raise LabError("Use it as `%%bytes` for a frame, or `%%bytes ip` for a packet without Ethernet.")
+        self._answer(tunnelling.pasted(cell, first), MODEL)
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def tunnel(self, line: str) -> None:
+        """``%tunnel KIND ["text"]``: a packet through a tunnel, and the wire outside; ``%tunnel help`` tells more."""
+        self._now()
+        self._answer(tunnelling.do(split(line)), MODEL)
+
+    @line_magic
+    @no_var_expand
+    @teaching
+    def tunnel_panel(self, line: str) -> None:
+        """``%tunnel_panel``: choose a tunnel, and see what an eavesdropper on the wire sees."""
+        from labkit.net.panels import tunnel_panel
+
+        show.put(tunnel_panel(self._now())._repr_mimebundle_())
 
     @line_magic
     @no_var_expand
@@ -373,6 +452,10 @@ class LabMagics(Magics):
 
     def _task(self, name: str) -> tasks.Task:
         return tasks.material(self._now().folder).task(name)
+
+
+def _bundle(answer: Answer, badge: str) -> dict[str, str]:
+    return {"text/plain": f"{badge}\n{answer}", "text/html": f"<div>{show.badge_html(badge)}{answer.html()}</div>"}
 
 
 def _one(line: str, usage: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 # Signs carry the meaning; the colours (Okabe-Ito, safe for colour-blind eyes) only repeat it.
 KINDS = {"live": ("●", "#009E73"), "replay": ("↻", "#0072B2"), "pass": ("✔", "#009E73"), "fail": ("✘", "#D55E00"),
-         "unknown": ("?", "#CC79A7"), "note": ("ℹ", "#0072B2"), "ask": ("?", "#0072B2")}  # noqa: RUF001
+         "unknown": ("?", "#CC79A7"), "note": ("ℹ", "#0072B2"), "model": ("◇", "#CC79A7"), "ask": ("?", "#0072B2")}  # noqa: RUF001
 LINES = 40  # of an output before it scrolls
 _PRE = ("margin:0;padding:.5em .8em;overflow-x:auto;white-space:pre;line-height:1.35;font-size:13px;"
         "background:var(--jp-layout-color2,#f4f4f4);color:var(--jp-content-font-color1,#111);border-radius:4px")
@@ -28,11 +28,16 @@ def badge_html(badge: str) -> str:
             f'margin-bottom:2px"><span aria-hidden="true" style="color:{colour}">{sign}</span> {escape(badge)}</div>')
 
 
+def pre(text: str) -> str:
+    """Text as HTML, every space where it was; what is long scrolls."""
+    tall = ";max-height:32em;overflow-y:auto\" tabindex=\"0" if text.count("\n") > LINES else ""
+    return f'<pre style="{_PRE}{tall}">{escape(text)}</pre>' if text else ""
+
+
 def output(badge: str, text: str, note: str = "") -> dict[str, str]:
     """A command's output as a mime bundle; ``note`` is our own line below the engine's words."""
     text = _ANSI.sub("", text).rstrip("\n")
-    tall = ";max-height:32em;overflow-y:auto\" tabindex=\"0" if text.count("\n") > LINES else ""
-    body = f'<pre style="{_PRE}{tall}">{escape(text)}</pre>' if text else ""
+    body = pre(text)
     tail = message("note", note)["text/html"] if note else ""
     plain = "\n".join(part for part in (badge, text, note) if part)
     return {"text/plain": plain, "text/html": f"<div>{badge_html(badge)}{body}{tail}</div>"}

@@ -8,8 +8,10 @@ Source: VirtualBox-settings.xsd; VirtualBox User Guide, "Differencing Images" an
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -96,6 +98,13 @@ class Graph:
         self._kids: dict[str | None, list[str]] = {}
         for medium in self.media:
             self._kids.setdefault(medium.parent, []).append(medium.uuid)
+        self._named: dict[str, list[Machine]] = {}
+        for machine in self.machines:
+            self._named.setdefault(machine.name, []).append(machine)
+
+    def _bases(self, machine: Machine) -> list[Machine]:
+        """The machine that a linked clone stands on; each of that name, should there be several."""
+        return self._named.get(machine.linked_to["machine"], []) if machine.linked_to else []
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for `labkit snapshots --json` and recordings."""
@@ -129,16 +138,23 @@ class Graph:
         names = _listed(s.name for s in machine.snapshots)
         raise LabError(f"{_listed([machine.name])} has no snapshot {name!r:.60}; it has: {names}.")
 
+    def disks(self, machine: str) -> list[Medium]:
+        """A machine's first disk and all it stands on, downwards. Raises :class:`LabError` if there is none."""
+        found = self._of(self._up(next(iter(self.machine(machine).media), None)))
+        if not found:
+            raise LabError(f"{_listed([machine])} has no disk: attach one with `VBoxManage storageattach`.")
+        return found
+
     def only(self, *names: str) -> Graph:
         """These machines and those they are linked to, with the media they use and all below those."""
-        wanted = [self.machine(name) for name in names]
-        for machine in wanted:  # grows while we walk
-            wanted += [other for other in self.machines if machine.linked_to and other.name ==
-                       machine.linked_to["machine"] and other not in wanted]
-        used = {uuid for machine in wanted for media in machine.attached().values() for uuid in media}
-        for uuid in list(used):
-            used.update(self._up(uuid))
-        found = Graph([machine for machine in self.machines if machine in wanted],
+        todo, wanted, used = [self.machine(name) for name in names], set[int](), set[str]()
+        while todo:
+            machine = todo.pop()
+            todo += [other for other in self._bases(machine) if id(other) not in wanted]
+            wanted.add(id(machine))
+            for uuid in chain.from_iterable(machine.attached().values()):
+                used.update(takewhile(lambda below: below not in used, self._up(uuid)))  # what is in it brought its own
+        found = Graph([machine for machine in self.machines if id(machine) in wanted],
                       [medium for medium in self.media if medium.uuid in used], self.notes)
         found.numbers = self.numbers
         return found
@@ -234,21 +250,25 @@ class Graph:
 
     def labels(self) -> dict[str, str]:
         """What each medium is called: a base by its file, a differencing disk by a number beside the real UUID."""
-        found = {}
+        found = {medium.uuid: clean(re.split(r"[/\\]", medium.location)[-1]) for medium in self.media}
+        count = Counter(found[medium.uuid] for medium in self.media if not medium.parent)
         for medium in self.media:
-            found[medium.uuid] = clean(re.split(r"[/\\]", medium.location)[-1])
             if medium.parent:
                 self.numbers.setdefault(medium.uuid, len(self.numbers) + 1)
                 found[medium.uuid] = f"diff {self.numbers[medium.uuid]} {{{medium.uuid[:8]}}}"
+            elif count[found[medium.uuid]] > 1:  # in folders of their own
+                found[medium.uuid] += f" {{{medium.uuid[:8]}}}"
         return found
 
     def tree(self, before: Graph | None = None) -> Tree:
         """The picture. Since ``before``, what is new is marked and what is gone is still shown."""
-        old, new = (before or self)._nodes(), self._nodes()
+        old = (before or self)._nodes()
+        self.numbers = before.numbers if before else self.numbers  # or two disks could share a number
+        new = self._nodes()
         gone = [replace(node, mark="gone") for key, node in old.items() if key not in new]
         marked = [node if key in old or node.mark else replace(node, mark="new") for key, node in new.items()]
         links = [(machine.uuid, f"{other.uuid} {machine.linked_to['uuid']}", "linked to") for machine in self.machines
-                 if machine.linked_to for other in self.machines if other.name == machine.linked_to["machine"]]
+                 if machine.linked_to for other in self._bases(machine)]
         return Tree([*marked, *gone], links=[link for link in links if link[1] in new])
 
     def _nodes(self) -> dict[str, Node]:

@@ -132,8 +132,9 @@ class Strip:
     def _file(self) -> list[Cell]:
         """The file's regions, cut where a cell of the guest begins; then joined, small ones first, until they fit."""
         first = {run.start // self.step: run.at or 0 for run in reversed(self.found)}
-        edges, cells, total = sorted({*first.values()}), list[Cell](), self.disk.file_size
-        for at, length, kind, text in self.disk.regions():
+        edges, cells, regions = sorted({*first.values()}), list[Cell](), self.disk.regions()
+        total = sum(region.size for region in regions)  # the file's, but a record may say anything
+        for at, length, kind, text in regions:
             label, inside = clean(text) or kind, edges[bisect_right(edges, at):bisect_left(edges, at + length)]
             fresh = label not in self.sizes and len(self.sizes) < LABELS
             self.sizes[label] += length
@@ -171,8 +172,9 @@ class Strip:
 
     def data(self) -> dict[str, Any]:
         """Plain values for tests and JSON; lines are [cell of the guest, cell of the file, bytes, new or not]."""
-        both = ([vars(cell) | {"parts": dict(+cell.parts)} for cell in cells] for cells in (self.guest, self.file))
-        return {"title": self.title, "scale": self.scale, **dict(zip(("guest", "file"), both, strict=True)),
+        guest, file = ([vars(cell) | {"parts": dict(+cell.parts)} for cell in cells]
+                       for cells in (self.guest, self.file))
+        return {"title": self.title, "scale": self.scale, "guest": guest, "file": file,
                 "lines": [*map(list, self.lines)]}
 
     def __str__(self) -> str:

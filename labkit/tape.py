@@ -17,6 +17,7 @@ import os
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -240,9 +241,13 @@ class Tape:
         if before:
             return f"This recording has `{shown}` only after `{_short(before)}`: run that cell first, then this again."
         if any(key == text for _, key in self._steps):
-            return f"This recording has `{shown}` at an earlier point of the lesson; start again from the %lesson cell."
+            return (f"This recording has `{shown}` at an earlier point of the lesson; start over, here or from the "
+                    "%lesson cell.")
         known = {key for at, key in self._steps if at == self.state} or {key for _, key in self._steps}
         near = difflib.get_close_matches(text[:400], sorted(known), 1, 0.6)
+        if near and _short(near[0]) == shown:  # they differ further on
+            at = max(0, next(n for n, (a, b) in enumerate(zip_longest(text, near[0])) if a != b) - 20)
+            shown, near = f"…{_short(text[at:])}", [f"…{near[0][at:]}"]
         hint = f"; the nearest it has here is `{_short(near[0])}`" if near else ""
         return f"`{shown}` was not recorded{hint}. To run anything you like you need a live engine: `labkit doctor`."
 

@@ -12,10 +12,11 @@ import os
 import re
 import shutil
 import sys
+import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
@@ -36,6 +37,9 @@ _HOME = """<?xml version="1.0"?>
 _DRIVER = re.compile(r"^WARNING: The (?:character device /dev/vboxdrv|vboxdrv kernel module)(?:.*\n){1,12}?"
                      r".*will not be able to start VMs.*\n", re.M)
 _DONE = re.compile(r"^(?:\d+%\.\.\.)+100%\n", re.M)
+# What VirtualBox takes from an appliance as it stands, and would write to (or remove with the machine): paths.
+_PATHS = {"href", "snapshotFolder", "stateFile", "path", "location", "tracefile"}
+_DESCRIPTOR = 16 << 20  # bytes; a real one has some 10 KiB
 _PATIENCE = 8.0  # seconds; VBoxSVC goes 5 s after its last client
 
 
@@ -46,6 +50,45 @@ def find_program() -> str:
         if found := shutil.which(name):
             return found
     raise MissingProgram(f"VirtualBox is not installed here; get it from {HOW_TO_GET}.")
+
+
+def _descriptor(appliance: Path) -> bytes:
+    """An appliance's OVF. Raises :class:`ValueError` or :class:`tarfile.TarError` if it is not where it must be.
+
+    The first block of an OVA says it, so that VirtualBox and we can read no two different ones out of one archive.
+    Source: DMTF DSP0243, "OVF package": a tar in USTAR format whose first file is the descriptor.
+    """
+    with appliance.open("rb") as file:
+        size = _DESCRIPTOR  # of a longer one the end is missing, so it is not sound
+        if appliance.suffix.lower() != ".ovf":  # that is how VirtualBox decides
+            first = tarfile.TarInfo.frombuf(file.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
+            if first.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or not first.name.lower().endswith(".ovf"):
+                raise ValueError("another file comes first")
+            size = min(size, max(first.size, 0))  # it may say less than nothing
+        return file.read(size)
+
+
+def examine(appliance: Path) -> None:
+    """Raise :class:`LabError` if an appliance would have VirtualBox write or remove files outside the new machine.
+
+    VirtualBox (7.2) puts a disk where ``href`` says, be it above the machine's folder or anywhere on the computer, and
+    deletes the ``stateFile`` of somebody else with the machine.
+    """
+    from defusedxml import ElementTree
+
+    try:
+        root = ElementTree.fromstring(_descriptor(appliance), forbid_dtd=True)
+    except OSError as error:
+        raise LabError(f"{appliance.name:.60} cannot be read ({error.strerror}).") from None
+    except (tarfile.TarError, ElementTree.ParseError, ValueError, LookupError):  # defusedxml's own are ValueErrors
+        raise LabError(f"{appliance.name:.60} is damaged, or no appliance: that is a plain tar (ustar) whose first "
+                       "file is a sound .ovf. Get it once more, or pack it again in that order.") from None
+    for element in root.iter():
+        for name, value in element.items():
+            path = PureWindowsPath(value)  # knows the separators of all systems
+            if name.rpartition("}")[2] in _PATHS and (path.anchor or ".." in path.parts):
+                raise LabError(f"{appliance.name:.60} is not imported: with it VirtualBox would use {value[:60]!r}, "
+                               "outside the new machine's folder. Do not trust whoever made it.")
 
 
 def users_home() -> Path:

@@ -23,6 +23,7 @@ from labkit.trees import clean
 
 if TYPE_CHECKING:
     from labkit.lesson import Lesson
+    from labkit.snapshots import Graph
 
 _WIDE = {"description_width": "initial"}
 _TEXT = "font-size:13px;line-height:1.5;color:var(--jp-content-font-color1,#111)"
@@ -247,11 +248,15 @@ def before_after(lesson: Lesson, line: str) -> Panel:
     return Panel([command, w.HBox([run, undo]), view], f"Before and after (needs JupyterLab): {line}")
 
 
-def _panel(lesson: Lesson, name: str, setup: Sequence[str], trials: Sequence[Sequence[str]]) -> Callable[[], None]:
-    """What starts a panel on things of its own, made by ``setup``; while recording, try each row of commands."""
+def _panel(lesson: Lesson, name: str, setup: Sequence[str], trials: Sequence[Sequence[str]],
+           more: Sequence[str] = ()) -> Callable[[], None]:
+    """What starts a panel on things of its own, made by ``setup`` and, if the student likes, by ``more``.
+
+    While recording, try each row of commands.
+    """
 
     def start() -> None:
-        tasks.enter(lesson, name, setup)
+        tasks.enter(lesson, name, [*setup, *more])
         for line in setup:
             if (result := lesson.command(lesson.words(line))).code:
                 raise LabError(f"`{line}` says: {' '.join(result.text.split())[:200]}")
@@ -319,36 +324,39 @@ def disk_panel(lesson: Lesson, size: int) -> Panel:
 
 def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
     """Take, restore, delete, clone, on a copy of the machine with all its snapshots; the picture follows."""
-    copy = f"{machine}-panel"
+    copy, linked = f"{machine}-panel", f"{machine}-panel-linked"
     graph = lesson.machines()
     names = list(dict.fromkeys(snapshot.name for snapshot in graph.machine(machine).snapshots))
-    command = {"Take": f"VBoxManage snapshot {copy} take", "Restore": f"VBoxManage snapshot {copy} restore",
-               "Delete": f"VBoxManage snapshot {copy} delete"}
-
-    def clone(name: str) -> str:
-        return f"VBoxManage clonevm {copy} --snapshot {quote(name)} --options link --name {copy}-linked --register"
+    command = {"Take": "snapshot {copy} take {name}", "Restore": "snapshot {copy} restore {name}",
+               "Delete": "snapshot {copy} delete {name}",
+               "Linked clone": "clonevm {copy} --snapshot {name} --options link --name {linked} --register"}
 
     def line(action: str, name: str) -> str:
-        return clone(name) if action == "Linked clone" else f"{command[action]} {quote(name)}"
+        words = command[action].format(copy=quote(copy), name=quote(name), linked=quote(linked))
+        return f"VBoxManage {words}"
 
-    setup = [f"VBoxManage clonevm {machine} --mode all --name {copy} --register"]
-    trials = [[line(action, name)] for action in (*command, "Linked clone") for name in names if action != "Take"]
-    start = _panel(lesson, "snapshot panel", setup, [*trials, [line("Take", "new")]])
+    def now() -> Graph:
+        graph = lesson.machines()
+        return graph.only(copy, *(machine.name for machine in graph.machines if machine.name == linked))
+
+    setup = [f"VBoxManage clonevm {quote(machine)} --mode all --name {quote(copy)} --register"]
+    trials = [[line(action, name)] for action in command for name in names if action != "Take"]
+    start = _panel(lesson, "snapshot panel", setup, [*trials, [line("Take", "new")]], [line("Linked clone", "")])
     which = w.Dropdown(options=names, description="Snapshot", layout={"width": "40%"})
     title = w.Text(value="new", description="Name", layout={"width": "30%"})
     begin = w.Button(description="Start")
-    buttons = {action: w.Button(description=action, disabled=True) for action in (*command, "Linked clone")}
+    buttons = {action: w.Button(description=action, disabled=True) for action in command}
     sure = w.Button(description="Yes, do it", layout={"display": "none"})
     view, asked = w.HTML(), list[tuple[str, str]]()
 
     def draw(said: Mapping[str, str], before: Any = None) -> None:
-        now = lesson.machines().only(copy)
-        chosen = which.value
-        which.options = list(dict.fromkeys(s.name for s in now.machine(copy).snapshots)) or [""]
+        graph, chosen = now(), which.value
+        which.options = list(dict.fromkeys(s.name for s in graph.machine(copy).snapshots)) or [""]
         which.value = chosen if chosen in which.options else which.options[0]
-        view.value = said["text/html"] + now.tree(before)._repr_mimebundle_()["text/html"]
+        view.value = said["text/html"] + graph.tree(before)._repr_mimebundle_()["text/html"]
 
     def started(_: object) -> None:
+        sure.layout.display = "none"
         with _teaching(lesson, view):
             start()
             begin.description = "Start over"
@@ -358,22 +366,21 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
                               lesson.badge))
 
     def wanted(button: w.Button) -> None:
-        action = button.description
+        action, sure.layout.display = button.description, "none"
         name = title.value if action == "Take" else which.value
         with _teaching(lesson, view):
             asked[:] = [(action, name)]
             if action not in ("Restore", "Delete"):
                 return done()
-            now = lesson.machines()
-            preview = now.restoring(copy, name) if action == "Restore" else now.deleting(copy, name)
+            ask = lesson.machines().restoring if action == "Restore" else lesson.machines().deleting
+            preview = ask(copy, name)
             sure.layout.display = ""
             draw(show.message("ask", "\n".join([f"{action} {name}?", *preview.lines]), lesson.badge))
 
     def done(_: object = None) -> None:
         sure.layout.display = "none"
         with _teaching(lesson, view):
-            before = lesson.machines().only(copy)
-            typed = line(*asked[0])
+            before, typed = now(), line(*asked[0])
             result = lesson.command(lesson.words(typed))
             note = ". ".join(filter(None, [f"exit code {result.code}", advice(result)])) if result.code else ""
             draw(show.output(lesson.badge, f"{typed}\n{result.text}", note), before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import importlib.util
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -87,6 +88,16 @@ class Notebook:
         text = "\n".join([*(data["text/plain"] for data in self.outputs), *filter(None, [said.stdout])])
         assert "Traceback" not in text, text
         return text
+
+    def until(self, lesson: str, start: str) -> str:
+        """Run a lesson's cells up to the first that starts so, and return that one; it is not run."""
+        path = next(Path().glob(f"{lesson}-*.ipynb"))
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        for source in ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"):
+            if source.startswith(start):
+                return source
+            self.run(source)
+        raise AssertionError(f"{path.name} has no cell that starts with {start}")
 
     @property
     def lesson(self) -> Lesson:

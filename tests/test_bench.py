@@ -48,12 +48,24 @@ def test_what_is_inside_may_be_named(plain: Bench, words: list[str]) -> None:
     ("qemu-img", ["info", "file:/etc/passwd"]), ("qemu-img", ["info", "https://example.org/a.img"]),
     ("qemu-img", ["info", 'json:{"driver":"file","filename":"/etc/passwd"}']), ("qemu-img", ["info", "nbd:host:1"]),
     ("qemu-io", ["-c", "open /etc/passwd"]), ("tar", ["-C", "/", "-xf", "a.ova"]),
-    ("tar", ["--directory=/", "-xf", "a"]),
+    ("tar", ["--directory=/", "-xf", "a"]), ("tar", ["-C..", "-xf", "a"]), ("tar", ["-xf", "a", "-C/"]),
+    ("tar", ["-xf../a"]),
     ("mke2fs", ["-d", "/etc", "a.img"])])
 def test_what_is_outside_is_refused(plain: Bench, name: str, words: list[str]) -> None:
     with pytest.raises(LabError, match=r"outside this lesson's folder|not a file of this lesson") as refused:
         plain.guard(name, words)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("words", ["-xPf a", "-xf a -P", "xPf a", "xfP a", "-xf a --absolute-names", "--abs -xf a"])
+def test_tar_may_not_take_names_as_they_stand(plain: Bench, words: str) -> None:
+    with pytest.raises(LabError, match=r"anywhere on this computer"):
+        plain.guard("tar", words.split())
+
+
+@pytest.mark.parametrize("words", ["-tf P.ova", "-xf a.ova -CP", "-fPack.tar -x", "xf a.ova P", "-xOf a.ova aP.ovf"])
+def test_tar_may_name_anything_inside(plain: Bench, words: str) -> None:
+    plain.guard("tar", words.split())
 
 
 def test_a_link_does_not_lead_outside(plain: Bench, tmp_path: Path) -> None:
@@ -62,6 +74,17 @@ def test_a_link_does_not_lead_outside(plain: Bench, tmp_path: Path) -> None:
         plain.guard("qemu-img", ["info", str(plain.folder / "door" / "x")])
     with pytest.raises(LabError, match="outside"):
         plain.run(["qemu-img", "info", "$PWD/../x"])
+
+
+@pytest.mark.parametrize("name", ["tar", "VBoxManage"])
+def test_links_that_lead_inside_or_nowhere_are_fine(plain: Bench, tmp_path: Path, name: str) -> None:
+    (plain.folder / "sub").mkdir()
+    (plain.folder / "sub" / "a").symlink_to("../b")
+    (plain.folder / "b").symlink_to("sub/a")
+    plain.guard(name, ["-xf", "a.tar"])
+    (plain.folder / "sub" / "door").symlink_to(tmp_path)
+    with pytest.raises(LabError, match="`door` is a link that leads outside"):
+        plain.guard(name, ["-xf", "a.tar"])
 
 
 @pytest.mark.parametrize("command", ["extpack", "hostonlyif", "setproperty", "internalcommands", "@file"])

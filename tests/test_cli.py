@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import pytest
 from corpus import digest, file, tar
+from disks_corpus import UUID, vdi
+from test_snapshots import attached, chain, home, machine, uuid
 
 from labkit import cli
+from labkit.bench import Bench
 from labkit.commands import LabError
 from labkit.docker import Docker
 from labkit.ledger import Ledger
@@ -51,14 +55,15 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     text = capsys.readouterr().out
     assert done.value.code == 0
-    for name in ("doctor", "reset", "prefetch", "record", "layers", "forest"):
-        assert f"\n    {name} " in text
+    for name in ("doctor", "reset", "prefetch", "record", "layers", "forest", "snapshots", "disk"):
+        assert re.search(rf"^    {name}\b", text, re.M)
         with pytest.raises(SystemExit) as done:
             cli.main([name, "--help"])
         assert done.value.code == 0 and f"labkit {name}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("argv", [[], ["nosuch"], ["layers"], ["record"], ["layers", "--nosuch", "x"], ["forest", "x"]])
+@pytest.mark.parametrize("argv", [[], ["nosuch"], ["layers"], ["record"], ["layers", "--nosuch", "x"], ["forest", "x"],
+                                  ["disk"], ["disk", "a", "b"], ["snapshots", "--lesson"], ["snapshots", "--nosuch"]])
 def test_wrong_use_is_2_and_says_how(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
         cli.main(argv)
@@ -128,6 +133,119 @@ def test_layers_of_an_archive(archive: str, capsys: pytest.CaptureFixture[str]) 
         "diff_id", "chain_id", "created_by", "empty", "size", "added", "changed", "removed"}
     assert cli.main(["layers", archive, "--ref", "nosuch:1"]) == 1
     assert "nosuch:1" in capsys.readouterr().err
+
+
+@pytest.fixture
+def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A VirtualBox home of the user's own with a machine of two snapshots, and a linked clone of the first."""
+    monkeypatch.setenv("VBOX_USER_HOME", str(tmp_path))
+    base = machine("base", 1, chain(2), currentSnapshot=f"{{{uuid(1001)}}}")
+    inner = f'<HardDisk uuid="{{{uuid(1)}}}"'
+    base = base.replace(inner, f'<HardDisk uuid="{{{uuid(77)}}}" location="77.vdi" format="VDI"/>{inner}')
+    home(tmp_path, base=base, clone=machine("clone", 2, attached(77)), alone=machine("alone", 3))
+    (tmp_path / "Snapshots").mkdir()
+    (tmp_path / "Snapshots" / "0.vdi").write_bytes(vdi([b"x" * 4096, None], [0], 4096))
+    return tmp_path
+
+
+def said(capsys: pytest.CaptureFixture[str], *argv: str, code: int = 0) -> str:
+    """What a subcommand prints; when it fails that is one line, on the other stream."""
+    assert cli.main(argv) == code
+    heard = capsys.readouterr()
+    text, other = (heard.err, heard.out) if code else (heard.out, heard.err)
+    assert other == "" and (not code or (text.startswith("labkit: ") and text.count("\n") == 1 and len(text) < 500))
+    return text
+
+
+@pytest.mark.parametrize("names,there", [
+    ((), "base alone clone"), (("alone",), "alone"), (("base", "alone"), "base alone"), (("clone",), "base clone"),
+    ((uuid(3),), "alone")])
+def test_snapshots_draws_machines(
+    machines: Path, capsys: pytest.CaptureFixture[str], names: tuple[str, ...], there: str
+) -> None:
+    text = said(capsys, "snapshots", *names)
+    assert set(re.findall("▣  (?:.* )?(base|clone|alone)", text)) == set(there.split())
+    assert ("s1" in text) == ("base" in there) and ("linked to" in text) == ("clone" in there)
+    assert text.count("The file of 77.vdi is missing") <= 1 and "The file of diff 1" in text  # what is in doubt is said
+    data = json.loads(said(capsys, "snapshots", *names, "--json"))
+    assert {found["name"] for found in data["machines"]} == set(there.split())
+
+
+def test_snapshots_as_data(machines: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = json.loads(said(capsys, "snapshots", "--json"))
+    assert set(data) == {"machines", "media", "notes"} and all("missing" in note for note in data["notes"])
+    base, clone, _ = data["machines"]
+    assert [{key: snapshot[key] for key in ("name", "uuid", "parent", "taken", "current")}
+            for snapshot in base["snapshots"]] == [
+        {"name": "s0", "uuid": uuid(1000), "parent": None, "taken": "2026-01-01T00:00:00Z", "current": False},
+        {"name": "s1", "uuid": uuid(1001), "parent": uuid(1000), "taken": "2026-01-01T00:00:00Z", "current": True}]
+    assert base["linked_to"] is None
+    assert clone["linked_to"] == {"machine": "base", "snapshot": "s0", "uuid": uuid(1000)}
+    keys = "uuid", "parent", "format", "capacity", "size_on_disk", "used_by"
+    size = (machines / "Snapshots" / "0.vdi").stat().st_size
+    assert [tuple(medium[key] for key in keys) for medium in data["media"]][:2] == [
+        (uuid(0), None, "VDI", 8192, size, ["base @ s0"]), (uuid(77), uuid(0), "VDI", 8192, None, ["clone"])]
+
+
+@pytest.mark.parametrize("argv,line", [
+    (["nosuch"], "There is no machine 'nosuch' here, only: base, clone, alone."),
+    (["base", "nosuch", "--json"], "There is no machine 'nosuch'"),
+    (["--lesson", "09"], "Lesson '09' has nothing on this machine; these have: 07. Run its %lesson cell first."),
+    (["--lesson", "../../x", "m"], "Lesson '../../x' has nothing on this machine")])
+def test_snapshots_of_what_is_not_there(
+    machines: Path, own_home: Path, capsys: pytest.CaptureFixture[str], argv: list[str], line: str
+) -> None:
+    (own_home / "bench" / "07").mkdir(parents=True)
+    assert line in said(capsys, "snapshots", *argv, code=1)
+
+
+def test_snapshots_where_there_is_no_virtualbox_and_where_it_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VBOX_USER_HOME", str(tmp_path))
+    assert said(capsys, "snapshots") == "(empty)\n"
+    assert json.loads(said(capsys, "snapshots", "--json")) == {"machines": [], "media": [], "notes": []}
+    (tmp_path / "VirtualBox.xml").write_text("damaged")
+    assert "VirtualBox.xml is damaged" in said(capsys, "snapshots", code=1)
+
+
+@pytest.mark.virtualbox
+def test_snapshots_of_a_lesson(machines: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lesson = Bench.open("77", ("VBoxManage",))
+    try:
+        assert lesson.run(["VBoxManage", "createvm", "--name", "mine", "--register"]).code == 0
+        (found,) = json.loads(said(capsys, "snapshots", "--lesson", "77", "--json"))["machines"]
+        assert (found["name"], found["snapshots"], found["linked_to"]) == ("mine", [], None)
+        assert "mine" in said(capsys, "snapshots", "mine", "--lesson", "77")
+        assert "only: mine" in said(capsys, "snapshots", "base", "--lesson", "77", code=1)
+    finally:
+        assert lesson.clean() == []
+
+
+def test_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "two\nlines.vdi"
+    path.write_bytes(vdi([None, b"x" * 4096, None], [1], 4096))
+    text = said(capsys, "disk", str(path))
+    assert "VDI dynamic, capacity 12 KiB, 1 of 3 blocks of 4 KiB allocated" in text
+    assert "signature" in text and "guest  ·█·" in text
+    data = json.loads(said(capsys, "disk", str(path), "--json"))
+    keys = "name", "format", "variant", "capacity", "allocated", "block_size", "uuid", "parent"
+    assert [data[key] for key in keys] == ["two lines.vdi", "VDI", "dynamic", 12288, 4096, 4096, str(UUID), ""]
+    assert all(list(field) == ["offset", "size", "name", "value", "meaning"] for field in data["fields"])
+    assert {(field["offset"], field["size"], field["name"]) for field in data["fields"]} >= {
+        (64, 4, "signature"), (368, 8, "capacity")}
+
+
+@pytest.mark.parametrize("name,data", [
+    ("missing.vdi", None), ("empty.vdi", b""), ("cut.vdi", vdi([b"x"], [0], 1)[:300]), (".", None),
+    ("missing\0.vdi", None), ("x" * 300, None)])
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_disk_of_what_is_no_disk(
+    name: str, data: bytes | None, json: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    said(capsys, "disk", f"{tmp_path}/{name}", *json, code=1)
 
 
 @pytest.mark.parametrize("error,code,line", [

@@ -70,7 +70,9 @@ def test_every_magic_is_there_and_documented(replay: Notebook) -> None:
 
 @pytest.mark.parametrize("line", [
     "%docker ps", "%forest", "%layers busybox", "%explore busybox", "%before_after docker run x", "%task x", "%check x",
-    "%hint x", "%solution x", "%predict x", "%answer x"])
+    "%hint x", "%solution x", "%predict x", "%answer x", "%VBoxManage list vms", "%qemu-img info x",
+    "%guest_write m 0 x", "%guest_read m", "%folder", "%snapshots", "%what_if VBoxManage snapshot m delete s",
+    "%disk x", "%disk_panel", "%snapshot_panel m", "%%commands\nqemu-img info x"])
 def test_before_the_lesson_begins(replay: Notebook, line: str) -> None:
     replay.run("%load_ext labkit")
     assert replay.run(line) == "? No lesson has begun in this notebook: run its `%lesson` cell, then this one."
@@ -245,16 +247,20 @@ def test_the_body_of_a_cell_is_standard_input(
     assert heard == [(["docker", "run", "-i", "--rm", "busybox", "cat"], body)]
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from(["docker", "forest", "layers", "explore", "before_after", "task", "check", "hint", "solution",
-                        "predict", "answer"]),
-       st.lists(st.sampled_from(["docker", "run", "ps", "-it", "--name", "busybox", "lab12-one", "'", '"', "\\", "{{",
-                                 "$x", "|", "no-waste", "shrink", "A", "é", "*", "-", "--", "@", "\u2028", "x" * 3000]),
-                max_size=5))
-def test_no_line_whatever_shows_a_traceback(twelve: Notebook, magic: str, words: list[str]) -> None:
-    """`run` of the notebook fails on any traceback or standard error."""
+WORDS = ["docker", "run", "ps", "-it", "--name", "busybox", "lab12-one", "VBoxManage", "snapshot", "lab09", "delete",
+         "installed", "lab09.vmdk", "0", "'", '"', "\\", "{{", "$x", "$PWD", "|", "no-waste", "shrink", "A", "é", "*",
+         "-", "--", "@", "\u2028", "x" * 3000]
+
+
+@pytest.mark.parametrize("lesson", ["09", "12"])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted({*ALL, *PROGRAMS, "docker"} - {"doctor", "lesson"})),
+       st.lists(st.sampled_from(WORDS), max_size=5))
+def test_no_line_whatever_shows_a_traceback(replay: Notebook, lesson: str, magic: str, words: list[str]) -> None:
+    if "labkit" not in replay.shell.extension_manager.loaded:
+        replay.until(lesson, "%docker commit" if lesson == "12" else "%what_if")
     with capture_output() as said:
-        twelve.shell.run_line_magic(magic, " ".join(words))
+        replay.shell.run_line_magic(magic, " ".join(words))
     assert said.stdout == "" and said.stderr == ""
     for output in said.outputs:
         assert "Traceback" not in output.data["text/plain"]
@@ -340,6 +346,164 @@ def test_panels_have_a_text_for_readers_without_widgets(pulled: Notebook) -> Non
     assert "docker commit a b" in pulled.run("%before_after docker commit a b")
 
 
+# -- machines and disks -------------------------------------------------------------------------
+
+GROWS = "createmedium disk --filename grows.vdi --size 64"
+
+
+@pytest.fixture
+def nine(replay: Notebook) -> Notebook:
+    """Lesson 09 with the snapshots installed and draft, and a page written since."""
+    assert replay.until("09", "%what_if") == "%what_if VBoxManage snapshot lab09 restore draft"
+    return replay
+
+
+def words(text: str) -> list[str]:
+    """The lines of an output without the badge."""
+    return text.splitlines()[1:]
+
+
+@pytest.mark.parametrize("spelt", [
+    f"%VBoxManage {GROWS}", f"%vboxmanage {GROWS}", f"%VBoxManage   {GROWS.replace(' 64', '=64')}",
+    f"%VBoxManage {GROWS.replace('grows.vdi', repr('grows.vdi'))}", f"%%commands\nvboxmanage {GROWS}"])
+def test_a_program_is_known_however_it_is_spelt(replay: Notebook, spelt: str) -> None:
+    replay.run("%load_ext labkit\n%lesson 07")
+    assert words(replay.run("%folder")) == ["(empty)"]
+    text = replay.run(spelt)
+    assert re.match(r"replay · recorded [-\d]+ on VirtualBox [\d.]+, QEMU [\d.]+ · took \d+\.\d\d s\n", text)
+    assert words(text)[-1].startswith("Medium created. UUID: ") and words(text)[-1] in shown(replay)
+    assert words(replay.run("%folder")) == ["2 MiB  grows.vdi"]
+
+
+def test_qemu_img_by_both_its_names(replay: Notebook) -> None:
+    line = replay.until("07", "%qemu-img info")
+    assert words(replay.run(line))[:2] == ["image: kvm.qcow2", "file format: qcow2"]
+    assert replay.run(line.replace("%qemu-img", "%qemu_img")) == replay.run(line)
+    assert "kvm.qcow2" in replay.run("%folder") and "was not recorded" in replay.run("%qemu-img info nosuch.qcow2")
+
+
+def test_a_disk_marks_what_was_written_since(replay: Notebook) -> None:
+    replay.run(f"%load_ext labkit\n%lesson 07\n%VBoxManage {GROWS}\n%VBoxManage {GROWS.replace('grows', 'reserved')} "
+               "--variant Fixed")
+    text = replay.run("%disk grows.vdi")
+    assert "0 of 64 blocks" in text and "signature" in text and "<svg" in replay.outputs[0]["text/html"]
+    replay.run('%qemu-io -f vdi -c "write -q -P 0xab 40M 1" grows.vdi')
+    text = replay.run("%disk $PWD/grows.vdi grows.vdi reserved.vdi")
+    assert re.findall(r"^\S+vdi$", text, re.M) == ["$PWD/grows.vdi", "grows.vdi", "reserved.vdi"]
+    assert text.count("1 of 64 blocks") == 2 and text.count("1 MiB more than before") == 1 and "signature" not in text
+    assert "more than before" not in replay.run("%disk grows.vdi")
+
+
+def test_a_guest_reads_what_it_wrote(nine: Notebook) -> None:
+    assert words(nine.run("%guest_read lab09")) == [
+        "page 0: Debian, freshly installed", "page 1: report, with the last page missing"]
+    nine.run("%VBoxManage snapshot lab09 restore draft")
+    assert words(nine.run("%guest_read lab09"))[1] == "page 1: report, first draft"
+    nine.until("09", '%guest_write lab09 0 "Debian')
+    uuid = nine.lesson.machines().machine("lab09").uuid
+    assert words(nine.run("%guest_read lab09")) == words(nine.run(f"%guest_read {uuid}")) == ["(nothing but zeros)"]
+    assert words(nine.run('%guest_write lab09 0 "Debian, freshly installed"')) == [
+        "page 0: 64 KiB written into $PWD/lab09.vmdk"]
+
+
+def test_snapshots_mark_what_is_new_and_what_is_gone(nine: Notebook) -> None:
+    nine.run("%snapshots lab09")
+    before = nine.run("%snapshots lab09")
+    assert "● " in before and "current state" in before and not re.search("^[+−]", before, re.M)
+    assert "▬  lab09.vmdk" in before and "<svg" in nine.outputs[0]["text/html"]
+    nine.run("%VBoxManage snapshot lab09 restore draft")
+    marked = [line[0] for line in nine.run("%snapshots lab09").splitlines() if "diff " in line and line[0] in "+−"]
+    assert sorted(marked) == ["+", "−"]
+    assert not re.search("^[+−]", nine.run("%snapshots"), re.M)  # another picture
+
+
+@pytest.mark.parametrize("command,said", [
+    ("VBoxManage snapshot lab09 restore draft", "Lost for ever: what was written since into diff"),
+    ("vboxmanage snapshot lab09 delete 'draft'", "Nobody can go back to 'draft' any more"),
+    ("VBoxManage snapshot lab09 delete installed", "is merged into lab09.vmdk")])
+def test_what_if_tells_and_does_nothing(nine: Notebook, command: str, said: str) -> None:
+    state = nine.lesson.tape.state
+    text = nine.run(f"%what_if {command}")
+    assert words(text)[0] == "? Nothing has been done yet." and said in text
+    assert nine.lesson.tape.state == state and "draft" in nine.run("%VBoxManage snapshot lab09 list")
+
+
+def test_commands_run_one_after_another_until_one_fails(replay: Notebook) -> None:
+    first = replay.until("10", "%qemu-io")
+    assert first.startswith("%qemu-io")
+    wrong = replay.until("10", "%VBoxManage clonevm lab10-full --name lab10-wrong").removeprefix("%")
+    text = replay.run(f"%%commands\n  # lists, fails\n\nVBoxManage list vms\n{wrong}\nqemu-img info x")
+    lines = words(text)
+    assert [line for line in lines if line.startswith("$")] == ["$ VBoxManage list vms", f"$ {wrong}"]
+    assert '"lab10"' in lines[1] and "Linked clone can only be created from a snapshot" in text
+    assert lines[-1].startswith("exit code 1") and all(line in shown(replay) for line in lines)
+
+
+@pytest.mark.parametrize("line,said", [
+    ("ls -la", "'ls' is no program of the lessons: docker, VBoxManage"), ("%VBoxManage list vms", "without %"),
+    ("!ls", "without !"), ("VBoxManage list 'vms", "A quote is opened"),
+    ("VBoxManage list vms | cat", "belongs to a shell"), ("qemu-img info nosuch", "was not recorded"),
+    ("docker ps", "This lesson works without Docker"), ("guest_write lab09 99 x", "Use it as `%guest_write")])
+def test_what_ran_before_a_line_that_cannot_is_shown(nine: Notebook, line: str, said: str) -> None:
+    text = nine.run(f"%%commands\nVBoxManage list vms\n{line}\nVBoxManage list hdds")
+    done, taught = (data["text/plain"] for data in nine.outputs)
+    assert [line for line in words(done) if line[0] == "$"] == ["$ VBoxManage list vms", f"$ {line}"]
+    assert '"lab09"' in done and said in words(taught)[0] and len(words(taught)) == 1 and "hdds" not in text
+
+
+@pytest.mark.parametrize("line,said", [
+    ("%VBoxManage", "was not recorded"), ("%VBoxManage list vmss", "the nearest it has here is `VBoxManage list vms`"),
+    ("%vboxmanage list 'vms", "A quote is opened"), ("%VBoxManage list vms | wc", "belongs to a shell"),
+    ("%VBoxManage snapshot nosuch list", "was not recorded"), ("%%VBoxManage list vms\nx", "was not recorded"),
+    ("%VBoxManage snapshot lab09 restore draft --x='", "A quote is opened"), ("%qemu-img", "was not recorded"),
+    ("%qemu-img info x > y", "belongs to a shell"), ("%docker ps", "This lesson works without Docker"),
+    ("%guest_write", "Use it as `%guest_write MACHINE PAGE"), ("%guest_write lab09 0", "Use it as `%guest_write"),
+    ("%guest_write lab09 one x", "page from 0 to 15"), ("%guest_write lab09 16 x", "page from 0 to 15"),
+    ("%guest_write lab09 -1 x", "page from 0 to 15"), ("%guest_write lab09 0 two words", "Use it as `%guest_write"),
+    ("%guest_write lab09 ² x", "page from 0 to 15"), ('%guest_write lab09 0 "x', "A quote is opened"),
+    ("%guest_write lab09 0 never", "was not recorded"), ("%guest_write nosuch 0 x", "was not recorded"),
+    ("%guest_read", "Use it as `%guest_read MACHINE`"), ("%guest_read lab09 x", "Use it as `%guest_read MACHINE`"),
+    ("%guest_read nosuch", "There is no machine 'nosuch' here, only: lab09."), ("%guest_read 'x", "A quote is opened"),
+    ("%folder x", "Use it as `%folder`"), ("%snapshots nosuch", "There is no machine 'nosuch' here, only: lab09."),
+    ("%snapshots lab09 nosuch", "There is no machine 'nosuch'"), ("%snapshots 'lab09", "A quote is opened"),
+    ("%what_if", "`%what_if VBoxManage snapshot MACHINE delete SNAPSHOT`"),
+    ("%what_if VBoxManage snapshot lab09 take x", "deletes or restores"),
+    ("%what_if VBoxManage snapshot lab09 delete", "deletes or restores"),
+    ("%what_if docker snapshot lab09 delete draft", "deletes or restores"),
+    ("%what_if VBoxManage snapshot nosuch delete x", "There is no machine 'nosuch'"),
+    ("%what_if VBoxManage snapshot lab09 restore x", "lab09 has no snapshot 'x'; it has: installed, draft."),
+    ("%disk", "Name a disk file of the lesson"), ("%disk nosuch", "There is no file nosuch in the lesson's folder"),
+    ("%disk lab09.vmdk ../x", "There is no file ../x"), ("%disk /etc/passwd", "There is no file /etc/passwd"),
+    ("%disk lab09.vmdk | cat", "belongs to a shell"), ("%disk_panel 7", "the size in MiB, from 8 to 256"),
+    *((f"%disk_panel {size}", "the size in MiB") for size in ("x", "16 16", "²", "257")),
+    ("%snapshot_panel", "Use it as `%snapshot_panel MACHINE`"),
+    ("%snapshot_panel nosuch", "There is no machine 'nosuch'"),
+])
+def test_a_mistake_on_the_bench_is_one_line_of_teaching(nine: Notebook, line: str, said: str) -> None:
+    state, text = nine.lesson.tape.state, nine.run(line)
+    assert said in text and len(words(text)) == 1 and words(text)[0].startswith("? ") and len(text) < 600
+    assert nine.lesson.tape.state == state
+
+
+@pytest.mark.parametrize("line", [
+    "%VBoxManage list vms", "%qemu-img info x", "%guest_write m 0 x", "%%commands\nVBoxManage list vms",
+    "%guest_read m", "%folder", "%snapshots", "%what_if VBoxManage snapshot m delete s", "%disk x",
+    "%snapshot_panel m"])
+def test_a_lesson_of_docker_has_no_bench(twelve: Notebook, line: str) -> None:
+    assert "? This lesson works with Docker alone" in twelve.run(line)
+
+
+@pytest.mark.parametrize("line", ["%docker images", "%forest", "%layers busybox", "%explore busybox"])
+def test_a_lesson_of_the_bench_has_no_docker(nine: Notebook, line: str) -> None:
+    assert words(nine.run(line)) == ["? This lesson works without Docker: use `%docker` in the lessons 11 to 15."]
+
+
+def test_a_machine_without_a_disk_has_nothing_to_read(replay: Notebook) -> None:
+    replay.until("09", "%VBoxManage createmedium")
+    assert words(replay.run("%guest_read lab09")) == [
+        "? lab09 has no disk: attach one with `VBoxManage storageattach`."]
+
+
 # -- tasks --------------------------------------------------------------------------------------
 
 
@@ -387,7 +551,8 @@ def test_the_solution_solves_it(greeting: Notebook) -> None:
 def test_an_answer_is_given_behind_the_name(pulled: Notebook) -> None:
     pulled.run("%task shared-layers")
     assert "Give your number behind the name" in pulled.run("%check shared-layers")
-    assert "`one` is not a whole number" in pulled.run("%check shared-layers one")
+    for answer in ("one", "²", "-1"):
+        assert f"`{answer}` is not a whole number" in pulled.run(f"%check shared-layers {answer}")
     assert "✘" in pulled.run("%check shared-layers 99")
     solution = re.findall("`%(.*)`", pulled.run("%solution shared-layers"))[0]
     assert solution.startswith("check shared-layers ")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import random
 import re
 import sys
 import tempfile
@@ -128,6 +130,76 @@ def test_what_is_no_record_is_refused_in_one_line(data: dict[str, object]) -> No
         Graph.from_json(data)
     except LabError as refused:
         assert "\n" not in str(refused)
+
+
+NAMES = st.sampled_from(["m", "s", "m @ s", "now", "", 'x"\ny', "é😀", "n" * 300, "\x1b[31m\u202e"])
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    """Any machines with any trees of snapshots, on any disks that stand on each other; names may be the same."""
+
+    def parent(number: int, first: int = 0) -> str | None:
+        return draw(st.none() | st.integers(first, number - 1).map(uuid)) if number > first else None
+
+    media = [Medium(uuid(n), parent(n), "VDI", draw(st.sampled_from(["normal", "shareable"])),
+                    f"/{draw(st.integers(0, 9))}/{draw(st.sampled_from('ab'))}.vdi", None,
+                    draw(st.sampled_from([1, 2, 3, 4, None]))) for n in range(draw(st.integers(0, 7)))]
+    some = st.lists(st.integers(0, len(media)).map(uuid), max_size=3)  # one more than there are
+    machines = [Machine(draw(NAMES), uuid(100 + n), "/m", draw(st.sampled_from(["poweroff", "saved", "running"])),
+                        draw(st.booleans()), [], draw(some)) for n in range(draw(st.integers(0, 3)))]
+    for first, one in enumerate(machines, 2):
+        one.snapshots = [Snapshot(draw(NAMES), uuid(100 * first + n), parent(100 * first + n, 100 * first), "",
+                                  online=draw(st.booleans()), media=draw(some)) for n in range(draw(st.integers(0, 4)))]
+        if one.snapshots:
+            draw(st.sampled_from(one.snapshots)).current = True
+        base = draw(st.sampled_from(machines))
+        if base.snapshots and draw(st.booleans()):
+            one.linked_to = {"machine": base.name, "snapshot": "s", "uuid": base.snapshots[0].uuid}
+    for one in machines:
+        for user, used in one.attached().items():
+            for medium in media:
+                medium.used_by += [user] * (medium.uuid in used)
+    return Graph(machines, media)
+
+
+@given(graphs(), graphs())
+def test_any_graph_can_be_recorded_and_drawn(graph: Graph, other: Graph) -> None:
+    assert Graph.from_json(json.loads(json.dumps(graph.to_json()))).to_json() == graph.to_json()
+    assert len(set(graph.labels().values())) == len(graph.media)
+    for before in (None, graph, other):
+        tree = graph.tree(before)
+        now = [node for node in tree.data()["nodes"] if node["mark"] != "gone"]
+        assert len(now) == len(graph.media) + sum(2 + len(machine.snapshots) for machine in graph.machines)
+        assert str(tree) and "</svg>" in tree.svg()
+        disks = [node["label"] for node in tree.data()["nodes"] if node["label"].startswith("diff ")]
+        assert len({label.split()[1] for label in disks}) == len(disks)
+
+
+@given(graphs(), st.randoms(use_true_random=False))
+def test_numbers_stay_when_a_graph_is_read_again(graph: Graph, chance: random.Random) -> None:
+    labels, again = graph.labels(), Graph.from_json(graph.to_json())
+    chance.shuffle(again.media)
+    again.numbers = graph.numbers
+    assert again.labels() == labels == graph.labels()
+    for name in (machine.uuid for machine in graph.machines):
+        part = again.only(name)
+        assert {(u, label) for u, label in part.labels().items() if label.startswith("diff ")} <= labels.items()
+        assert {medium.parent for medium in part.media} <= {None, *part._media}
+
+
+@given(graphs())
+def test_previews_of_any_graph(graph: Graph) -> None:
+    """They refuse, or tell of disks that are there; a name that is ambiguous is the only error."""
+    every = [(owner, snapshot) for owner in graph.machines for snapshot in owner.snapshots]
+    for (owner, snapshot), ask in itertools.product(every, (graph.deleting, graph.restoring)):
+        done = ask(owner.uuid, snapshot.uuid)
+        assert done.lines and not any("\n" in line for line in done.lines)
+        assert {source for source, _, _ in done.merges} <= set(done.removed) <= graph._media.keys()
+        assert {target for _, target, _ in done.merges} <= graph._media.keys()
+        assert not done.refused or not (done.removed or done.merges or done.lost)
+        with contextlib.suppress(LabError):
+            ask(owner.name, snapshot.name)
 
 
 # -- settings -----------------------------------------------------------------------------------
@@ -263,10 +335,17 @@ def calls(does: Callable[[], object]) -> int:
 def test_work_grows_with_the_snapshots_and_no_faster(tmp_path: Path) -> None:
     def work(depth: int) -> int:
         where = home(tmp_path, m=machine("m", 1, chain(depth), currentSnapshot=f"{{{uuid(999 + depth)}}}"))
-        return calls(lambda: read(where).tree().svg())
+        return calls(lambda: read(where).only("m").tree().svg())
 
     work(10)  # imports
     assert work(400) < 2.1 * work(200)
+
+
+def test_clones_of_clones_of_clones() -> None:
+    below = [{"machine": f"m{max(n - 1, 0)}", "snapshot": "", "uuid": ""} for n in range(400)]  # m0 on itself: no end
+    graph = Graph([Machine(f"m{n}", uuid(n), "/m", linked_to=linked) for n, linked in enumerate(below)], [])
+    assert [m.name for m in graph.only("m9", "m7", "m7").machines] == [f"m{n}" for n in range(10)]
+    assert graph.only("m399").machines == graph.machines and graph.only().machines == []
 
 
 def test_what_is_given_twice(tmp_path: Path) -> None:
@@ -343,18 +422,26 @@ def test_no_record_of_machines(data: dict[str, object]) -> None:
         Graph.from_json(data)
 
 
-def test_a_disk_keeps_its_number() -> None:
-    def graph(*numbers: int) -> Graph:
-        media = [Medium(uuid(n), uuid(0) if n else None, "VDI", "normal", f"/{n}.vdi", None, 1) for n in numbers]
-        return Graph([], media)
+def numbered(*numbers: int) -> Graph:
+    """Disk 0 and, on it, the others."""
+    return Graph([], [Medium(uuid(n), uuid(0) if n else None, "VDI", "normal", f"/{n}.vdi", None, 1) for n in numbers])
 
-    first = graph(0, 1, 2)
+
+def test_a_disk_keeps_its_number() -> None:
+    first = numbered(0, 1, 2)
     assert list(first.labels().values()) == ["0.vdi", "diff 1 {00000001}", "diff 2 {00000002}"]
-    later = graph(0, 2, 3)
+    later = numbered(0, 2, 3)
     later.numbers = first.numbers
     assert list(later.labels().values()) == ["0.vdi", "diff 2 {00000002}", "diff 3 {00000003}"]
     marks = {node["key"]: node["mark"] for node in later.tree(first).data()["nodes"]}
     assert marks == {f"disk {uuid(n)}": mark for n, mark in ((0, ""), (1, "gone"), (2, ""), (3, "new"))}
+
+
+def test_graphs_that_share_no_numbers_still_number_no_two_disks_alike() -> None:
+    first, later = numbered(0, 1, 2), numbered(0, 2, 3)
+    assert later.labels()[uuid(2)].startswith("diff 1 ")  # as long as it stands alone
+    assert {node["label"] for node in later.tree(first).data()["nodes"]} == {
+        "0.vdi", "diff 1 {00000001}", "diff 2 {00000002}", "diff 3 {00000003}"}
 
 
 def test_who_is_not_there() -> None:

@@ -431,3 +431,9 @@ def test_a_file_cut_short_draws_what_is_left() -> None:
     strip = Strip(short)
     assert {a for a, *_ in strip.lines} == set(range(len(strip.guest) // 4)) and len(strip.guest) > 3
     check_picture(strip)
+
+
+def test_a_record_whose_parts_are_longer_than_its_file_is_drawn_all_the_same() -> None:
+    lying = disk(MIB, [], [(n * MIB, MIB, "data", str(n % 7)) for n in range(50)])
+    lying.file_size = MIB // 2
+    check_picture(Strip(lying))

@@ -295,6 +295,11 @@ def test_a_cell_run_too_late_says_to_start_again() -> None:
     assert "earlier point of the lesson" in refused(tape, "ps") and "%lesson" in refused(tape, "ps")
 
 
+def test_the_nearest_command_is_shown_from_where_it_differs() -> None:
+    text = refused(lesson(f"make {'x' * 90} one two"), f"make {'x' * 90} one too")
+    assert "xxx one too` was not recorded; the nearest it has here is `…" in text and "xxx one two`" in text
+
+
 def test_a_typing_error_names_the_nearest_command_of_this_place() -> None:
     tape = lesson("inspect a", "make a")
     assert "the nearest it has here is `x inspect a`" in refused(tape, "inspct a")

@@ -9,8 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from labkit.disks import qcow2, qed, vdi, vhd, vhdx, vmdk
-from labkit.disks.disk import Disk, Extent, Field, Map, Region, Strip, human
-from labkit.disks.raw import Raw
+from labkit.disks.disk import Disk, Extent, Field, Known, Map, Region, Strip, human
 
 __all__ = ["Disk", "Extent", "Field", "Map", "Region", "human", "open_disk"]
 
@@ -21,13 +20,22 @@ KNOWN = {b"QFI\xfb\0\0\0\1": "QCOW version 1", b"WithoutFreeSpace": "Parallels H
          b"WithouFreSpacExt": "Parallels HDD", b"COWD": "a VMDK of old ESX servers"}
 
 
+class Raw(Disk):
+    """Any file in which no format is recognised: the guest's bytes and nothing else. It has no fields."""
+
+    format, variant = "RAW", "flat"
+
+    def load(self, strip: Strip) -> None:
+        self.capacity = strip.size
+        self.maps = [Known(Extent(0, strip.size, "data", 0))]
+
+
 def _format(strip: Strip) -> type[Disk]:
     """The format by what the file holds, whatever its name."""
     head = strip.read(0, 1024)
     for word, name in KNOWN.items():
-        if head.startswith(word):
-            raise strip.wrong(f"is {name}, which is recognised but not read further",
-                              "`qemu-img convert -O qcow2` makes one that is")
+        strip.check(not head.startswith(word), f"is {name}, which is recognised but not read further",
+                    "`qemu-img convert -O qcow2` makes one that is")
     for at, word, kind in BEGINS:
         if head.startswith(word, at):
             return kind
@@ -46,8 +54,7 @@ def open_disk(path: Path | str, *, raw: bool = False) -> Disk:
     with ExitStack() as opened:
         strip = Strip(path)
         opened.callback(strip.close)
-        if not strip.size:
-            raise strip.wrong("is empty, so there is no disk in it")
+        strip.check(strip.size, "is empty, so there is no disk in it")
         disk = (Raw if raw else _format(strip))(path, strip)
         opened.pop_all()
     return disk

@@ -11,6 +11,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -107,34 +108,46 @@ def power(number: int, low: int, high: int) -> bool:
     return low <= number <= high and not number & (number - 1)
 
 
+def units(size: int, unit: int) -> int:
+    """How many units hold it; the last one need not be full."""
+    return -(-size // unit)
+
+
 class Strip:
     """The bytes of one file or, for a disk of several, of all of them one after the other."""
 
     def __init__(self, path: Path) -> None:
-        self.name, self.size, self.parts = shorten(clean(path.name or str(path)), 80), 0, list[tuple[int, int, Any]]()
-        self.id = self.add(path)[0]
+        self.name, self.size, self.files = shorten(clean(path.name or str(path)), 80), 0, list[tuple[int, int, Any]]()
+        self.add(path)
+        info = os.fstat(self.files[0][2].fileno())
+        self.id = info.st_dev, info.st_ino  # tells it from any other
 
     def wrong(self, what: str, advice: str = "copy or make the disk again") -> LabError:
         """One line about this file."""
         return LabError(f"{self.name}: {what}; {advice}.")
 
-    def add(self, path: Path) -> tuple[tuple[int, int], int, int]:
-        """Append a file: what tells it from any other, its start in the strip, its size. LabError if it cannot be."""
+    def check(self, fine: object, what: str, advice: str = "copy or make the disk again") -> None:
+        """LabError, one line about this file, unless it is fine."""
+        if not fine:
+            raise self.wrong(what, advice)
+
+    def add(self, path: Path) -> tuple[int, int]:
+        """Append a file: its start in the strip, and its size. LabError if it cannot be."""
         try:
-            if not stat.S_ISREG(os.stat(path).st_mode):  # a folder, or a pipe that would never answer
-                raise self.wrong("is not a file", "name the file of the disk itself")
+            regular = stat.S_ISREG(os.stat(path).st_mode)  # not a folder, nor a pipe that would never answer
+            self.check(regular, "is not a file", "name the file of the disk itself")
             file = open(path, "rb", buffering=0)  # noqa: SIM115  closed by close()
-            info = os.fstat(file.fileno())
+            start, size = self.size, os.fstat(file.fileno()).st_size
         except (OSError, ValueError) as error:  # ValueError: a NUL in a name
             reason = getattr(error, "strerror", None) or "its name makes no sense"
             raise LabError(f"{self.name}: cannot be read: {reason}; check its name and its permissions.") from None
-        start, self.size = self.size, self.size + info.st_size
-        self.parts.append((start, info.st_size, file))
-        return (info.st_dev, info.st_ino), start, info.st_size
+        self.size += size
+        self.files.append((start, size, file))
+        return start, size
 
     def into(self, at: int, view: memoryview) -> None:
         """Fill the view; beyond the end of the strip it stays as it is."""
-        for start, size, file in self.parts:
+        for start, size, file in self.files:
             low, high = max(at, start), min(at + len(view), start + size)
             if low < high:
                 try:
@@ -153,13 +166,13 @@ class Strip:
 
     def need(self, at: int, size: int, what: str) -> bytes:
         """Exactly `size` bytes. LabError if they are not all there, or more than any map needs."""
-        if size > TABLE or at + size > self.size:
-            raise self.wrong(f"{what} takes {human(size)} at byte {at}, but the file has {human(self.size)}"
-                             if at + size > self.size else f"{what} of {human(size)} is longer than this reader takes")
+        self.check(at + size <= self.size,
+                   f"{what} takes {human(size)} at byte {at}, but the file has {human(self.size)}")
+        self.check(size <= TABLE, f"{what} of {human(size)} is longer than this reader takes")
         return self.read(at, size)
 
-    def numbers(self, at: int, count: int, code: str, what: str) -> Sequence[int]:
-        """`count` integers; `code` is "<" or ">" and a code of 4 or 8 bytes, as in struct."""
+    def numbers(self, at: int, count: int, code: str, what: str = "its map") -> Sequence[int]:
+        """`count` integers; `code` is "<" or ">" and a code of 4 or 8 bytes, as in struct. LabError as `need`."""
         table = array(code[1], self.need(at, count * struct.calcsize(code), what))
         if (code[0] == ">") == (sys.byteorder == "little"):
             table.byteswap()
@@ -167,34 +180,67 @@ class Strip:
 
     def close(self) -> None:
         """Close the files."""
-        for _, _, file in self.parts:
+        for _, _, file in self.files:
             file.close()
 
 
+@dataclass(kw_only=True, repr=False)
 class Map:
-    """Where `length` guest bytes from `first` on are: `table` has an entry for each block of `block` bytes."""
+    """Where `length` guest bytes from `first` on are, by an entry for each block of `block` bytes.
 
-    step = 0  # how much an entry grows from a block to the next in the file
-    bitmap = 0  # bytes kept before each block
+    The entries are in `table`; or, if they have a `code`, in tables of `per` entries at the places that are in `table`.
+    Each is one of `empty`, or a place: so many times `unit` bytes after byte `base` of the strip.
+    """
+    strip: Strip
+    first: int = 0
+    length: int
+    block: int
+    table: Sequence[int]  # a place of 0 is a table that is not there
+    code: str = ""  # as in struct
+    per: int = 0
+    empty: dict[int, str]  # the kinds of entries that are no place
+    full: str = "data"  # the kind of those that are
+    base: int = 0
+    unit: int = 1
+    step: int = 0  # how much an entry grows from a block to the next in the file; 0: never in a row
+    bitmap: int = 0  # bytes kept before each block
+    end: int = 0  # where in the strip its data must end; 0: where that does
 
-    def __init__(self, strip: Strip, first: int, length: int, block: int, table: Sequence[int] = ()) -> None:
-        self.strip, self.first, self.length, self.block, self.table = strip, first, length, block, table
-        self.end = strip.size  # where in the strip its data must end
+    def __post_init__(self) -> None:
+        self.per, self.end = self.per or len(self.table), self.end or self.strip.size
+        self._last: tuple[int, Sequence[int]] = 0, ()  # where the table read last is, and its entries
+        if self.code:
+            count, size = len(self.table) - self.table.count(0), self.per * struct.calcsize(self.code)
+            self.strip.check(count * size <= TABLES,
+                             f"has {count} tables of {human(size)}, more than this reader takes")
 
     def entry(self, value: int) -> tuple[str, int | None]:
-        """Kind and place of an entry of the table."""
-        raise NotImplementedError
+        """Kind and place of an entry of a table."""
+        kind = self.empty.get(value)
+        return (kind, None) if kind else (self.full, self.base + value * self.unit)
 
-    def tables(self, first: int, stop: int) -> Iterator[tuple[int, int, Sequence[int] | None]]:
-        """The entries of blocks first to stop, in turn: a block, how many follow, their entries or None for none."""
-        yield first, stop - first, self.table[first:stop]
+    def entries(self, index: int) -> Sequence[int]:
+        """The index-th `per` entries; none if their table is not there."""
+        if not self.code:
+            return self.table
+        at = self.table[index]
+        if at != self._last[0]:
+            self._last = at, self.strip.numbers(at, self.per, self.code, "a table of the map") if at else ()
+        return self._last[1]
+
+    def value(self, block: int) -> int:
+        """The entry of a block whose table is there."""
+        return self.entries(block // self.per)[block % self.per]
 
     def pieces(self, start: int, stop: int) -> Iterator[Extent]:
         """What is between two guest bytes, in whole blocks."""
-        size, first = self.block, self.first
-        for block, count, table in self.tables((start - first) // size, -((first - stop) // size)):
-            begin, kind, at, expected, step = block, "parent", cast("int | None", None), -1, 0
-            for n, value in enumerate(table or (), block):
+        size, first, at = self.block, self.first, cast("int | None", None)
+        low, high = (start - first) // size, units(stop - first, size)
+        while low < high:
+            index, skip = divmod(low, self.per)
+            end = min(high, low - skip + self.per)
+            begin, kind, at, expected, step = low, "parent", None, -1, 0
+            for n, value in enumerate(self.entries(index)[skip:skip + end - low], low):
                 if value == expected:  # nearly always, and cheap
                     expected += step
                     continue
@@ -203,74 +249,31 @@ class Map:
                 begin, (kind, at) = n, self.entry(value)
                 step = self.step if kind == "data" else 0
                 expected = value + step if step or at is None else -1
-            yield Extent(first + begin * size, (block + count - begin) * size, kind, at)
+            yield Extent(first + begin * size, (end - begin) * size, kind, at)
+            low = end
 
     def fine(self, piece: Extent) -> Iterator[Extent]:
-        """A piece by what is known of its sectors."""
+        """A piece of data by what is known of its sectors."""
         yield piece
 
-    def stored(self, piece: Extent) -> int:
-        """How many bytes of the file a piece takes."""
-        return piece.length
+    def packed(self, block: int) -> tuple[int, int]:
+        """Where the bytes of a compressed block are, and how many."""
+        raise NotImplementedError
 
     def inflate(self, block: int) -> bytes:
-        """The bytes of a compressed block."""
+        """The guest's bytes of a compressed block. LabError if they are damaged."""
         raise NotImplementedError
 
 
-class Flat(Map):
-    """Guest bytes one to one in the file from `at` on; zeros without one."""
+class Known(Map):
+    """A map of few pieces, which are known from the start: of a flat disk, or as recorded."""
 
-    def __init__(self, strip: Strip, first: int, length: int, at: int | None = 0) -> None:
-        super().__init__(strip, first, length, 0)
-        self.at = at
-
-    def pieces(self, start: int, stop: int) -> Iterator[Extent]:
-        yield Extent(start, stop - start, "zero" if self.at is None else "data",
-                     None if self.at is None else self.at + start - self.first)
-
-
-class TwoLevel(Map):
-    """A table of tables, which have `per` entries each."""
-
-    code = ">Q"
-
-    def __init__(self, strip: Strip, first: int, length: int, block: int, table: Sequence[int], per: int) -> None:
-        super().__init__(strip, first, length, block, table)
-        self.per, self._last = per, (-1, cast("Sequence[int]", ()))
-        size = per * struct.calcsize(self.code)
-        self.places = [at for value in table if (at := self.place(value))]
-        if len(self.places) * size > TABLES:
-            raise strip.wrong(f"has {len(self.places)} tables of {human(size)}, more than this reader takes")
-
-    def place(self, value: int) -> int:
-        """Where a table of the second level is, by its entry in the first; 0 if it is not there."""
-        return value
-
-    def second(self, index: int) -> Sequence[int] | None:
-        """A table of the second level; None if it is not there."""
-        at = self.place(self.table[index])
-        if at and at != self._last[0]:
-            self._last = at, self.strip.numbers(at, self.per, self.code, "a table of the map")
-        return self._last[1] if at else None
-
-    def tables(self, first: int, stop: int) -> Iterator[tuple[int, int, Sequence[int] | None]]:
-        for index in range(first // self.per, -(-stop // self.per)):
-            start, base = max(first, index * self.per), index * self.per
-            end = min(stop, base + self.per)
-            table = self.second(index)
-            yield start, end - start, table and table[start - base:end - base]
-
-
-class Stored(Map):
-    """A map as it was recorded."""
-
-    def __init__(self, found: list[Extent]) -> None:
-        self.found, self.first, self.end = found, 0, 1 << 65
-        self.length = found[-1].start + found[-1].length if found else 0
+    def __init__(self, *pieces: Extent) -> None:
+        self.known, self.end = pieces, 1 << 65
+        self.length = pieces[-1].start + pieces[-1].length if pieces else 0
 
     def pieces(self, start: int, stop: int) -> Iterator[Extent]:
-        return (piece for piece in self.found if piece.start < stop and start < piece.start + piece.length)
+        return (piece for piece in self.known if piece.start < stop and start < piece.start + piece.length)
 
 
 def merged(pieces: Iterator[tuple[Map, Extent]]) -> Iterator[tuple[Map, Extent]]:
@@ -301,24 +304,22 @@ class Disk:
     the file itself says of it, "" for none; `parent_path`: where that leads, if anywhere.
     """
 
-    format: str = ""
-    kind: str = "blocks"  # what the format calls them
+    format = variant = uuid = parent = parent_uuid = ""
+    kind = "blocks"  # what the format calls them
+    capacity = block_size = file_size = 0
     share = 0  # bytes that neighbours in the file may share
+    gap = "free", "not used"  # what is nobody's
+    parent_path: Path | None = None
+    parent_raw = False  # the file says that its parent is raw, whatever it looks like
+    unread: LabError | None = None  # why no data can be read
+    _above: Disk | None = None  # the parent, and the same if it was opened here
+    _opened: Disk | None = None
 
     def __init__(self, path: Path, strip: Strip | None = None) -> None:
         self.path, self.strip, self.name = path, strip, shorten(clean(path.name), 80)
-        self.variant, self.uuid, self.parent, self.parent_uuid = "", "", "", ""
-        self.capacity, self.block_size, self.file_size = 0, 0, 0
-        self.parent_path: Path | None = None
-        self.parent_raw = False  # the file says that its parent is raw, whatever it looks like
-        self.fields: list[Field] = []
-        self.maps: list[Map] = []
-        self.claims: list[Region] = []  # headers and tables
-        self.gap = "free", "not used"  # what is nobody's
-        self.unread: LabError | None = None  # why no data can be read
-        self.said: list[str] = []  # oddities met while reading the header
-        self._above: Disk | None = None  # the parent, and the same if it was opened here
-        self._opened: Disk | None = None
+        self.fields, self.maps = list[Field](), list[Map]()
+        self.claims = list[Region]()  # headers and tables
+        self.said = list[str]()  # oddities met while reading the header
         if strip:
             self.load(strip)
             self.file_size = strip.size
@@ -339,15 +340,21 @@ class Disk:
             self.fields.append(Field(at + offset, struct.calcsize(order + code), name, show(values[name]), meaning))
         return values
 
-    def claim(self, offset: int, size: int, kind: str, label: str) -> None:
-        """A part of the file that is not the guest's."""
-        self.claims.append(Region(offset, size, kind, label))
+    def claim(self, kind: str, label: str, size: int, *offsets: int) -> None:
+        """Parts of the file that are not the guest's, all of one size."""
+        self.claims += [Region(offset, size, kind, label) for offset in offsets]
 
-    def follow(self, name: str) -> None:
-        """The parent is the file of that name, seen from this file's folder."""
-        self.parent = line(name)
-        if self.parent and "\0" not in name and ":" not in name.partition("/")[0][2:]:  # not json:, nbd:, …
+    def follow(self, name: str, uuid: str = "") -> None:
+        """The parent has that UUID, and is the file of that name, seen from this file's folder."""
+        shown = line(name)
+        self.parent, self.variant = ", ".join(filter(None, [uuid, shown])), "differencing"
+        if shown and "\0" not in name and ":" not in name.partition("/")[0][2:]:  # not json:, nbd:, …
             self.parent_path = self.path.parent / name
+
+    def follow_at(self, at: int, size: int) -> None:
+        """The same where the name is in the file."""
+        assert self.strip
+        self.follow(self.strip.need(at, min(size, 1023), "its parent's name").decode("utf-8", "replace"))
 
     # -- for everybody
 
@@ -382,17 +389,16 @@ class Disk:
         for source in self.maps:
             low, high = max(start, source.first), min(stop, source.first + source.length)
             for whole in source.pieces(low, high) if low < high else ():
-                for begin, length, kind, at in source.fine(whole) if fine and whole.kind == "data" else (whole,):
-                    cut, end = max(low - begin, 0), min(begin + length, high)
-                    if begin + cut >= end:
+                for first, length, kind, at in source.fine(whole) if fine and whole.kind == "data" else (whole,):
+                    begin, end = max(first, low), min(first + length, high)
+                    if begin >= end:
                         continue
-                    size = end - begin - cut
                     if at is not None:
-                        at += cut if kind == "data" else 0
-                        if fine and at + (size if kind == "data" else 1) > source.end:
-                            raise source.strip.wrong(f"its map puts guest byte {begin + cut} at byte {at}, outside the "
-                                                     f"file of {human(source.strip.size)}")
-                    yield source, Extent(begin + cut, size, kind, at)
+                        at, last = (at + begin - first, at + end - first) if kind == "data" else (at, at + 1)
+                        if fine and last > source.end:
+                            raise source.strip.wrong(f"its map puts guest byte {begin} at byte {at}, outside the "
+                                                     f"file of {human(self.file_size)}")
+                    yield source, Extent(begin, end - begin, kind, at)
 
     def extents(self) -> Iterator[Extent]:
         """The whole guest disk in order, neighbours merged where they are so in the guest and in the file.
@@ -405,14 +411,14 @@ class Disk:
         """Per block of the guest where it is in the file, or None; empty where there are no blocks."""
         if not self.block_size:
             return []
-        count = -(-self.capacity // self.block_size)
+        count = units(self.capacity, self.block_size)
         if count > 1 << 22:
             raise LabError(f"{self.name}: has {count} blocks, too many to list; use extents().")
         found: list[int | None] = [None] * count
         for _, (start, length, _, at) in self._walk(0, self.capacity, fine=False):
             if at is not None:
                 first, skip = divmod(start, self.block_size)
-                for n in range(first, -(-(start + length) // self.block_size)):
+                for n in range(first, units(start + length, self.block_size)):
                     found[n] = at - skip + (n - first) * self.block_size
         return found
 
@@ -421,18 +427,25 @@ class Disk:
         """Bytes of guest data in blocks that this file holds."""
         return sum(piece.length for _, piece in self._walk(0, self.capacity, fine=False) if piece.at is not None)
 
+    def _claimed(self) -> Iterator[Region]:
+        """What is in the file, in no order."""
+        yield from self.claims
+        for source, (start, size, kind, at) in self._walk(0, self.capacity, fine=False):
+            if at is not None:
+                if source.bitmap:
+                    yield Region(at - source.bitmap, source.bitmap, "map", "bitmap of sectors")
+                if kind == "compressed":
+                    begin, size = source.packed((start - source.first) // source.block)
+                    size += begin - at
+                yield Region(at, size, "data", "guest data")
+
     @cached_property
-    def _strip(self) -> tuple[list[Region], int, int]:
+    def _laid(self) -> tuple[list[Region], int, int]:
         """The file's regions; how many pieces lie on others, and where the first does."""
-        claims, twice, where, at, begin = list(self.claims), 0, 0, 0, -1
-        for source, piece in self._walk(0, self.capacity, fine=False):
-            if piece.at is not None:
-                size = source.bitmap
-                claims += [Region(piece.at - size, size, "map", "bitmap of sectors")] * bool(size)
-                claims.append(Region(piece.at, source.stored(piece), "data", "guest data"))
-                if len(claims) > PIECES:
-                    raise LabError(f"{self.name}: has more than {PIECES} pieces, too many to draw; use extents().")
-        regions: list[Region] = []
+        claims = [*islice(self._claimed(), PIECES + 1)]
+        if len(claims) > PIECES:
+            raise LabError(f"{self.name}: has more than {PIECES} pieces, too many to draw; use extents().")
+        regions, twice, where, at, begin = list[Region](), 0, 0, 0, -1
         for offset, size, kind, label in sorted(claims, key=lambda claim: claim[:2]):
             end = min(offset + size, self.file_size)
             if size and (offset < at - self.share or offset == begin):
@@ -442,46 +455,60 @@ class Disk:
                 continue
             if offset > at:
                 regions.append(Region(at, offset - at, *self.gap))
-            last, at = regions[-1] if regions else None, end
-            if last and last[2:] == (kind, label):
-                regions[-1] = Region(last.offset, end - last.offset, kind, label)
-            else:
-                regions.append(Region(offset, end - offset, kind, label))
+            if regions and regions[-1][2:] == (kind, label):
+                offset = regions.pop().offset
+            regions.append(Region(offset, end - offset, kind, label))
+            at = end
         if at < self.file_size:
             regions.append(Region(at, self.file_size - at, *self.gap))
         return regions, twice, where
 
     def regions(self) -> list[Region]:
         """The file as a strip from its first byte to its last, without gaps; what two claim is the first one's."""
-        return self._strip[0]
+        return self._laid[0]
 
     @cached_property
     def notes(self) -> list[str]:
         """What is odd about the file, one line each."""
         try:
-            _, twice, where = self._strip
+            _, twice, where = self._laid
             for _ in self.extents():  # does each place exist?
                 pass
         except LabError as error:
             return [*self.said, f"The map cannot be drawn: {error}"]
         also = f"{twice} piece(s) of the file are used twice, first at byte {where}: is the map damaged?"
-        return [*self.said, *[also] * (twice > 0)]
+        return [*self.said, also] if twice else [*self.said]
 
     def _parent(self) -> Disk:
         """The parent's disk, opened when it is first needed."""
-        if not self._above:
-            if not self.parent_path:
-                raise LabError(f"{self.name}: needs its parent {self.parent} and does not say where that is; "
-                               "give it with set_parent().")
-            from labkit.disks import open_disk
+        if self._above:
+            return self._above
+        if not self.parent_path:
+            raise LabError(f"{self.name}: needs its parent {self.parent} and does not say where that is; "
+                           "give it with set_parent().")
+        from labkit.disks import open_disk
 
-            try:
-                self._opened = self._opened or open_disk(self.parent_path, raw=self.parent_raw)
-            except LabError as error:
-                raise LabError(f"{self.name}: needs its parent. {error}") from None
-            self.set_parent(self._opened)
-            return self._opened
-        return self._above
+        try:
+            self._opened = self._opened or open_disk(self.parent_path, raw=self.parent_raw)
+        except LabError as error:
+            raise LabError(f"{self.name}: needs its parent. {error}") from None
+        self.set_parent(self._opened)
+        return self._opened
+
+    def _fill(self, view: memoryview, start: int) -> Iterator[tuple[int, int]]:
+        """Put the guest's bytes from `start` on into the view; where in the view those of the parent are missing."""
+        assert self.strip
+        for source, (begin, size, kind, at) in merged(self._walk(start, start + len(view))):
+            low, high = begin - start, begin - start + size
+            if kind == "parent" and self.parent:
+                yield low, high
+            elif kind == "data" and at is not None:
+                self.strip.into(at, view[low:high])
+            elif kind == "compressed":
+                block, skip = divmod(begin - source.first, source.block)
+                data = source.inflate(block)[skip:skip + size]
+                self.strip.check(len(data) == size, f"its compressed block at byte {at} is damaged")
+                view[low:high] = data
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the guest, through the parents as far as they are needed.
@@ -492,43 +519,28 @@ class Disk:
         if min(offset, length) < 0 or offset + length > self.capacity or length > READ:
             raise LabError(f"{self.name}: cannot read {length} bytes at {offset}: it has {self.capacity} bytes; "
                            f"ask for bytes it has, and for at most {human(READ)} at once.")
-        out, disk, holes, seen = bytearray(length), self, [(offset, offset + length)], set[tuple[int, int]]()
-        view = memoryview(out)
+        out, disk, holes, seen = bytearray(length), self, [(0, length)], set[tuple[int, int]]()
         while holes:
             if not disk.strip:
                 raise LabError(f"{disk.name}: only its map was recorded, not its bytes; read the file itself.")
             if disk.unread:
                 raise disk.unread
             if disk.strip.id in seen or len(seen) == DEEP:
-                raise LabError(f"{self.name}: its parents " + (
-                    "go round in a circle" if disk.strip.id in seen else f"are more than {DEEP}")
-                               + "; copy or make the chain again.")
+                what = "go round in a circle" if disk.strip.id in seen else f"are more than {DEEP}"
+                raise LabError(f"{self.name}: its parents {what}; copy or make the chain again.")
             seen.add(disk.strip.id)
-            missing: list[tuple[int, int]] = []
-            for hole in holes:
-                for source, (start, size, kind, at) in merged(disk._walk(*hole)):
-                    if kind == "parent" and disk.parent:
-                        missing.append((start, start + size))
-                    elif at is not None:
-                        target = view[start - offset:start - offset + size]
-                        if kind == "data":
-                            source.strip.into(at, target)
-                        else:
-                            block, skip = divmod(start - source.first, source.block)
-                            data = source.inflate(block)[skip:skip + size]
-                            if len(data) < size:
-                                raise source.strip.wrong(f"its compressed block at byte {at} is damaged")
-                            target[:] = data
-            if missing:
+            holes = [(low + begin, low + end) for low, high in holes
+                     for begin, end in disk._fill(memoryview(out)[low:high], offset + low)]
+            if holes:
                 disk = disk._parent()  # beyond the end of a smaller one are zeros
-            holes = missing
         return bytes(out)
 
     def summary(self) -> str:
         """One line: what it is and how much of it is in the file."""
-        size = self.block_size
-        amount = (f"{-(-self.allocated // size)} of {-(-self.capacity // size)} {self.kind} of {human(size)} allocated"
-                  if size else "guest and file one to one")
+        amount, size = "guest and file one to one", self.block_size
+        if size:
+            used, count = units(self.allocated, size), units(self.capacity, size)
+            amount = f"{used} of {count} {self.kind} of {human(size)} allocated"
         return (f"{self.format} {self.variant}, capacity {human(self.capacity)}, {amount}, "
                 f"file {human(self.file_size)}" + f", parent {self.parent}" * bool(self.parent))
 
@@ -537,7 +549,7 @@ class Disk:
                 *((str(field.offset), field.name, field.value, field.meaning) for field in self.fields)]
         wide = [min(max(len(row[n]) for row in rows), 44) for n in range(3)]
         lines = [f"{row[0]:>{wide[0]}}  {row[1]:<{wide[1]}}  {row[2]:<{wide[2]}}  {row[3]}".rstrip() for row in rows]
-        return "\n".join([self.summary(), *lines[:len(rows) if len(rows) > 1 else 0], *self.notes])
+        return "\n".join([self.summary(), *(lines if self.fields else ()), *self.notes])
 
     __repr__ = __str__
 
@@ -562,8 +574,8 @@ class Disk:
                 setattr(disk, name, kind(data[name]))
             disk.fields = [Field(**row) for row in data["fields"]]
             disk.notes = [*map(str, data["notes"])]
-            disk._strip = [Region(**row) for row in data["regions"]], 0, 0
-            disk.maps = [Stored([Extent(*row) for row in data["map"]])]
+            disk._laid = [Region(**row) for row in data["regions"]], 0, 0
+            disk.maps = [Known(*(Extent(*row) for row in data["map"]))]
         except (KeyError, TypeError, ValueError) as error:
             raise LabError(f"This is no record of a disk ({clean(str(error))}); record it again.") from None
         return disk

@@ -5,12 +5,14 @@ Source: QEMU, docs/interop/qcow2.rst. All numbers are big-endian.
 from __future__ import annotations
 
 import zlib
+from array import array
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 from labkit.disks import disk as d
 
 FEATURES = {0: "dirty", 1: "corrupt", 2: "data in another file", 3: "compression type", 4: "extended L2 entries"}
+KNOWN = 0b1011  # the features that do not keep this reader from reading
 OFFSET, COMPRESSED = 0x00FF_FFFF_FFFF_FE00, 1 << 62  # bits 9 to 55, and bit 62, of an entry
 EXTENSIONS = {0xE2792ACA: "parent format", 0x6803F857: "feature names", 0x23852875: "bitmaps",
               0x0537BE77: "encryption header", 0x44415441: "data file"}
@@ -39,17 +41,15 @@ ROWS_3: list[d.Row] = [
 COMPRESSION: list[d.Row] = [(104, "B", "compression", d.choice({0: "zlib", 1: "zstd"}), "of compressed clusters")]
 
 
-class Clusters(d.TwoLevel):
+@dataclass(kw_only=True, repr=False)
+class Clusters(d.Map):
     """L2 entries: a place in the file with flags, or that of packed bytes and their length in sectors."""
+    zeros: bool
+    zstd: bool
 
-    def __init__(self, strip: d.Strip, length: int, table: Any, size: int, version: int, zstd: bool) -> None:
-        super().__init__(strip, 0, length, size, table, size // 8)
-        self.step, self.zeros, self.zstd = size, version > 2, zstd
-        self.end = -(-strip.size // size) * size  # the last cluster need not be written to its end
-        self.bits = 62 - (size.bit_length() - 1 - 8)  # of a packed entry: below these its d.place, above its length
-
-    def place(self, value: int) -> int:
-        return value & OFFSET
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.bits = 71 - self.block.bit_length()  # of a packed entry: below these its place, above its length
 
     def entry(self, value: int) -> tuple[str, int | None]:
         if value & COMPRESSED:
@@ -59,15 +59,9 @@ class Clusters(d.TwoLevel):
         return ("data", value & OFFSET) if value & OFFSET else ("parent", None)
 
     def packed(self, block: int) -> tuple[int, int]:
-        """Place and bytes of a compressed cluster: what is left of its first sector, and the further sectors."""
-        table = self.second(block // self.per)
-        assert table
-        value = table[block % self.per]
-        at = value & ((1 << self.bits) - 1)
-        return at, ((value & (COMPRESSED - 1)) >> self.bits) * 512 + 512 - at % 512
-
-    def stored(self, piece: d.Extent) -> int:
-        return self.packed(piece.start // self.block)[1] if piece.kind == "compressed" else piece.length
+        """The rest of a first sector, and the further sectors."""
+        further, at = divmod(self.value(block) & (COMPRESSED - 1), 1 << self.bits)
+        return at, (further + 1) * d.SECTOR - at % d.SECTOR
 
     def inflate(self, block: int) -> bytes:
         at, size = self.packed(block)
@@ -97,41 +91,41 @@ class Qcow2(d.Disk):
     def load(self, strip: d.Strip) -> None:
         head = self.parse(0, ROWS, ">")
         version, order = head["version"], head["cluster bits"]
-        if version not in (2, 3) or not 9 <= order <= 21:
-            raise strip.wrong(f"its header makes no sense: version {version}, clusters of 2^{order} bytes")
+        strip.check(version in (2, 3) and 9 <= order <= 21,
+                    f"its header makes no sense: version {version}, clusters of 2^{order} bytes")
         head |= self.parse(0, ROWS_3, ">") if version == 3 else {"features": 0, "header size": 72}
         if head["header size"] > 104:
             head |= self.parse(0, COMPRESSION, ">")
         features, zstd = head["features"], head.get("compression", 0)
-        refused = [*["encryption"] * bool(head["encryption"]),
-                   *(FEATURES.get(bit, f"feature {bit}") for bit in range(64) if features >> bit & 1
-                     and bit not in (0, 1, 3)), *[f"compression {zstd}"] * (zstd > 1 or zstd != features >> 3 & 1)]
+        refused = ["encryption"] if head["encryption"] else []
+        refused += [FEATURES.get(bit, f"feature {bit}") for bit in range(64) if (features & ~KNOWN) >> bit & 1]
+        if zstd > 1 or zstd != features >> 3 & 1:
+            refused.append(f"compression {zstd}")
         if refused:
             raise strip.wrong(f"is a QCOW2 with {refused[0]}, which this reader does not know",
                               "`qemu-img convert` makes a plain one of it")
         self.said += [f"It is marked {FEATURES[bit]}: `qemu-img check` tells more." for bit in (0, 1)
                       if features >> bit & 1]
-        self.capacity, self.block_size, size = head["capacity"], 1 << order, 1 << order
-        used = -(-self.capacity // (size * size // 8))
-        if used > head["L1 entries"]:
-            raise strip.wrong(f"its map has {head['L1 entries']} tables, too few for a capacity of {self.capacity}")
-        table = strip.numbers(head["map at"], used, ">Q", "its map")
-        clusters = Clusters(strip, self.capacity, table, size, version, bool(zstd))
-        self.maps, self.variant = [clusters], "dynamic"
+        self.capacity, self.block_size, size, self.variant = head["capacity"], 1 << order, 1 << order, "dynamic"
+        used = d.units(self.capacity, size * size // 8)
+        strip.check(used <= head["L1 entries"],
+                    f"its map has {head['L1 entries']} tables, too few for a capacity of {self.capacity}")
+        table = array("Q", (entry & OFFSET for entry in strip.numbers(head["map at"], used, ">Q")))
+        self.maps = [Clusters(strip=strip, length=self.capacity, block=size, table=table, per=size // 8, code=">Q",
+                              empty={}, step=size, end=d.units(strip.size, size) * size, zeros=version > 2,
+                              zstd=bool(zstd))]
         names = dict(self._extensions(strip, head["header size"], size))
-        if at := head["parent name at"]:
-            name = strip.need(at, min(head["parent name size"], 1023), "its parent's name")
-            self.follow(name.decode("utf-8", "replace"))
-            self.variant, self.parent_raw = "differencing", names.get("parent format") == b"raw"
+        if head["parent name at"]:
+            self.follow_at(head["parent name at"], head["parent name size"])
+            self.parent_raw = names.get("parent format") == b"raw"
         counts = strip.numbers(head["refcounts at"], head["refcount clusters"] * size // 8, ">Q", "its refcounts")
-        if (len(counts) - counts.count(0)) * size > d.TABLES:
-            raise strip.wrong("has more reference counts than this reader takes")
-        self.claim(0, size, "header", "header")
-        self.claim(head["map at"], head["L1 entries"] * 8, "map", "L1 table")
-        for at in clusters.places:
-            self.claim(at, size, "map", "L2 tables")
-        for at in (head["refcounts at"], *filter(None, counts)):
-            self.claim(at & ~511, size, "other", "reference counts")
+        strip.check((len(counts) - counts.count(0)) * size <= d.TABLES,
+                    "has more reference counts than this reader takes")
+        self.claim("header", "header", size, 0)
+        self.claim("map", "L1 table", head["L1 entries"] * 8, head["map at"])
+        self.claim("map", "L2 tables", size, *filter(None, table))
+        counts_at = [head["refcounts at"], *filter(None, counts)]
+        self.claim("other", "reference counts", size, *(at & ~511 for at in counts_at))
         if head["snapshots"]:
             self.gap = "other", "of snapshots, or not used"
             self.said.append(f"It keeps {head['snapshots']} snapshot(s) inside: `qemu-img snapshot -l` lists them.")
@@ -143,10 +137,10 @@ class Qcow2(d.Disk):
             kind, length = (int.from_bytes(cluster[n:n + 4], "big") for n in (at, at + 4))
             if not kind or at + 8 > size:
                 return
-            if length > len(cluster) - at - 8:
-                raise strip.wrong(f"its header extension at byte {at} is longer than its cluster")
+            strip.check(length <= len(cluster) - at - 8,
+                        f"its header extension at byte {at} is longer than its cluster")
             name, data = EXTENSIONS.get(kind, f"extension {kind:#x}"), cluster[at + 8:at + 8 + length]
             shown = d.text(data) if name in ("parent format", "data file") else d.human(length)
             self.fields.append(d.Field(at, 8 + length, name, shown, "an extension of the header"))
             yield name, data
-            at += 8 + -(-length // 8) * 8
+            at += 8 + d.units(length, 8) * 8

@@ -22,15 +22,6 @@ ROWS: list[d.Row] = [
 ]
 
 
-class Clusters(d.TwoLevel):
-    """Entries: 0 not here, 1 zeros, else a place in the file."""
-
-    code = "<Q"
-
-    def entry(self, value: int) -> tuple[str, int | None]:
-        return ("data", value) if value > 1 else ("zero" if value else "parent", None)
-
-
 class Qed(d.Disk):
     """A QED image."""
 
@@ -38,27 +29,23 @@ class Qed(d.Disk):
 
     def load(self, strip: d.Strip) -> None:
         head = self.parse(0, ROWS, "<")
-        self.capacity, size = head["capacity"], head["cluster size"]
-        per = head["table size"] * size // 8
-        if not d.power(size, 1 << 12, 1 << 26) or not d.power(head["table size"], 1, 16) or (
-                self.capacity % d.SECTOR or self.capacity > per * per * size):
-            raise strip.wrong(f"its header makes no sense: {per} entries a table, clusters of {size} bytes, a capacity "
-                              f"of {self.capacity}")
-        if head["features"] >> 3:
-            raise strip.wrong(f"has features {head['features']:#x} that no QED is known to have")
+        self.capacity, size, pages = head["capacity"], head["cluster size"], head["table size"]
+        per = pages * size // 8
+        strip.check(d.power(size, 1 << 12, 1 << 26) and d.power(pages, 1, 16)
+                    and self.capacity % d.SECTOR == 0 and self.capacity <= per * per * size,
+                    f"its header makes no sense: {per} entries a table, clusters of {size} bytes, "
+                    f"a capacity of {self.capacity}")
+        strip.check(not head["features"] >> 3, f"has features {head['features']:#x} that no QED is known to have")
         self.block_size, self.variant = size, "dynamic"
         if head["features"] & 1:
-            self.variant, at, count = "differencing", head["parent name at"], head["parent name size"]
-            self.follow(strip.need(at, min(count, 1023), "its parent's name").decode("utf-8", "replace"))
+            self.follow_at(head["parent name at"], head["parent name size"])
             self.parent_raw = bool(head["features"] & 4)
         if head["features"] & 2:
             self.said.append("It was not closed cleanly and needs a check: `qemu-img check` does it.")
-        used = -(-self.capacity // (per * size))  # of the L1 table, so that a huge unused rest costs nothing
-        table = strip.numbers(head["map at"], used, "<Q", "its map")
-        clusters = Clusters(strip, 0, self.capacity, size, table, per)
-        clusters.end = -(-strip.size // size) * size  # the last cluster need not be written to its end
-        self.maps = [clusters]
-        self.claim(0, head["header size"] * size, "header", "header")
-        self.claim(head["map at"], per * 8, "map", "L1 table")
-        for at in clusters.places:
-            self.claim(at, per * 8, "map", "L2 tables")
+        used = d.units(self.capacity, per * size)  # of the L1 table, so that a huge unused rest costs nothing
+        table = strip.numbers(head["map at"], used, "<Q")
+        self.maps = [d.Map(strip=strip, length=self.capacity, block=size, table=table, per=per, code="<Q",
+                              empty={0: "parent", 1: "zero"}, end=d.units(strip.size, size) * size)]
+        self.claim("header", "header", head["header size"] * size, 0)
+        self.claim("map", "L1 table", per * 8, head["map at"])
+        self.claim("map", "L2 tables", per * 8, *filter(None, table))

@@ -4,8 +4,6 @@ Source: VirtualBox, src/VBox/Storage/VDICore.h (the structures) and VDI.cpp. All
 """
 from __future__ import annotations
 
-from typing import Any
-
 from labkit.disks import disk as d
 
 MAGIC, TYPES = bytes.fromhex("7F10DABE"), {1: "dynamic", 2: "fixed", 3: "undo", 4: "differencing"}
@@ -34,39 +32,27 @@ ROWS: list[d.Row] = [
 ]
 
 
-class Blocks(d.Map):
-    """The table: numbers of blocks in the file, counted from where its data begins."""
-
-    def __init__(self, strip: d.Strip, head: dict[str, Any]) -> None:
-        table = strip.numbers(head["map at"], head["blocks"], "<I", "its map")
-        super().__init__(strip, 0, head["capacity"], head["block size"], table)
-        self.data, self.pitch = head["data at"] + head["block extra"], head["block size"] + head["block extra"]
-        self.step = 0 if head["block extra"] else 1
-
-    def entry(self, value: int) -> tuple[str, int | None]:
-        if value >= ZERO:
-            return "parent" if value == FREE else "zero", None
-        return "data", self.data + value * self.pitch
-
-
 class Vdi(d.Disk):
     """A VDI of version 1; of the older version 0 no more is said."""
 
     format = "VDI"
 
     def load(self, strip: d.Strip) -> None:
-        if strip.read(70, 2) != b"\1\0":
-            raise strip.wrong("is not a VDI of version 1, so it is recognised but not read further",
-                              "convert it with `VBoxManage clonemedium`")
+        strip.check(strip.read(70, 2) == b"\1\0", "is not a VDI of version 1, so it is recognised but not read further",
+                    "convert it with `VBoxManage clonemedium`")
         head = self.parse(0, ROWS, "<")
         self.capacity, self.block_size, count = head["capacity"], head["block size"], head["blocks"]
-        if head["type"] not in TYPES or not d.power(self.block_size, d.SECTOR, 1 << 31) or (
-                self.capacity > self.block_size * count):
-            raise strip.wrong(f"its header makes no sense: type {head['type']}, {count} blocks of {self.block_size} "
-                              f"bytes, a capacity of {self.capacity}")
+        strip.check(
+            head["type"] in TYPES and d.power(self.block_size, d.SECTOR, 1 << 31)
+            and self.capacity <= self.block_size * count,
+            f"its header makes no sense: type {head['type']}, {count} blocks of {self.block_size} bytes, "
+            f"a capacity of {self.capacity}")
         self.variant, self.uuid = TYPES[head["type"]], d.guid(head["UUID"])
         if (parent := d.guid(head["parent UUID"])) != d.NIL:
             self.parent = self.parent_uuid = parent
-        self.maps = [Blocks(strip, head)]
-        self.claim(0, min(72 + head["header size"], head["map at"]), "header", "header")
-        self.claim(head["map at"], 4 * count, "map", "map of blocks")
+        extra, table = head["block extra"], strip.numbers(head["map at"], count, "<I")
+        self.maps = [d.Map(strip=strip, length=self.capacity, block=self.block_size, table=table,
+                           empty={FREE: "parent", ZERO: "zero"}, base=head["data at"] + extra,
+                           unit=self.block_size + extra, step=0 if extra else 1)]
+        self.claim("header", "header", min(72 + head["header size"], head["map at"]), 0)
+        self.claim("map", "map of blocks", 4 * count, head["map at"])

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import PureWindowsPath
 
@@ -69,22 +70,16 @@ def checksum(data: bytes, at: int) -> int:
     return ~(sum(data) - sum(data[at:at + 4])) & 0xFFFFFFFF
 
 
+@dataclass(kw_only=True, repr=False)
 class Blocks(d.Map):
     """The table of blocks, in sectors. Before each block a bitmap says which of its sectors were written."""
-
-    def __init__(self, strip: d.Strip, length: int, block: int, table: Sequence[int], clear: str) -> None:
-        super().__init__(strip, 0, length, block, table)
-        self.bitmap = -(-block // d.SECTOR // 8 // d.SECTOR) * d.SECTOR
-        self.clear = clear  # kind of the sectors that were not written
-
-    def entry(self, value: int) -> tuple[str, int | None]:
-        return ("parent", None) if value == FREE else ("data", value * d.SECTOR + self.bitmap)
+    clear: str  # kind of the sectors that were not
 
     def fine(self, piece: d.Extent) -> Iterator[d.Extent]:
         start, length, _, at = piece
         count = length // d.SECTOR
         assert at is not None
-        marks = self.strip.need(at - self.bitmap, self.bitmap, "a bitmap")[:-(-count // 8)]
+        marks = self.strip.need(at - self.bitmap, self.bitmap, "a bitmap")[:d.units(count, 8)]
         if not marks.strip(b"\xff"):  # nearly always
             yield piece
             return
@@ -109,33 +104,33 @@ class Vhd(d.Disk):
         if checksum(strip.read(at, d.SECTOR), 64) != foot["checksum"]:
             self.said.append("The checksum of its footer is wrong.")
         self.capacity, self.uuid = foot["capacity"], d.guid(foot["UUID"])
-        if foot["type"] not in TYPES:
-            raise strip.wrong(f"its footer makes no sense: type {foot['type']}")
+        strip.check(foot["type"] in TYPES, f"its footer makes no sense: type {foot['type']}")
         self.variant = TYPES[foot["type"]]
         if at:
-            self.claim(at, d.SECTOR, "header", "footer")
+            self.claim("header", "footer", d.SECTOR, at)
         if self.variant == "fixed":
-            if self.capacity > at:
-                raise strip.wrong(f"ends in the middle: it should have {self.capacity} bytes before its footer")
-            self.maps = [d.Flat(strip, 0, self.capacity)]
+            strip.check(self.capacity <= at,
+                        f"ends in the middle: it should have {self.capacity} bytes before its footer")
+            self.maps = [d.Known(d.Extent(0, self.capacity, "data", 0))]
             return
         where = foot["header at"]
         head = self.parse(where, HEADER, ">")
         if checksum(strip.need(where, 1024, "its header"), 36) != head["header checksum"]:
             self.said.append("The checksum of its header is wrong.")
         self.block_size, count = head["block size"], head["blocks"]
-        if head["header signature"] != SPARSE or not d.power(self.block_size, d.SECTOR, 1 << 31) or (
-                self.capacity > self.block_size * count):
-            raise strip.wrong(f"its header makes no sense: {count} blocks of {self.block_size} bytes for a capacity of "
-                              f"{self.capacity}")
-        self.claim(0, d.SECTOR, "header", "copy of the footer")
-        self.claim(where, 1024, "header", "header")
-        self.claim(head["map at"], 4 * count, "map", "map of blocks")
+        strip.check(
+            head["header signature"] == SPARSE and d.power(self.block_size, d.SECTOR, 1 << 31)
+            and self.capacity <= self.block_size * count,
+            f"its header makes no sense: {count} blocks of {self.block_size} bytes for a capacity of {self.capacity}")
+        self.claim("header", "copy of the footer", d.SECTOR, 0)
+        self.claim("header", "header", 1024, where)
+        self.claim("map", "map of blocks", 4 * count, head["map at"])
         if self.variant == "differencing":
             self._parents(strip, where + 576, d.guid(head["parent UUID"]), head["parent name"])
-        table = strip.numbers(head["map at"], count, ">I", "its map")
-        clear = "parent" if self.parent else "zero"
-        self.maps = [Blocks(strip, self.capacity, self.block_size, table, clear)]
+        table, bitmap = strip.numbers(head["map at"], count, ">I"), d.units(self.block_size, 8 * d.SECTOR**2) * d.SECTOR
+        self.maps = [Blocks(strip=strip, length=self.capacity, block=self.block_size, table=table,
+                            empty={FREE: "parent"}, base=bitmap, unit=d.SECTOR, bitmap=bitmap,
+                            clear="parent" if self.parent else "zero")]
 
     def _parents(self, strip: d.Strip, at: int, uuid: str, name: bytes) -> None:
         """The parent's UUID and name, and the first place it is said to be at where there is a file."""
@@ -144,7 +139,7 @@ class Vhd(d.Disk):
             if strip.need(at + 24 * n, 4, "its header") != bytes(4):
                 row = self.parse(at + 24 * n, LOCATOR, ">")
                 if row["locator"] in (b"W2ru", b"W2ku"):
-                    self.claim(row["locator at"], row["locator size"], "header", "where the parent is")
+                    self.claim("header", "where the parent is", row["locator size"], row["locator at"])
                     path = strip.need(row["locator at"], min(row["locator size"], 4096), "its parent's path")
                     found.insert(0 if row["locator"] == b"W2ru" else len(found),
                                  path.decode("utf-16-le", "replace").partition("\0")[0])

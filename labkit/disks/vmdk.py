@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from typing import Any
+from array import array
 
 from labkit.disks import disk as d
 
@@ -55,45 +55,21 @@ MEANINGS = {
     "ddb.adapterType": "of the disk controller", "ddb.virtualHWVersion": "of the virtual machine"}
 
 
-class Grains(d.TwoLevel):
-    """Grain tables; entries are sectors: 0 not here, 1 zeros if the header says so."""
+class Grains(d.Map):
+    """Grain tables. A packed grain comes after 12 bytes: its first sector of the guest (8), and its size."""
 
-    code = "<I"
-
-    def __init__(self, strip: d.Strip, first: int, base: int, head: dict[str, Any]) -> None:
-        self.base = base  # of this extent's file in the strip
-        grain, per = head["grain size"] * d.SECTOR, head["table entries"]
-        length, at = head["capacity"] * d.SECTOR, head["directory at"] * d.SECTOR
-        self.directory, count = base + at, -(-length // (grain * per))
-        table = strip.numbers(base + at, count, "<I", "its map")
-        super().__init__(strip, first, length, grain, table, per)
-        self.zeros, self.packed = bool(head["flags"] & 4), bool(head["flags"] & 1 << 16)
-        self.step = head["grain size"]
-
-    def place(self, value: int) -> int:
-        return value and self.base + value * d.SECTOR
-
-    def entry(self, value: int) -> tuple[str, int | None]:
-        if value == 0 or (value == 1 and self.zeros):
-            return "zero" if value else "parent", None
-        return "compressed" if self.packed else "data", self.base + value * d.SECTOR
-
-    def stored(self, piece: d.Extent) -> int:
-        if piece.kind != "compressed" or piece.at is None:
-            return piece.length
-        return 12 + int.from_bytes(self.strip.read(piece.at + 8, 4), "little")
+    def packed(self, block: int) -> tuple[int, int]:
+        at = self.base + self.value(block) * d.SECTOR
+        return at + 12, int.from_bytes(self.strip.read(at + 8, 4), "little")
 
     def inflate(self, block: int) -> bytes:
-        table = self.second(block // self.per)
-        assert table
-        at = self.base + table[block % self.per] * d.SECTOR
-        size = int.from_bytes(self.strip.read(at + 8, 4), "little")  # after 8 bytes: its first sector of the guest
+        at, size = self.packed(block)
         if size <= 2 * self.block:
             try:
-                return zlib.decompressobj().decompress(self.strip.read(at + 12, size), self.block)
+                return zlib.decompressobj().decompress(self.strip.read(at, size), self.block)
             except zlib.error:
                 pass
-        raise self.strip.wrong(f"its compressed grain at byte {at} is damaged")
+        raise self.strip.wrong(f"its compressed grain at byte {at - 12} is damaged")
 
 
 class Vmdk(d.Disk):
@@ -109,19 +85,17 @@ class Vmdk(d.Disk):
             self._describe(strip, 0, strip.size)
             self._extents(strip)
         words = self._words
-        kind, name = words.get("createType", ""), words.get("parentFileNameHint", "")
-        self.variant, self.uuid = VARIANTS.get(kind, kind or "dynamic"), words.get("ddb.uuid.image", "")
-        uuid = words.get("ddb.uuid.parent", d.NIL)
+        kind, uuid = words.get("createType") or "dynamic", words.get("ddb.uuid.parent", d.NIL)
+        self.variant, self.uuid = VARIANTS.get(kind, kind), words.get("ddb.uuid.image", "")
         self.parent_uuid = uuid if uuid != d.NIL else ""
         if self.parent_uuid or words.get("parentCID", "ffffffff").lower() != "ffffffff":
-            self.follow(name)
-            known = [self.parent_uuid, self.parent]
-            self.parent, self.variant = ", ".join(filter(None, known)) or "not named", "differencing"
+            self.follow(words.get("parentFileNameHint", ""), self.parent_uuid)
+            self.parent = self.parent or "not named"
 
     def _describe(self, strip: d.Strip, at: int, size: int) -> None:
         """Read the text: lines of key = value, and of extents."""
         raw = strip.need(at, min(size, TEXT), "its description").partition(b"\0")[0]
-        self.claim(at, size, "header", "description")
+        self.claim("header", "description", size, at)
         self._lines: list[tuple[str, int, str, str, int]] = []
         for line in re.finditer(rb"[^\r\n]+", raw):
             words, start = line[0].decode("utf-8", "replace").strip(), at + line.start()
@@ -131,8 +105,7 @@ class Vmdk(d.Disk):
                 if key in MEANINGS:
                     self.fields.append(d.Field(start, len(line[0]), key, value, MEANINGS[key]))
             elif found := EXTENT.match(words):
-                if len(self._lines) == FILES:
-                    raise strip.wrong(f"names more than {FILES} extents")
+                strip.check(len(self._lines) < FILES, f"names more than {FILES} extents")
                 access, count, kind, name, offset = found.groups("")
                 length = int(count) * d.SECTOR
                 self._lines.append((kind, length, name, access, int(offset or 0) * d.SECTOR))
@@ -142,66 +115,66 @@ class Vmdk(d.Disk):
     def _extents(self, strip: d.Strip) -> None:
         """Open the extents that the text names, in turn."""
         folder, seen = os.path.realpath(self.path.parent), dict[str, tuple[int, int]]()
-        if not self._lines:
-            raise strip.wrong("describes a disk of no extents")
+        strip.check(self._lines, "describes a disk of no extents")
         for kind, length, name, access, offset in self._lines:
             first = self.capacity
             if kind == "ZERO":
-                self.maps.append(d.Flat(strip, first, length, None))
+                self.maps.append(d.Known(d.Extent(first, length, "zero", None)))
                 self.capacity += length
                 continue
             real = os.path.realpath(os.path.join(folder, name)) if "\0" not in name else ""
-            if not name or re.search(r"[/\\:]", name) or os.path.dirname(real) != folder:
-                raise strip.wrong(f"names an extent outside its own folder: {d.line(name) or 'no name'}",
-                                  "it is not opened; copy the extent beside it and name that")
-            if kind not in ("FLAT", "VMFS", "SPARSE") or access == "NOACCESS":
-                raise strip.wrong(f"has an extent of kind {kind}, access {access}, which is recognised but not read "
-                                  "further", "convert the disk with `qemu-img convert`")
+            strip.check(name and not re.search(r"[/\\:]", name) and os.path.dirname(real) == folder,
+                        f"names an extent outside its own folder: {d.line(name) or 'no name'}",
+                        "it is not opened; copy the extent beside it and name that")
+            strip.check(kind in ("FLAT", "VMFS", "SPARSE") and access != "NOACCESS",
+                        f"has an extent of kind {kind}, access {access}, which is recognised but not read further",
+                        "convert the disk with `qemu-img convert`")
             if name not in seen:
-                seen[name] = strip.add(self.path.parent / name)[1:]
+                seen[name] = strip.add(self.path.parent / name)
             base, size = seen[name]
             if kind == "SPARSE":
                 self._sparse(strip, first, base, size)
-                if self.capacity - first != length:
-                    raise strip.wrong(f"says {length} bytes of {d.line(name)}, which says "
-                                      f"{self.capacity - first}")
-                continue
-            if offset + length > size:
-                raise strip.wrong(f"{d.line(name)} ends in the middle: {d.human(size)}, not "
-                                  f"{d.human(offset + length)}")
-            self.maps.append(d.Flat(strip, first, length, base + offset))
-            self.capacity += length
+                found = self.capacity - first
+                strip.check(found == length, f"says {length} bytes of {d.line(name)}, which says {found}")
+            else:
+                strip.check(offset + length <= size,
+                            f"{d.line(name)} ends in the middle: {d.human(size)}, not {d.human(offset + length)}")
+                self.maps.append(d.Known(d.Extent(first, length, "data", base + offset)))
+                self.capacity += length
 
     def _sparse(self, strip: d.Strip, first: int, base: int, size: int) -> None:
         """Read the header of a sparse extent, which is where the strip is at `base`."""
         head = self.parse(base, ROWS, "<")
         if self.maps:  # the fields of one extent are enough
             del self.fields[-len(ROWS):]
-        if head["signature"] != MAGIC:
-            raise strip.wrong(f"its extent at byte {base} is not a sparse one: it does not begin with KDMV")
+        strip.check(head["signature"] == MAGIC,
+                    f"its extent at byte {base} is not a sparse one: it does not begin with KDMV")
         if head["description at"] and not base:
             self._describe(strip, head["description at"] * d.SECTOR, head["description size"] * d.SECTOR)
         if head["directory at"] == AT_END:  # of a stream: written last, so it is in a footer (5.0, Stream-Optimized)
-            self.claim(base + size - 3 * d.SECTOR, 3 * d.SECTOR, "header", "footer")
-            if size < 4 * d.SECTOR:
-                raise strip.wrong("its footer is missing: the file ends too early")
+            self.claim("header", "footer", 3 * d.SECTOR, base + size - 3 * d.SECTOR)
+            strip.check(size >= 4 * d.SECTOR, "its footer is missing: the file ends too early")
             head = self.parse(base + size - 2 * d.SECTOR, ROWS, "<")
             self.gap = "other", "markers and padding"
         grain, per = head["grain size"], head["table entries"]
-        if not d.power(grain, 8, 1 << 17) or not 1 <= per <= 1 << 16 or head["version"] not in (1, 2, 3) or (
-                head["signature"] != MAGIC):
-            raise strip.wrong(f"its header makes no sense: version {head['version']}, {per} grains of {grain} sectors")
-        if head["compression"] > 1 or (head["flags"] >> 16 & 1 and not head["compression"]):
-            raise strip.wrong(f"has compression {head['compression']}, which this reader does not know")
-        grains = Grains(strip, first, base, head)
-        grains.end = base + size
-        self.block_size, self.capacity = grain * d.SECTOR, first + grains.length
-        self.maps.append(grains)
-        self.claim(base, d.SECTOR, "header", "header")
-        self.claim(grains.directory, 4 * len(grains.table), "map", "grain directory")
-        for at in grains.places:
-            self.claim(at, 4 * per, "map", "grain tables")
+        strip.check(head["signature"] == MAGIC and head["version"] in (1, 2, 3)
+                    and d.power(grain, 8, 1 << 17) and 1 <= per <= 1 << 16,
+                    f"its header makes no sense: version {head['version']}, {per} grains of {grain} sectors")
+        packed = head["flags"] >> 16 & 1
+        strip.check(packed <= head["compression"] <= 1,
+                    f"has compression {head['compression']}, which this reader does not know")
+        block, length, directory = grain * d.SECTOR, head["capacity"] * d.SECTOR, base + head["directory at"] * d.SECTOR
+        entries = strip.numbers(directory, d.units(length, block * per), "<I")
+        tables = array("Q", (entry and base + entry * d.SECTOR for entry in entries))
+        empty = {0: "parent", 1: "zero"} if head["flags"] & 4 else {0: "parent"}
+        self.maps.append(Grains(
+            strip=strip, first=first, length=length, block=block, table=tables, per=per, code="<I", empty=empty,
+            full="compressed" if packed else "data", base=base, unit=d.SECTOR, step=grain,
+            end=base + size))
+        self.block_size, self.capacity = block, first + length
+        self.claim("header", "header", d.SECTOR, base)
+        self.claim("map", "grain directory", 4 * len(tables), directory)
+        self.claim("map", "grain tables", 4 * per, *filter(None, tables))
         if head["flags"] & 2 and 0 < head["second directory at"] < head["directory at"] != AT_END:
-            at, end = (head[name] * d.SECTOR for name in ("second directory at", "directory at"))
-            self.claim(base + at, end - at, "map", "copy of the map")
-
+            at, end = (base + head[name] * d.SECTOR for name in ("second directory at", "directory at"))
+            self.claim("map", "copy of the map", end - at, at)

@@ -49,6 +49,12 @@ class Map:
         return COLOURS[at], DASHES[at]
 
     def __str__(self) -> str:
+        return "" if self.steps else self.about()  # a journey tells its steps itself
+
+    __repr__ = __str__
+
+    def about(self) -> str:
+        """The picture in words, for those who do not see it."""
         made, lines = self.topology, [self.title] * bool(self.title)
         for name in made.switches:
             ports = {plug: other for plug, other in sorted(made.cables.items()) if plug.device == name}
@@ -59,10 +65,8 @@ class Map:
                              + (f" {host.address}" if host else ""))
         lines += [f"VLAN {vlan} is {name}" for vlan, name in sorted(made.vlan_names.items())]
         for number, step in enumerate(self.steps, self.first):
-            lines.append(f"{number}: {step.start} → {step.end}")
+            lines.append(f"frame {number}: {step.start} → {step.end}")
         return "\n".join(lines)
-
-    __repr__ = __str__
 
     def _places(self) -> tuple[dict[str, float], int]:
         """The middle of each device, left to right, and the width of all."""
@@ -133,7 +137,7 @@ class Map:
         return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" class="lk-net" role="img" width="{wide}" '
                           f'height="{tall - top}" viewBox="0 {top} {wide} {tall - top}">'
                           f"<title>{escape(self.title or 'Network')}</title>"
-                          f"<desc>{escape(str(self))}</desc><style>{_CSS}</style>", *out, "</svg>"])
+                          f"<desc>{escape(self.about())}</desc><style>{_CSS}</style>", *out, "</svg>"])
 
     def _half(self, switch: str) -> float:
         ends = sum(plug.device == switch and not other.port for plug, other in self.topology.cables.items())

@@ -96,6 +96,8 @@ class Reach:
         out = route(router, int(other.address.ip))
         if out is None:
             return f"{router.name} has no address in a network of {other.address.ip}"
+        if (vlan, out) in router.denied:
+            return f"{router.name} passes nothing on from {self._vlan(vlan)} to {self._vlan(out)}"
         if no := self._hop(router.plug, out, other.plug, None) or self._hop(other.plug, None, router.plug, out):
             return f"{router.name} does not get to {other.name}: {no}"
         return ""

@@ -258,6 +258,8 @@ class Network:
             return f"{name} drops it: its time to live is over", False
         aged = packet[:8] + bytes([packet[8] - 1]) + packet[9:10] + b"\0\0" + packet[12:20]
         aged = aged[:10] + headers.checksum(aged).to_bytes(2, "big") + aged[12:] + packet[20:]
+        if (vlan, route(one, target)) in one.denied:
+            return f"{name} drops it: {vlan} to {route(one, target)} is denied", False
         if not self._route(one, aged, target):
             return f"{name} drops it: no route to that network", False
         return f"{name} routes it on", True

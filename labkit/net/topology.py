@@ -8,15 +8,18 @@ Written one statement a line::
     access 10 s1.1
     trunk 10,20 native 1 s1.24 s2.24
     router r s1.23 10:10.0.10.254/24 20:10.0.20.254/24
+    deny r 10 20
+    name 10 classrooms
 
-A port that no line names is an access port of VLAN 1, as on a switch out of its box (IEEE 802.1Q-2022, table 9-2).
+``deny``: the router passes nothing on from the first VLAN to the second. A port that no line names is an access port of
+VLAN 1, as on a switch out of its box (IEEE 802.1Q-2022, table 9-2).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
@@ -83,12 +86,13 @@ class Host:
 
 @dataclass(frozen=True)
 class Router:
-    """A router on a stick: one cable, and an address in each VLAN it routes for."""
+    """A router on a stick: one cable, and an address in each VLAN it routes for; ``denied``: (from, to)."""
 
     name: str
     mac: bytes
     plug: Plug
     addresses: Mapping[int, IPv4Interface]
+    denied: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass
@@ -142,6 +146,7 @@ class Topology:
         for router in self.routers.values():
             ways = " ".join(f"{vlan}:{address}" for vlan, address in router.addresses.items())
             lines.append(f"router {router.name} {router.plug} {ways}")
+            lines += [f"deny {router.name} {one} {other}" for one, other in sorted(router.denied)]
         lines += [f"link {one} {other}" for one, other in self.links()]
         kinds: dict[str, list[str]] = {}
         for plug, port in sorted(self.ports.items()):
@@ -151,13 +156,18 @@ class Topology:
         return "\n".join(lines)
 
     def changed(self, statement: str) -> Topology:
-        """This topology after an ``access`` or ``trunk`` statement on ports it has. Raises :class:`LabError`."""
+        """This topology after a statement ``access``, ``trunk`` or ``deny``. Raises :class:`LabError`."""
         words = statement.split()
-        if words[:1] not in (["access"], ["trunk"]):
-            raise LabError("Only what a port does can be changed: `access 10 s1.3`, `trunk 10,20 native 1 s1.24`.")
-        port, plugs = _port(self, words)
-        return checked(Topology(self.switches, self.hosts, self.routers, {**self.ports, **dict.fromkeys(plugs, port)},
-                                self.cables, self.vlan_names, self.taken))
+        made = replace(self, ports=dict(self.ports), routers=dict(self.routers))
+        if words[:1] == ["deny"]:
+            _deny(made, words)
+        elif words[:1] in (["access"], ["trunk"]):
+            port, plugs = _port(self, words)
+            made.ports.update(dict.fromkeys(plugs, port))
+        else:
+            raise LabError("Only what a port or a router does can be changed: `access 10 s1.3`, "
+                           "`trunk 10,20 native 1 s1.24`, `deny r 10 20`.")
+        return checked(made)
 
 
 def ranges(vlans: frozenset[int]) -> str:
@@ -175,7 +185,7 @@ def parse(text: str) -> Topology:
     """Read a topology. Raises :class:`LabError` with the line and what to write instead."""
     made, said = Topology(), dict[Plug, int]()
     lines = [(number, line.partition("#")[0].split()) for number, line in enumerate(text.splitlines(), 1)]
-    order = ("switch", "host", "router", "link", "access", "trunk", "name")  # so that lines may come in any order
+    order = ("switch", "host", "router", "deny", "link", "access", "trunk", "name")  # lines may come in any other
     for number, words in lines:
         if words and words[0] not in order:
             raise LabError(f"Line {number}: {words[0]!r:.30} is no statement; a line begins with {', '.join(order)}.")
@@ -295,6 +305,18 @@ def _router(made: Topology, words: list[str]) -> None:
     _connect(made, Plug(name), plug)
 
 
+def _deny(made: Topology, words: list[str]) -> None:
+    if len(words) != 4:
+        raise LabError("write `deny ROUTER VLAN VLAN`: from the first to the second.")
+    if words[1] not in made.routers:
+        raise LabError(f"there is no router {words[1]!r:.40}; there are: {', '.join(made.routers) or 'none'}.")
+    router, pair = made.routers[words[1]], (_vlan(words[2]), _vlan(words[3]))
+    for vlan in pair:
+        if vlan not in router.addresses:
+            raise LabError(f"{router.name} has no address in VLAN {vlan}, so nothing passes there anyway.")
+    made.routers[router.name] = replace(router, denied=router.denied | {pair})
+
+
 def _link(made: Topology, words: list[str]) -> None:
     if len(words) != 3:
         raise LabError("write `link SWITCH.PORT SWITCH.PORT`.")
@@ -307,7 +329,7 @@ def _called(made: Topology, words: list[str]) -> None:
     made.vlan_names[_vlan(words[1])] = " ".join(words[2:])[:40].rstrip()
 
 
-_STATEMENTS = {"switch": _switch, "host": _host, "router": _router, "link": _link, "name": _called}
+_STATEMENTS = {"switch": _switch, "host": _host, "router": _router, "deny": _deny, "link": _link, "name": _called}
 
 
 def _port(made: Topology, words: list[str]) -> tuple[Port, list[Plug]]:

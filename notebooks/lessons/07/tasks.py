@@ -46,7 +46,7 @@ def check_where(lesson: Lesson, answer: str) -> str:
     right = found[0].at + 40 * MIB - found[0].start
     if not answer:
         raise NotYet("Give your number behind the name: `%check where 123456`.")
-    if not answer.isdigit():
+    if not answer.isdecimal():
         raise NotYet(f"`{answer}` is not a whole number of bytes: `%check where 123456`.")
     if int(answer) == right:
         return f"Yes: the data begins at {right:,} and the block of byte 40 MiB was the first to be written."

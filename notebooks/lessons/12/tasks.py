@@ -45,7 +45,7 @@ def check_shared(lesson: Lesson, answer: str) -> str:
     right = shared(lesson, "debian:bookworm-slim", "httpd")
     if not answer:
         raise NotYet("Give your number behind the name: `%check shared-layers 3`.")
-    if not answer.isdigit():
+    if not answer.isdecimal():
         raise NotYet(f"`{answer}` is not a whole number: `%check shared-layers 3`.")
     if int(answer) == right:
         return (f"Yes: {right} of httpd's {httpd} layers {'is' if right == 1 else 'are'} Debian's, kept once on "

@@ -1,0 +1,193 @@
+"""The console of a lesson's network: each command as typed after ``%net``, on the network in this process.
+
+    %net open school                 the network in the lesson's file school.net
+    %net access 20 s1.3              a port's VLAN (also `trunk 10,20 native 1 s1.24`, `deny r 10 20`)
+    %net ping ana eva                send an echo request, and follow every frame
+    %net send mallory eva 1 20       one frame to eva's MAC, with these tags
+    %net broadcast ana               one frame to all
+    %net table s1                    what a switch has learned
+    %net reach [ana eva]             who reaches whom, and why not
+    %net bytes 3                     a frame of the last journey, byte by byte
+    %net wait 300, %net forget       let seconds pass; forget all that was learned
+    %net show                        the topology
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Container, Sequence
+from pathlib import Path
+from typing import Any
+
+from labkit.commands import LabError
+from labkit.net import headers, picture
+from labkit.net.reach import Reach
+from labkit.net.switching import Network, Step, table
+from labkit.net.topology import Topology, parse
+
+MODEL = "model · real frames, in this notebook's own process"  # the badge
+NOTHING = b"nothing but a frame to see where it goes"
+EXPERIMENT = 0x88B5  # an EtherType for experiments: IEEE 802-2014, 9.2.4
+
+
+def crafted(made: Topology, start: str, target: str, tags: Sequence[str]) -> bytes:
+    """A frame from one host to another's MAC, with tags as typed, the outer one first. Raises :class:`LabError`."""
+    if not all(tag.isascii() and tag.isdigit() and len(tag) < 5 and int(tag) < 4096 for tag in tags):
+        raise LabError("A tag is a number from 0 to 4095, the outer one first: `%net send mallory eva 1 20`.")
+    one, other = made.host(start), made.host(target)
+    return headers.ethernet(other.mac, one.mac, EXPERIMENT, NOTHING, [int(tag) for tag in tags])
+
+
+class Answer:
+    """What a command shows: figures in a column, each with text and HTML. ``ok``: False for a ping without reply."""
+
+    def __init__(self, *figures: Any, ok: bool = True) -> None:
+        self.figures, self.ok = figures, ok
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, map(str, self.figures)))
+
+    def html(self) -> str:
+        """All of it as HTML."""
+        return "".join(figure._repr_mimebundle_()["text/html"] for figure in self.figures)
+
+
+class Text:
+    """A figure that is plain text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from labkit import show
+
+        return {"text/plain": self.text, "text/html": show.pre(self.text)}
+
+
+class Console:
+    """One network and the last journey on it; ``network`` is None until :meth:`load`. ``folder``: for `open`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.network: Network | None = None
+        self.steps: list[Step] = []
+
+    @property
+    def now(self) -> Network:
+        """The network. Raises :class:`LabError` if there is none yet."""
+        if not self.network:
+            raise LabError("There is no network yet: run the `%%net` cell that describes one, then this one.")
+        return self.network
+
+    @property
+    def topology(self) -> Topology:
+        """What the network is made of. Raises :class:`LabError`."""
+        return self.now.topology
+
+    def load(self, text: str) -> Answer:
+        """Build the network that a text describes. Raises :class:`LabError`."""
+        self.network, self.steps = Network(parse(text)), []
+        return Answer(picture.Map(self.topology))
+
+    def do(self, words: Sequence[str]) -> Answer:
+        """Run one command. Raises :class:`LabError` for one that is none."""
+        name, rest = (words[0] if words else "show"), list(words[1:])
+        if name in ("access", "trunk", "deny"):
+            self.now.change(self.topology.changed(" ".join(words)))
+            return Answer(picture.Map(self.topology))
+        if name not in _COMMANDS:
+            raise LabError(f"{name!r:.30} is no command of the network; there are: access, trunk, deny, "
+                           f"{', '.join(_COMMANDS)}.")
+        usage, least, most = _USAGE[name]
+        if not least <= len(rest) <= most:
+            raise LabError(f"Use it as `%net {name}{' ' + usage if usage else ''}`.")
+        return _COMMANDS[name](self, rest)
+
+    # -- for tasks: like the engines, a console can be marked, and cleaned back to the mark -----
+
+    def mark(self, lesson: str) -> Any:
+        """Network and journey as they are now, for :meth:`clean`."""
+        return copy.deepcopy((self.network, self.steps))
+
+    def clean(self, lesson: str, mark: Any, names: Container[str] | None = None) -> list[str]:
+        """Back to where they were."""
+        self.network, self.steps = copy.deepcopy(mark)
+        return []
+
+    def _open(self, words: list[str]) -> Answer:
+        known = sorted(path.stem for path in self.folder.glob("*.net"))
+        if words[0] not in known:
+            raise LabError(f"This lesson has no network {words[0]!r:.40}; it has: {', '.join(known) or 'none'}.")
+        return self.load((self.folder / f"{words[0]}.net").read_text("utf-8"))
+
+    # -- commands -------------------------------------------------------------------------------
+
+    def _way(self, said: str, ok: bool = True) -> Answer:
+        names = self.topology.names()
+        return Answer(Text(said), picture.Map(self.topology, self.steps), picture.Journey(self.steps, names), ok=ok)
+
+    def _ping(self, words: list[str]) -> Answer:
+        ok, self.steps = self.now.ping(words[0], words[1])
+        why = Reach(self.topology).why_not(words[0], words[1]) if words[1] in self.topology.hosts and not ok else ""
+        said = f"{words[1]} answers {words[0]}." if ok else f"No reply{': ' + why if why else ''}."
+        return self._way(said, ok)
+
+    def _send(self, words: list[str]) -> Answer:
+        self.steps = self.now.send(words[0], crafted(self.topology, words[0], words[1], words[2:]))
+        got = sorted({step.end.device for step in self.steps if step.taken})
+        return self._way(f"Heard by {', '.join(got) or 'nobody'}.", words[1] in got)
+
+    def _broadcast(self, words: list[str]) -> Answer:
+        host = self.topology.host(words[0])
+        self.steps = self.now.send(host.name, headers.ethernet(headers.BROADCAST, host.mac, EXPERIMENT, NOTHING))
+        got = [step.end.device for step in self.steps if step.end.device in self.topology.hosts]
+        others = len(self.topology.hosts) - 1
+        return self._way(f"{len(got)} of {others} other hosts had to look at it: {', '.join(sorted(got)) or 'none'}.")
+
+    def _table(self, words: list[str]) -> Answer:
+        names = self.topology.names()
+        rows = [f"{'VLAN':>4}  {'MAC':<17}  {'port':>4}  {'age':>5}  whose"]
+        rows += [f"{vlan:>4}  {mac}  {port:>4}  {age:>3.0f} s  {names.get(mac, '')}"
+                 for vlan, mac, port, age in table(self.now, words[0])]
+        return Answer(Text("\n".join(rows if len(rows) > 1 else ["(nothing learned)"])))
+
+    def _reach(self, words: list[str]) -> Answer:
+        reach = Reach(self.topology)
+        if len(words) == 2:
+            why = reach.why_not(*words)
+            return Answer(Text(f"no: {why}" if why else f"yes, {words[0]} reaches {words[1]}"), ok=not why)
+        return Answer(Text(str(reach)))
+
+    def _bytes(self, words: list[str]) -> Answer:
+        if not words[0].isdigit() or not 1 <= int(words[0]) <= len(self.steps):
+            raise LabError(f"The last journey has {len(self.steps)} steps, counted from 1: `%net ping` makes one, "
+                           "`%net bytes 1` shows its first frame.")
+        step = self.steps[int(words[0]) - 1]
+        return Answer(picture.Bytes(step.frame, f"step {words[0]}, {step.start} → {step.end}"))
+
+    def _wait(self, words: list[str]) -> Answer:
+        if not words[0].isdigit() or int(words[0]) > 10**6:
+            raise LabError("Say how many seconds: `%net wait 300`.")
+        self.now.wait(float(words[0]))
+        known = sum(map(len, self.now.tables.values()))
+        return Answer(Text(f"{words[0]} s later the switches remember {known} addresses."))
+
+    def _forget(self, words: list[str]) -> Answer:
+        self.now.forget()
+        return Answer(Text("Nothing is learned any more."))
+
+    def _show(self, words: list[str]) -> Answer:
+        return Answer(picture.Map(self.topology))
+
+
+_COMMANDS = {
+    "open": Console._open, "ping": Console._ping, "send": Console._send, "broadcast": Console._broadcast,
+    "table": Console._table, "reach": Console._reach, "bytes": Console._bytes, "wait": Console._wait,
+    "forget": Console._forget, "show": Console._show}
+_USAGE = {
+    "open": ("NAME", 1, 1), "ping": ("HOST HOST", 2, 2), "send": ("HOST HOST [TAG …]", 2, 6),
+    "broadcast": ("HOST", 1, 1), "table": ("SWITCH", 1, 1), "reach": ("[HOST HOST]", 0, 2), "bytes": ("STEP", 1, 1),
+    "wait": ("SECONDS", 1, 1), "forget": ("", 0, 0), "show": ("", 0, 0)}

@@ -1,0 +1,123 @@
+"""Panels over a lesson's network: VLANs of ports, a journey frame by frame, tunnels. A view owns no logic."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as w
+
+from labkit import show
+from labkit.commands import LabError
+from labkit.net import tunnelling
+from labkit.net.console import MODEL
+from labkit.net.picture import Bytes, Journey, Map
+from labkit.net.reach import Reach
+from labkit.net.topology import Topology
+from labkit.net.tunnels import KINDS
+from labkit.widgets import Panel
+
+if TYPE_CHECKING:
+    from labkit.lesson import Lesson
+
+MOST = 12  # hosts in a matrix one can read
+
+
+def matrix_html(topology: Topology) -> str:
+    """Who reaches whom, row to column; why not is told below, and under the cursor."""
+    reach, names = Reach(topology), [*topology.hosts][:MOST]
+    cell = 'style="text-align:center;padding:2px 8px;border:1px solid var(--jp-border-color2,#ccc)"'
+    rows, reasons = [f"<tr><th></th>{''.join(f'<th {cell}>{name}</th>' for name in names)}</tr>"], list[str]()
+    for one in names:
+        cells = ""
+        for other in names:
+            why = reach.why_not(one, other)
+            sign = "·" if one == other else "✘ no" if why else "✔ yes"
+            cells += f'<td {cell} title="{escape(why)}">{sign}</td>'
+            reasons += [f"{one} → {other}: {why}"] * bool(why)
+        rows.append(f"<tr><th {cell}>{one}</th>{cells}</tr>")
+    said = "".join(f"<div>{escape(line)}</div>" for line in reasons[:12])
+    more = f"<div>… and {len(reasons) - 12} more</div>" if len(reasons) > 12 else ""
+    return (f'<div style="font-size:13px;color:var(--jp-content-font-color1,#111)"><table style="border-collapse:'
+            f'collapse">{"".join(rows)}</table><div style="margin-top:.5em">{said}{more}</div></div>')
+
+
+def net_panel(lesson: Lesson) -> Panel:
+    """A VLAN for each host's port: picture and matrix follow at once. The lesson's own network stays as it is."""
+    start = lesson.console.topology
+    hosts = [host for host in start.hosts.values() if not start.port(host.plug).trunk][:MOST]
+    if not hosts:
+        raise LabError("No host of this network is on an access port, so there is nothing to choose.")
+    vlans = sorted({vlan for vlan in start.used() if vlan})
+    picks = {host.name: w.Dropdown(options=[(f"VLAN {vlan}", vlan) for vlan in vlans], value=start.port(host.plug).vlan,
+                                   description=host.name, layout={"width": "180px"}) for host in hosts}
+    undo, view = w.Button(description="As it was"), w.HTML()
+
+    def draw(_: object = None) -> None:
+        made = start
+        try:
+            for host in hosts:
+                if picks[host.name].value != start.port(host.plug).vlan:
+                    made = made.changed(f"access {picks[host.name].value} {host.plug}")
+            view.value = show.badge_html(MODEL) + Map(made).svg() + matrix_html(made)
+        except LabError as error:
+            view.value = show.message("unknown", str(error), MODEL)["text/html"]
+
+    def back(_: object) -> None:
+        for host in hosts:
+            picks[host.name].value = start.port(host.plug).vlan
+
+    for pick in picks.values():
+        pick.observe(draw, "value")
+    undo.on_click(back)
+    draw()
+    row = w.HBox([*picks.values(), undo], layout={"flex_flow": "row wrap"})
+    return Panel([row, view], f"Ports and VLANs (needs JupyterLab): {', '.join(picks)}\n{Reach(start)}")
+
+
+def net_steps(lesson: Lesson) -> Panel:
+    """The last journey, a step at a time: where the frame is, what it holds, what the device there does."""
+    made, steps = lesson.console.topology, lesson.console.steps
+    if not steps:
+        raise LabError("No frame has been sent yet: `%net ping HOST HOST`, then this.")
+    names = made.names()
+    slider = w.IntSlider(min=1, max=len(steps), value=1, description="Step", layout={"width": "60%"})
+    before, after, view = w.Button(description="Back"), w.Button(description="Next"), w.HTML()
+
+    def draw(_: object = None) -> None:
+        at = slider.value - 1
+        step = steps[at:at + 1]
+        view.value = (show.badge_html(MODEL) + Map(made, step, first=at + 1).svg()
+                      + Journey(step, names, at + 1).html() + Bytes(step[0].frame).html())
+
+    def move(by: int) -> Any:
+        def moved(_: object) -> None:
+            slider.value = min(max(slider.value + by, 1), len(steps))
+        return moved
+
+    slider.observe(draw, "value")
+    before.on_click(move(-1))
+    after.on_click(move(1))
+    draw()
+    return Panel([w.HBox([before, after, slider]), view],
+                 f"Step by step (needs JupyterLab), {len(steps)} steps:\n{Journey(steps, names)}")
+
+
+def tunnel_panel(lesson: Lesson) -> Panel:
+    """Choose a tunnel and a text: the packet in its boxes, and the wire as an eavesdropper sees it."""
+    kind = w.Dropdown(options=[*KINDS], value="none", description="Tunnel", layout={"width": "240px"})
+    text = w.Text(value=tunnelling.SECRET, description="Text", layout={"width": "50%"})
+    view = w.HTML()
+
+    def draw(_: object = None) -> None:
+        try:
+            view.value = show.badge_html(MODEL) + tunnelling.through(kind.value, text.value or " ").html()
+        except LabError as error:
+            view.value = show.message("unknown", str(error), MODEL)["text/html"]
+
+    kind.observe(draw, "value")
+    text.observe(draw, "value")
+    draw()
+    return Panel([w.HBox([kind, text], layout={"flex_flow": "row wrap"}), view],
+                 f"Tunnels (needs JupyterLab): {', '.join(KINDS)}")
+

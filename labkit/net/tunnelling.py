@@ -1,0 +1,110 @@
+"""What ``%tunnel`` and ``%%bytes`` show: packets through tunnels, and bytes pasted from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from labkit.commands import LabError
+from labkit.net import picture
+from labkit.net.console import Answer, Text
+from labkit.net.headers import ipv4, tcp
+from labkit.net.tunnels import KINDS, Tunnel, fragments, largest, overhead
+
+CLIENT, SERVER = 0x0A320001, 0x0A320002  # 10.50.0.1 and .2: the network inside
+SECRET = "GET /nota?pin=1234"
+HELP = """%tunnel KIND ["text"]       send a text through a tunnel, and look at the wire
+%tunnel sizes [MTU]         what each kind adds, and the largest packet inside
+%tunnel tamper KIND         change one byte on the way
+%tunnel replay KIND         send a recorded packet again
+%tunnel fragment SIZE MTU   a packet that is too long, cut by a router"""
+
+
+def packet(text: str) -> bytes:
+    """A text from a client to a web server inside, as an IPv4 packet. Raises :class:`LabError`."""
+    data = text.encode()
+    if len(data) > 1400:
+        raise LabError("Send up to 1,400 bytes: what does not fit into one packet is another story.")
+    return ipv4(CLIENT, SERVER, 6, tcp((CLIENT, 40000), (SERVER, 80), data))
+
+
+def through(kind: str, text: str = SECRET) -> Answer:
+    """A text sent through a tunnel: what is on the wire, and whether an eavesdropper can read it."""
+    inside = packet(text)
+    outside = Tunnel(kind).wrap(inside)
+    hits = outside.count(text.encode())
+    often = {0: "not once", 1: "once"}.get(hits, f"{hits} times")
+    said = f'An eavesdropper who searches the {len(outside)} bytes for "{text}" finds it {often}.'
+    return Answer(picture.Boxes(outside, inside, f"tunnel: {kind}"), picture.Bytes(outside, "on the wire", "IPv4"),
+                  Text(said), ok=not hits)
+
+
+def _sizes(words: Sequence[str]) -> Answer:
+    if words and not (words[0].isdigit() and 68 <= int(words[0]) <= 9000):
+        raise LabError("The MTU is a number of bytes from 68 to 9000: `%tunnel sizes 1500`.")
+    mtu = int(words[0]) if words else 1500
+    rows = [f"{'tunnel':<10} {'adds':>4}  {'largest inside':>14}  encrypts  source"]
+    rows += [f"{kind:<10} {overhead(kind):>4}  {largest(kind, mtu):>14}  {'yes' if known.encrypts else 'no':<8}  "
+             f"{known.source}".rstrip() for kind, known in KINDS.items()]
+    return Answer(Text("\n".join([f"bytes, for packets of 1,000 inside and an MTU of {mtu} outside", *rows])))
+
+
+def _attack(words: Sequence[str]) -> Answer:
+    """Alter or repeat a packet on the way, and see what the other end makes of it."""
+    tunnel, inside = Tunnel(words[1]), packet(SECRET)
+    outside = tunnel.wrap(inside)
+    arrives = outside if words[0] == "replay" else outside[:-20] + bytes([outside[-20] ^ 1]) + outside[-19:]
+    if words[0] == "replay":
+        tunnel.unwrap(outside)
+    try:
+        found = tunnel.unwrap(arrives)
+    except LabError as error:
+        return Answer(Text(str(error)), ok=False)
+    said = "It is taken as if nothing had happened" + (f", and says {found[40:]!r} now." if found != inside else ".")
+    return Answer(Text(said))
+
+
+def _fragment(words: Sequence[str]) -> Answer:
+    if not all(word.isdigit() and int(word) < 65536 for word in words[1:]):
+        raise LabError("Two numbers of bytes: `%tunnel fragment 1600 1500`.")
+    size, mtu = int(words[1]), int(words[2])
+    if size < 28:
+        raise LabError("A packet with anything in it takes 28 bytes at least.")
+    whole = ipv4(CLIENT, SERVER, 17, bytes(size - 20), identification=7)
+    may = whole[:6] + b"\0\0" + whole[8:10] + b"\0\0" + whole[12:]  # without "do not fragment"
+    pieces = fragments(may, mtu)
+    lines = [f"piece {number}: {len(piece)} bytes, from byte {8 * (int.from_bytes(piece[6:8], 'big') & 0x1FFF)} of the "
+             f"data, {'more follow' if piece[6] & 0x20 else 'the last'}" for number, piece in enumerate(pieces, 1)]
+    total = sum(map(len, pieces))
+    lines.append(f"{len(pieces)} pieces, {total} bytes in all, {total - size} more than before; one lost loses all.")
+    try:
+        fragments(whole, mtu)
+    except LabError as error:
+        lines.append(str(error))
+    return Answer(Text("\n".join(lines)))
+
+
+def do(words: Sequence[str]) -> Answer:
+    """Run one ``%tunnel`` command. Raises :class:`LabError`."""
+    name, rest = (words[0], list(words[1:])) if words else ("help", [])
+    if name in KINDS and len(rest) <= 1:
+        return through(name, *rest)
+    if name == "sizes" and len(rest) <= 1:
+        return _sizes(rest)
+    if name in ("tamper", "replay") and len(rest) == 1:
+        return _attack(words)
+    if name == "fragment" and len(rest) == 2:
+        return _fragment(words)
+    if name == "help":
+        return Answer(Text(f"{HELP}\nKINDs: {', '.join(KINDS)}"))
+    raise LabError(f"`%tunnel {' '.join(words)[:40]}` is not known; `%tunnel help` shows what is.")
+
+
+def pasted(text: str, first: str) -> Answer:
+    """Bytes in hex, with or without tcpdump's offsets, taken apart. Raises :class:`LabError` for anything else."""
+    lines = [re.sub(r"^\s*(?:0x)?[0-9a-fA-F]{4}:\s", "", line) for line in text.splitlines()]
+    found = "".join("".join(line.split()) for line in lines)
+    if not re.fullmatch(r"(?:[0-9a-fA-F]{2})+", found) or len(found) > 20_000:
+        raise LabError("That is no frame in hex: paste lines as `tcpdump -xx` prints them, two digits a byte, up to "
+                       "10,000 bytes.")
+    return Answer(picture.Bytes(bytes.fromhex(found), "", first))
