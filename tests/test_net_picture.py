@@ -92,7 +92,9 @@ def cables(picture: Map) -> list[tuple[str | None, ...]]:
 
 
 def test_the_map_as_text() -> None:
-    assert str(Map(made(), ping()[:2], "Office", 3)) == """\
+    picture = Map(made(), ping()[:2], "Office", 3)
+    assert str(picture) == "", "a journey stands beside it and tells the frames"
+    assert picture.about() == """\
 Office
 s1
   port 1   access 10              ana 10.0.10.1/24
@@ -102,8 +104,9 @@ s2
   port 1   access 20              ben 10.0.20.2/24
   port 24  trunk 10,20            s1.24
 VLAN 10 is R&D <lab> "x"
-3: ana → s1.1
-4: s1.23 → r"""
+frame 3: ana → s1.1
+frame 4: s1.23 → r"""
+    assert str(Map(made())) == Map(made()).about()
 
 
 @settings(max_examples=25)
@@ -116,16 +119,16 @@ def test_text_and_picture_say_the_same(text: str) -> None:
     picture = Map(topology, Network(topology).ping("h0", "h1")[1], "T")
     root, words = svg(picture), shown(picture)
     assert (root.get("role"), root[0].tag, root[0].text, root[1].tag, root[1].text) == (
-        "img", "title", "T", "desc", str(picture))
+        "img", "title", "T", "desc", picture.about())
     for name in [*topology.switches, *topology.hosts, *topology.routers]:
-        assert words.count(name) == 1 and name in str(picture)
+        assert words.count(name) == 1 and name in picture.about()
     tips = " ".join(element.text or "" for element in root.iter("title"))
     for plug in topology.cables:
         if plug.port:
             assert f"{plug}: {topology.port(plug)}" in tips
-            assert re.search(rf"port {plug.port} +{re.escape(str(topology.port(plug)))} ", str(picture))
+            assert re.search(rf"port {plug.port} +{re.escape(str(topology.port(plug)))} ", picture.about())
     for host in topology.hosts.values():
-        assert str(host.address) in words and str(host.address) in str(picture)
+        assert str(host.address) in words and str(host.address) in picture.about()
     for router in topology.routers.values():
         assert {f"{vlan}: {address}" for vlan, address in router.addresses.items()} <= set(words)
     assert len(cables(picture)) == len(topology.cables) // 2
@@ -160,7 +163,7 @@ def test_another_frame_is_another_picture() -> None:
     pictures = [Map(made()), Map(made(), steps[:1]), Map(made(), steps[1:2]), Map(made(), steps[:2]),
                 Map(made(), steps[:1], first=2)]
     for one, other in combinations(pictures, 2):
-        assert one.svg() != other.svg() and str(one) != str(other)
+        assert one.svg() != other.svg() and one.about() != other.about()
     marks = [element.text for element in svg(Map(made(), steps)).iter("text") if element.get("class") == "number"]
     assert marks[0] and marks[0].startswith("1,")
 
