@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-for name in ("layers", "trees", "classroom", "machines"):
+for name in ("layers", "trees", "classroom", "machines", "networks"):
     script = Path(__file__).with_name(f"{name}.py")
     title = script.read_text('utf-8').splitlines()[0].strip('"')
     print(f"\n## {title}\n", flush=True)

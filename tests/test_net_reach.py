@@ -123,6 +123,10 @@ STICK = ("access 10 s1.1\naccess 20 s2.1\nrouter r s1.23 10:10.0.10.254/24 20:10
      "r does not get to ben: port s1.23 (trunk 10) lets no tag 20 in"),
     ("20", "s2.1", "via 10.0.10.254", "via 10.0.20.254", STICK + "trunk 10 s1.24 s2.24\ntrunk 10,20 s1.23",
      "r does not get to ben: VLAN 20 stops at s1.24, which is trunk 10"),
+    ("20", "s2.1", "via 10.0.10.254", "via 10.0.20.254", STICK + TRUNK + "trunk 10,20 s1.23\ndeny r 10 20",
+     "r passes nothing on from VLAN 10 (office) to VLAN 20"),
+    ("20", "s2.1", "via 10.0.10.254", "via 10.0.20.254", STICK + TRUNK + "trunk 10,20 s1.23\ndeny r 20 10",
+     "the way back is missing: r passes nothing on from VLAN 20 to VLAN 10 (office)"),
     ("30", "s2.1", "via 10.0.10.254", "via 10.0.30.254", STICK + TRUNK + "trunk 10,20 s1.23",
      "r has no address in a network of 10.0.30.2"),
 ])

@@ -309,6 +309,13 @@ def test_pings_through_a_router(start: str, target: str, ok: bool) -> None:
     assert Network(parse(STICK)).ping(start, target)[0] == ok
 
 
+def test_what_a_router_denies() -> None:
+    net = Network(parse(STICK + "deny r 10 20"))
+    ok, steps = net.ping("ana", "ben")
+    assert not ok and steps[-1].does == "r drops it: 10 to 20 is denied"
+    assert net.ping("ana", "10.0.20.254")[0], "the router itself still answers"
+
+
 def test_a_router_knows_only_its_vlans() -> None:
     steps = Network(parse(STICK.replace("trunk 10,20 s.9", "access 10 s.9"))).ping("ana", "ben")[1]
     assert on(steps, Plug("r"))[0].does == "r ignores it: it knows no VLAN without a tag"

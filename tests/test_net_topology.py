@@ -85,9 +85,15 @@ def test_a_change_is_the_text_changed(text: str, port: str, data: st.DataObject)
     assert parse(text) == made, "the old one stays as it was"
 
 
+def test_a_router_may_deny() -> None:
+    made = parse(TEXT)
+    assert made.changed("deny r 10 20").changed("deny r 20 10") == parse(TEXT + "deny r 20 10\ndeny r 10 20")
+    assert not made.routers["r"].denied, "the old one stays as it was"
+
+
 @pytest.mark.parametrize("statement", ["", "switch s3", "link s1.9 s2.9", "# access 10 s1.1"])
-def test_only_ports_change(statement: str) -> None:
-    with pytest.raises(LabError, match="Only what a port does can be changed"):
+def test_only_ports_and_routers_change(statement: str) -> None:
+    with pytest.raises(LabError, match="Only what a port or a router does can be changed"):
         parse(TEXT).changed(statement)
 
 
@@ -144,6 +150,8 @@ USAGE = "write `access VLAN SWITCH.PORT …` or `trunk VLANS"
     ("router q s1.5 10:10.0.11.1/24 10:10.0.12.1/24", "the router has two addresses in VLAN 10: give it one"),
     ("router q s1.5 10.0.11.1/24", "is no VLAN"),
     ("router q s1.5", "write `router NAME SWITCH.PORT VLAN:ADDRESS/PREFIX …`"),
+    ("deny r 10", "write `deny ROUTER VLAN VLAN`"), ("deny q 10 20", "there is no router 'q'; there are: r"),
+    ("deny r 10 30", "r has no address in VLAN 30"), ("deny r 10 0", "'0' is no VLAN"),
     ("host ana 10.0.10.3/24 s1.5", "there is a ana already: give each device a name of its own"),
     ("switch r", ""), ("switch s1", "there is a s1 already"),
     ("switch S3", "'S3' is no name: up to ten of a-z, 0-9 and -, beginning with a letter"),
@@ -223,7 +231,7 @@ def test_too_many_devices(text: str) -> None:
         parse(text)
 
 
-@given(st.text(max_size=200) | st.lists(st.sampled_from([*TEXT.split(" "), "\n", "s1.5", "-"])).map(" ".join))
+@given(st.text(max_size=200) | st.lists(st.sampled_from([*TEXT.split(" "), "\n", "deny", "s1.5", "-"])).map(" ".join))
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     try:
         made = parse(text)

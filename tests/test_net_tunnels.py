@@ -6,9 +6,10 @@ import sys
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import oracle, scapy
+from networks import scapy
 
 from labkit.commands import LabError
 from labkit.net import tunnels
@@ -26,11 +27,6 @@ def packet(data: bytes = SECRET) -> bytes:
     return ipv4(A, B, 17, udp((A, 9), (B, 9), data))
 
 
-def needed(kind: str) -> None:
-    if kind in SEALED:
-        oracle("cryptography")
-
-
 def refused(tunnel: Tunnel, arrived: bytes) -> str:
     with pytest.raises(LabError) as error:
         tunnel.unwrap(arrived)
@@ -44,7 +40,6 @@ def refused(tunnel: Tunnel, arrived: bytes) -> str:
 @settings(max_examples=30)
 @given(payloads, st.integers(0, 2**32 - 2))
 def test_scapy_opens_esp(data: bytes, before: int) -> None:
-    oracle("cryptography")
     s: Any = scapy()
     from scapy.layers.ipsec import ESP, SecurityAssociation
 
@@ -60,22 +55,20 @@ def test_scapy_opens_esp(data: bytes, before: int) -> None:
 @given(payloads, st.integers(0, 2**62))
 def test_wireguard_is_chacha20_poly1305(data: bytes, before: int) -> None:
     """A counter of 64 bits, little-endian after four zeros, nothing bound, padded to 16: WireGuard's paper, 5.4.6."""
-    aead = oracle("cryptography.hazmat.primitives.ciphers.aead")
     tunnel = Tunnel("wireguard", counter=before)
     content = tunnel.wrap(packet(data))[28:]
     assert content[:4] == b"\4\0\0\0" and content[8:16] == before.to_bytes(8, "little")
-    clear = aead.ChaCha20Poly1305(tunnel.key).decrypt(bytes(4) + content[8:16], content[16:], None)
+    clear = ChaCha20Poly1305(tunnel.key).decrypt(bytes(4) + content[8:16], content[16:], None)
     assert clear.startswith(packet(data)) and len(clear) % 16 == 0 and not any(clear[len(packet(data)):])
 
 
 @given(payloads, st.integers(0, 2**32 - 2))
 def test_openvpn_is_aes_gcm(data: bytes, before: int) -> None:
     """Opcode, key and peer, packet number, tag, data; what stands before the tag is bound: OpenVPN 2.6, crypto.c."""
-    aead = oracle("cryptography.hazmat.primitives.ciphers.aead")
     tunnel = Tunnel("openvpn", counter=before)
     content = tunnel.wrap(packet(data))[28:]
     assert content[0] >> 3 == 9 and content[4:8] == (before + 1).to_bytes(4, "big")
-    clear = aead.AESGCM(tunnel.key).decrypt(content[4:8] + bytes(8), content[24:] + content[8:24], content[:8])
+    clear = AESGCM(tunnel.key).decrypt(content[4:8] + bytes(8), content[24:] + content[8:24], content[:8])
     assert clear == packet(data)
 
 
@@ -95,7 +88,6 @@ def test_scapy_reads_what_is_open(kind: str, layers: list[str]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.lists(payloads, min_size=1, max_size=4))
 def test_what_goes_in_comes_out(kind: str, data: list[bytes]) -> None:
-    needed(kind)
     here, there = Tunnel(kind), Tunnel(kind)
     sent = [here.wrap(packet(part)) for part in data]
     for part, outside in reversed([*zip(data, sent, strict=True)]):  # a later one may come first
@@ -104,7 +96,6 @@ def test_what_goes_in_comes_out(kind: str, data: list[bytes]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_has_no_key_sees_nothing_where_it_encrypts(kind: str) -> None:
-    needed(kind)
     outside = Tunnel(kind).wrap(packet())
     assert (SECRET in outside) == (kind in OPEN)
     assert any(header.name == "encrypted" for header in dissect(outside, "IPv4")) == (kind in SEALED)
@@ -114,7 +105,6 @@ def test_who_has_no_key_sees_nothing_where_it_encrypts(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", SEALED)
 def test_every_flipped_bit_is_refused(kind: str) -> None:
-    needed(kind)
     outside = Tunnel(kind).wrap(packet())
     there = Tunnel(kind)
     for bit in range(8 * (20 if kind == "esp" else 28), len(outside) * 8):  # behind IPv4 and, but for ESP, UDP
@@ -126,7 +116,6 @@ def test_every_flipped_bit_is_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", SEALED)
 def test_replays_and_other_keys_are_refused(kind: str) -> None:
-    needed(kind)
     here, there = Tunnel(kind), Tunnel(kind)
     one, two = here.wrap(packet()), here.wrap(packet())
     assert one != two, "the same packet never looks the same"
@@ -139,7 +128,6 @@ def test_replays_and_other_keys_are_refused(kind: str) -> None:
 @pytest.mark.parametrize("kind", list(KINDS)[1:])
 @given(data=st.binary(max_size=120), cut=st.integers(0, 200), first=st.sampled_from([0x45, 0x4F, 0x40, 0x46]))
 def test_any_bytes_are_opened_or_refused_in_one_line(kind: str, data: bytes, cut: int, first: int) -> None:
-    needed(kind)
     outside = Tunnel(kind).wrap(packet())
     for arrived in (data, bytes([first]) + outside[1:cut], outside[:20] + data):
         try:
@@ -155,7 +143,6 @@ def test_no_such_tunnel() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_cryptography(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    needed(kind)
     outside = Tunnel(kind).wrap(packet())
     for name in ["cryptography", *(name for name in sys.modules if name.startswith("cryptography."))]:
         monkeypatch.setitem(sys.modules, name, None)
@@ -174,7 +161,6 @@ def test_without_cryptography(kind: str, monkeypatch: pytest.MonkeyPatch) -> Non
     ("none", 0, 0), ("ipip", 20, 20), ("gre", 24, 24), ("vxlan", 50, 50),  # RFC 2003, 2784, 7348: headers alone
     ("esp", 54, 57), ("openvpn", 52, 52), ("wireguard", 60, 75)])  # with padding to 4 and 16
 def test_overhead_is_what_the_standard_says(kind: str, least: int, most: int) -> None:
-    needed(kind)
     found = {overhead(kind, size) for size in range(100, 132)}
     assert (min(found), max(found)) == (least, most)
 
@@ -183,7 +169,6 @@ def test_overhead_is_what_the_standard_says(kind: str, least: int, most: int) ->
 @pytest.mark.parametrize("kind", KINDS)
 @given(mtu=st.integers(150, 9000))
 def test_the_largest_that_fits(kind: str, mtu: int) -> None:
-    needed(kind)
     size = largest(kind, mtu)
     assert size + overhead(kind, size) <= mtu < size + 1 + overhead(kind, size + 1)
 

@@ -1,0 +1,87 @@
+"""Networks: a flood, who reaches whom and how that grows, and a port that changes its VLAN"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+from labkit.net.headers import BROADCAST, ethernet
+from labkit.net.picture import Map
+from labkit.net.reach import Reach
+from labkit.net.switching import Network
+from labkit.net.topology import Topology, parse
+
+
+def seconds(does: Callable[[], object], times: int = 7) -> float:
+    """The median of some runs, in seconds."""
+    found = []
+    for _ in range(times):
+        start = perf_counter()
+        does()
+        found.append(perf_counter() - start)
+    return median(found)
+
+
+def office(hosts: int, vlans: int, switches: int) -> Topology:
+    """Hosts spread over VLANs, a network and a router's address each, on switches in a row."""
+    used = range(101, 101 + vlans)
+    lines = ["switch " + " ".join(f"s{n}" for n in range(switches)),
+             "router r s0.9997 " + " ".join(f"{vlan}:10.{vlan}.255.254/16" for vlan in used),
+             f"trunk {used[0]}-{used[-1]} s0.9997"]
+    lines += [f"link s{n}.9998 s{n + 1}.9999\ntrunk {used[0]}-{used[-1]} s{n}.9998 s{n + 1}.9999"
+              for n in range(switches - 1)]
+    for n in range(hosts):
+        plug, vlan = f"s{n % switches}.{n // switches + 1}", used[n // switches % vlans]
+        lines.append(f"host h{n} 10.{vlan}.{n >> 8}.{n & 255}/16 {plug} via 10.{vlan}.255.254\naccess {vlan} {plug}")
+    return parse("\n".join(lines))
+
+
+def flood() -> None:
+    """Broadcasts, so each frame gets to all 50 hosts over all 5 switches."""
+    made = office(50, 1, 5)
+
+    def send(record: bool) -> None:
+        network = Network(made)
+        network.record = record
+        for n in range(1000):
+            host = made.hosts[f"h{n % 50}"]
+            network.send(host.name, ethernet(BROADCAST, host.mac, 0x88B5, bytes(46)))
+        assert sum(network.heard.values()) == 1000 * 49
+
+    print(f"| 1,000 broadcasts to 50 hosts over 5 switches | {seconds(lambda: send(False), 5):.2f} s | 1 s |")
+    print(f"| the same, each step kept in words | {seconds(lambda: send(True), 3):.2f} s | |")
+
+
+def reach() -> None:
+    for hosts in 250, 500, 1000, 2000:
+        made = office(hosts, 20, 10)
+        took = seconds(lambda made=made: Reach(made).pairs)  # type: ignore[misc]
+        print(f"| {hosts:,} hosts in 20 VLANs: who reaches whom, and why not | {took:.3f} s |"
+              f"{' 1 s' if hosts == 500 else ''} |")
+
+
+def change() -> None:
+    """What a click in the explorer costs: switches go on with the new VLANs, then matrix and picture are made anew."""
+    network = Network(office(24, 4, 3))
+    vlans = [101, 102]
+
+    def click() -> None:
+        vlans.reverse()
+        network.change(network.topology.changed(f"access {vlans[0]} s0.1"))
+        str(Reach(network.topology))
+        Map(network.topology).svg()
+
+    print(f"| a port of 24 hosts changes its VLAN: switches, matrix and picture | {seconds(click, 31) * 1e3:.1f} ms | "
+          "100 ms |")
+
+
+def main() -> None:
+    print("| what | labkit | limit |\n|---|---|---|")
+    flood()
+    reach()
+    change()
+
+
+if __name__ == "__main__":
+    main()
