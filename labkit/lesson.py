@@ -11,13 +11,14 @@ import datetime
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Callable, Container, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from labkit import archives, syntax, tasks
-from labkit.commands import LabError, Result
+from labkit.commands import LabError, Result, run
 from labkit.docker import Docker, Thing, World, find_thing
 from labkit.layers import Forest, Image
 from labkit.net.console import Answer, Console, Text
@@ -328,6 +329,11 @@ class Lesson:
     def container(self, name: str) -> Thing | None:
         """A container by name or ID, None if there is none."""
         return find_thing(self.world()["containers"], name)
+
+    def looks(self, container: str, argv: Sequence[str]) -> int:
+        """The exit code of a command that only looks, in a container: for checks. Raises :class:`LabError`."""
+        return cast(int, self.tape.read(f"looks {shlex.join([container, *argv])}",
+                                        lambda: run(["docker", "exec", container, *argv], timeout=60).code))
 
     def image(self, name: str) -> Thing | None:
         """An image by name or ID, None if there is none."""

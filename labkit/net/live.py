@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from labkit.docker import Docker
 
 EYE = "/tmp/eye"  # where the captures are, a file a port
-RIGHTS = ["NET_ADMIN", "NET_RAW", "SETGID", "SETUID"]  # the last two: tcpdump uses them to give up the others
+RIGHTS = ["NET_ADMIN", "NET_RAW", "SETGID", "SETUID", "SYS_CHROOT"]  # by the last three tcpdump and sshd give up others
 MOST = 24  # hosts: each is a container
 _SWITCHES = f"""
 mkdir -p /run/openvswitch /etc/openvswitch {EYE}

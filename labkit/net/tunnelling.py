@@ -14,7 +14,8 @@ from labkit.net.tunnels import KINDS, Tunnel, fragments, largest, overhead
 CLIENT, SERVER = 0x0A320001, 0x0A320002  # 10.50.0.1 and .2: the network inside
 SECRET = "GET /nota?pin=1234"
 HELP = """%tunnel KIND ["text"]       send a text through a tunnel, and look at the wire
-%tunnel sizes [MTU]         what each kind adds, and the largest packet inside
+%tunnel sizes               what each kind adds to a packet, and whether it encrypts
+%tunnel mtu MTU             the longest packet that fits through each
 %tunnel tamper KIND         change one byte on the way
 %tunnel replay KIND         send a recorded packet again
 %tunnel fragment SIZE MTU   a packet that is too long, cut by a router"""
@@ -40,32 +41,37 @@ def through(kind: str, text: str = SECRET) -> Answer:
 
 
 def _sizes(words: Sequence[str]) -> Answer:
-    if words and not (words[0].isdigit() and 68 <= int(words[0]) <= 9000):
-        raise LabError("The MTU is a number of bytes from 68 to 9000: `%tunnel sizes 1500`.")
-    mtu = int(words[0]) if words else 1500
-    rows = [f"{'tunnel':<10} {'adds':>4}  {'largest inside':>14}  encrypts  source"]
-    rows += [f"{kind:<10} {overhead(kind):>4}  {largest(kind, mtu):>14}  {'yes' if known.encrypts else 'no':<8}  "
-             f"{known.source}".rstrip() for kind, known in KINDS.items()]
-    return Answer(Text("\n".join([f"bytes, for packets of 1,000 inside and an MTU of {mtu} outside", *rows])))
+    rows = [f"{kind:<10} {overhead(kind):>4}  {'yes' if known.encrypts else 'no':<8}  {known.source}".rstrip()
+            for kind, known in KINDS.items()]
+    head = ["bytes added to a packet of 1,000", f"{'tunnel':<10} adds  encrypts  source"]
+    return Answer(Text("\n".join([*head, *rows])))
+
+
+def _mtu(words: Sequence[str]) -> Answer:
+    if not (words[1].isascii() and words[1].isdigit() and 100 <= int(words[1]) <= 9000):
+        raise LabError("The MTU is a number of bytes from 100 to 9000: `%tunnel mtu 1500`.")
+    rows = [f"{kind:<10} {largest(kind, int(words[1])):>4}" for kind in KINDS]
+    return Answer(Text("\n".join([f"bytes of the longest packet inside, when outside {words[1]} fit", *rows])))
 
 
 def _attack(words: Sequence[str]) -> Answer:
     """Alter or repeat a packet on the way, and see what the other end makes of it."""
     tunnel, inside = Tunnel(words[1]), packet(SECRET)
     outside = tunnel.wrap(inside)
-    arrives = outside if words[0] == "replay" else outside[:-20] + bytes([outside[-20] ^ 1]) + outside[-19:]
+    at = len(outside) - (17 if KINDS[words[1]].encrypts else 1)  # the last byte before a tag
+    arrives = outside if words[0] == "replay" else outside[:at] + bytes([outside[at] ^ 1]) + outside[at + 1:]
     if words[0] == "replay":
         tunnel.unwrap(outside)
     try:
         found = tunnel.unwrap(arrives)
     except LabError as error:
         return Answer(Text(str(error)), ok=False)
-    said = "It is taken as if nothing had happened" + (f", and says {found[40:]!r} now." if found != inside else ".")
-    return Answer(Text(said))
+    text = found[40:].decode("ascii", "replace")
+    return Answer(Text(f'It is taken as if nothing had happened, and says "{text}".'))
 
 
 def _fragment(words: Sequence[str]) -> Answer:
-    if not all(word.isdigit() and int(word) < 65536 for word in words[1:]):
+    if not all(word.isascii() and word.isdigit() and int(word) < 65536 for word in words[1:]):
         raise LabError("Two numbers of bytes: `%tunnel fragment 1600 1500`.")
     size, mtu = int(words[1]), int(words[2])
     if size < 28:
@@ -89,8 +95,10 @@ def do(words: Sequence[str]) -> Answer:
     name, rest = (words[0], list(words[1:])) if words else ("help", [])
     if name in KINDS and len(rest) <= 1:
         return through(name, *rest)
-    if name == "sizes" and len(rest) <= 1:
+    if name == "sizes" and not rest:
         return _sizes(rest)
+    if name == "mtu" and len(rest) == 1:
+        return _mtu(words)
     if name in ("tamper", "replay") and len(rest) == 1:
         return _attack(words)
     if name == "fragment" and len(rest) == 2:

@@ -1,0 +1,187 @@
+"""Lesson 03, VPNs and tunnels: what it asks and how it knows."""
+
+from __future__ import annotations
+
+from labkit.commands import LabError
+from labkit.lesson import Lesson
+from labkit.net.headers import dissect
+from labkit.net.tunnelling import SECRET, packet
+from labkit.net.tunnels import KINDS, Tunnel, largest
+from labkit.tasks import NotYet, Prediction, Task, Try
+
+DSL = 1492  # bytes: the MTU of a line with PPPoE (RFC 2516, 7)
+CAUGHT = Tunnel("esp", counter=40).wrap(packet("GET /timetable"))[:36]  # what the notebook shows in hex
+OUTSIDE, INSIDE = "http://192.0.2.2:8081/", "http://10.66.0.2:8081/"
+
+# -- tasks --------------------------------------------------------------------------------------
+
+
+def check_mtu(lesson: Lesson, answer: str) -> str:
+    right = largest("wireguard", DSL)
+    if not answer:
+        raise NotYet("Give the number of bytes behind the name: `%check through-dsl 1000`.")
+    if not answer.isascii() or not answer.isdigit():
+        raise NotYet(f"`{answer}` is no number of bytes: `%check through-dsl 1000`.")
+    said = int(answer)
+    if said == right:
+        return (f"Yes: {right} + 60 of headers and tag are {right + 60}. One byte more is padded to {right + 16}, and "
+                f"{right + 76} do not fit into {DSL}.")
+    if said == DSL - 60:
+        raise NotYet(f"{said} is {DSL} without the 60 bytes of headers and tag. But WireGuard pads what is inside to a "
+                     "multiple of 16.")
+    if said == largest("wireguard"):
+        raise NotYet(f"{said} is right for 1500 outside; this line takes {DSL}.")
+    if said > right:
+        raise NotYet(f"A packet of {said} bytes is {len(Tunnel('wireguard').wrap(packet('')[:20] + bytes(said - 20)))} "
+                     f"outside, and only {DSL} get through.")
+    raise NotYet(f"{said} bytes get through, but larger ones too: `%tunnel mtu {DSL}`.")
+
+
+def check_which(lesson: Lesson, answer: str) -> str:
+    right = next(header.name for header in dissect(CAUGHT, "IPv4")[1:]).lower()
+    said = answer.strip().lower()
+    if not said:
+        raise NotYet("Name the kind: `%check which-tunnel gre`.")
+    if said in (right, "ipsec"):
+        return ("ESP, the part of IPsec that carries data: protocol 50 (0x32), then its SPI and the number of the "
+                "packet. "
+                "Those are for everybody to see; what follows is not.")
+    numbers = {"ipip": 4, "gre": 47, "vxlan": 17, "openvpn": 17, "wireguard": 17}
+    if said not in numbers:
+        raise NotYet(f"`{said}` is no kind that `%tunnel` knows: {', '.join(KINDS)}.")
+    if numbers[said] == 17:
+        raise NotYet(f"{said} travels in UDP, which is protocol 17, in hex 11. Look at the tenth byte.")
+    raise NotYet(f"{said} is protocol {numbers[said]}, in hex {numbers[said]:02x}. Look at the tenth byte.")
+
+
+def gets(lesson: Lesson, address: str) -> bool:
+    """Whether the laptop gets a page there."""
+    if not lesson.container("lab03-laptop"):
+        raise LabError("The live network is not up: run the cells from `%net up` on, then this one.")
+    code = lesson.looks("lab03-laptop", ["curl", "-s", "-S", "-m", "3", address])
+    if code not in (0, 7, 28):  # 7: refused, 28: no answer
+        raise LabError(f"The laptop cannot be asked (curl says {code}): run the cells from `%net up` on.")
+    return not code
+
+
+def check_service(lesson: Lesson, answer: str) -> str:
+    if gets(lesson, OUTSIDE):
+        raise NotYet("The laptop gets the page at 192.0.2.2, without any tunnel, and so does everybody else: the "
+                     "server "
+                     "listens on all addresses. Let it listen on one (`-p ADDRESS:8081`).")
+    if not gets(lesson, INSIDE):
+        raise NotYet("Nobody answers at 10.66.0.2:8081, the school's address in the tunnel: the server does not run, "
+                     "or "
+                     "listens elsewhere.")
+    return "Through the tunnel it answers, outside nobody does: no door that an attacker could even knock at."
+
+
+SERVE = "docker exec lab03-school busybox httpd -h /srv -p"
+TASKS = [
+    Task(
+        "through-dsl", check_mtu,
+        solution=Try(answer="1424"),
+        wrong=[Try(answer="1432", hint="multiple of 16"), Try(answer="1440", hint="right for 1500 outside"),
+               Try(answer="1492", hint="1492 bytes is 1564 outside"), Try(answer="1000", hint="larger ones too"),
+               Try(answer="much", hint="no number of bytes")],
+        hints=["`%tunnel mtu` takes the MTU outside as its argument.",
+               "WireGuard adds 60 bytes, and pads what is inside to a multiple of 16."],
+    ),
+    Task(
+        "which-tunnel", check_which,
+        solution=Try(answer="esp"),
+        wrong=[Try(answer="wireguard", hint="wireguard travels in UDP"), Try(answer="gre", hint="protocol 47"),
+               Try(answer="ipip", hint="protocol 4, in hex 04"), Try(answer="vpn", hint="no kind that")],
+        hints=["An IPv4 header has 20 bytes; the tenth of them says what it carries.",
+               "Paste the bytes into a cell under `%%bytes ip`."],
+    ),
+    Task(
+        "only-by-tunnel", check_service,
+        setup=['docker exec lab03-school sh -c "pkill -f [h]ttpd.*8081; true"'],
+        solution=Try([f"{SERVE} 10.66.0.2:8081"]),
+        wrong=[Try([f"{SERVE} 8081"], hint="listens on all addresses"),
+               Try([f"{SERVE} 127.0.0.1:8081"], hint="Nobody answers"),
+               Try([f"{SERVE} 192.0.2.2:8081"], hint="without any tunnel")],
+        hints=["A server listens on an address of its machine. Which of the school's addresses is only in the tunnel?",
+               f"`%{SERVE} ADDRESS:8081` with the address of `wg0`."],
+    ),
+]
+
+# -- predictions --------------------------------------------------------------------------------
+
+
+def right_read(lesson: Lesson) -> str:
+    return "C" if SECRET.encode() in Tunnel("gre").wrap(packet(SECRET)) else "A"
+
+
+def right_bit(lesson: Lesson) -> str:
+    tunnel = Tunnel("wireguard")
+    outside = tunnel.wrap(packet(SECRET))
+    try:
+        tunnel.unwrap(outside[:-17] + bytes([outside[-17] ^ 1]) + outside[-16:])
+    except LabError as error:
+        return "B" if "tag does not fit" in str(error) else "C"
+    return "A"
+
+
+def right_mtu(lesson: Lesson) -> str:
+    return {1500: "A", 1468: "B", 1440: "C"}.get(largest("wireguard"), "?")
+
+
+def right_seen(lesson: Lesson) -> str:
+    outside = Tunnel("wireguard").wrap(packet(SECRET))
+    names = [header.name for header in dissect(outside, "IPv4")]
+    return "C" if SECRET.encode() in outside else "B" if names[:2] == ["IPv4", "UDP"] else "A"
+
+
+PREDICTIONS = [
+    Prediction(
+        "read-gre",
+        f"The text \"{SECRET}\" goes through a GRE tunnel. What can the provider in between read?",
+        {"A": "Nothing: it is inside a tunnel.",
+         "B": "Only between which two networks it goes.",
+         "C": "Everything."},
+        {"A": "A tunnel is a packet in a packet: another envelope around it, and the envelope is of glass.",
+         "B": "That would need encryption, and GRE does not encrypt.",
+         "C": "GRE puts 24 bytes in front of the packet and leaves it as it is. Whoever carries it can read it, and "
+              "change "
+              "it."},
+        right_read,
+    ),
+    Prediction(
+        "one-bit",
+        "On its way through WireGuard one bit of the encrypted part is turned over. What does the other end do?",
+        {"A": "It decrypts it, and one letter of the text is another one.",
+         "B": "It drops the packet, and says nothing.",
+         "C": "It asks for the packet once more."},
+        {"A": "With encryption alone it could be so, and that has broken many protocols. Hence the tag.",
+         "B": "The tag of 16 bytes is made from all that was sent and the key. One bit changed, and it does not fit; "
+              "and who "
+              "cannot make a tag gets no answer at all.",
+         "C": "A tunnel carries packets and promises no more than IP does; TCP inside will send again by itself."},
+        right_bit,
+    ),
+    Prediction(
+        "largest",
+        "Ethernet carries packets of 1500 bytes. How long may a packet inside WireGuard (over IPv4) be?",
+        {"A": "1500 bytes: what is encrypted is as long as before.",
+         "B": "1468 bytes: WireGuard's header and tag are 32 bytes.",
+         "C": "1440 bytes."},
+        {"A": "What is encrypted is, but headers come in front of it, and the outer packet may be 1500.",
+         "B": "And the outer IP (20) and UDP (8) headers? They have to fit as well.",
+         "C": "20 for IP, 8 for UDP, 16 for WireGuard's header, 16 for the tag: 60. (wg-quick takes 1420, so that IPv6 "
+              "outside fits too.)"},
+        right_mtu,
+    ),
+    Prediction(
+        "still-seen",
+        "Everything goes through WireGuard now. What does the provider still see?",
+        {"A": "Nothing at all.",
+         "B": "Who talks to whom outside, when, and how much.",
+         "C": "Also the names of the pages."},
+        {"A": "It has to deliver the packets, so it needs their addresses.",
+         "B": "The outer headers are as open as ever, sizes and times too: enough to tell a video from a chat.",
+         "C": "Those are inside. But the other end of the tunnel sees them, and whoever comes after it."},
+        right_seen,
+    ),
+]
