@@ -164,7 +164,7 @@ def test(options: List[str]) -> int:
     os.chdir(str(ROOT))
     named = any(Path(option.split("::")[0]).exists() for option in options)  # then only those
     places = [] if named else [place for place in ("tests", "notebooks/en") if Path(place).exists()]
-    return become(["-m", "pytest", "-m", "not docker and not browser and not qemu and not virtualbox",
+    return become(["-m", "pytest", "-m", "not docker and not browser and not qemu and not virtualbox and not scapy",
                    "--nbval", "--nbval-current-env", *places, *options], environment(LABKIT_MODE="replay"))
 
 

@@ -45,6 +45,8 @@ def missing(marker: str) -> str:
             return f"{error} On Debian or Ubuntu: `python3 tests/engines/engines.py up virtualbox`."
     if marker == "qemu" and not all(map(shutil.which, ("qemu-img", "qemu-io"))):
         return "qemu-img and qemu-io are not installed: `sudo apt install qemu-utils`."
+    if marker == "scapy" and not importlib.util.find_spec("scapy"):
+        return "scapy is not installed: `pip install -e '.[dev]'`."
     if marker == "browser":
         if not importlib.util.find_spec("playwright"):
             return "Playwright is not installed: `pip install -e '.[dev]'`."
@@ -55,7 +57,7 @@ def missing(marker: str) -> str:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A laptop without an engine skips its tests and says so; in CI that is a failure."""
-    for marker in ("docker", "browser", "qemu", "virtualbox"):
+    for marker in ("docker", "browser", "qemu", "virtualbox", "scapy"):
         if item.get_closest_marker(marker) and (lack := missing(marker)):
             if os.environ.get("CI", "").lower() in ("true", "1"):
                 pytest.fail(lack, pytrace=False)

@@ -37,6 +37,7 @@ def test_a_packet_cut_by_tcpdump_is_not_whole() -> None:
     assert [seen.whole for seen in read(written(cut=5))[1]] == [False] * 4
 
 
+@pytest.mark.scapy
 @pytest.mark.parametrize("options", [{}, {"endianness": ">"}, {"nano": True}], ids=str)
 def test_what_scapy_writes(tmp_path: Path, options: dict[str, Any]) -> None:
     s = scapy()

@@ -31,6 +31,7 @@ def fields(frame: bytes, name: str, first: str = "Ethernet") -> dict[str, int]:
 # -- as scapy builds them -----------------------------------------------------------------------
 
 
+@pytest.mark.scapy
 @given(macs, macs, words.filter(lambda kind: kind != 0x8100), st.lists(st.integers(0, 4095), max_size=4), payloads)
 def test_frames_are_those_of_scapy(to: bytes, source: bytes, kind: int, tags: list[int], data: bytes) -> None:
     s = scapy()
@@ -48,6 +49,7 @@ def test_frames_are_those_of_scapy(to: bytes, source: bytes, kind: int, tags: li
     assert found[len(tags) + 1].of("EtherType") == kind
 
 
+@pytest.mark.scapy
 @given(st.integers(0, 7), st.integers(0, 1), st.integers(0, 4095))
 def test_tags_are_read_as_scapy_reads_them(priority: int, drop: int, vlan: int) -> None:
     s = scapy()
@@ -56,6 +58,7 @@ def test_tags_are_read_as_scapy_reads_them(priority: int, drop: int, vlan: int) 
                                        "VLAN": vlan}
 
 
+@pytest.mark.scapy
 @given(st.integers(1, 2), macs, ips, macs, ips)
 def test_arp_is_that_of_scapy(operation: int, mac: bytes, ip: int, other: bytes, target: int) -> None:
     s = scapy()
@@ -69,6 +72,7 @@ def test_arp_is_that_of_scapy(operation: int, mac: bytes, ip: int, other: bytes,
                     "target MAC": int.from_bytes(other, "big"), "target IP": target}
 
 
+@pytest.mark.scapy
 @given(ips, ips, st.integers(0, 255), payloads, st.integers(0, 255), words)
 def test_ipv4_is_that_of_scapy(source: int, to: int, protocol: int, data: bytes, ttl: int, number: int) -> None:
     s = scapy()
@@ -83,6 +87,7 @@ def test_ipv4_is_that_of_scapy(source: int, to: int, protocol: int, data: bytes,
         "protocol": read.proto, "checksum": read.chksum, "source": source, "destination": to}
 
 
+@pytest.mark.scapy
 @given(st.sampled_from([0, 8]), words, words, payloads)
 def test_icmp_is_that_of_scapy(kind: int, number: int, sequence: int, data: bytes) -> None:
     s = scapy()
@@ -93,6 +98,7 @@ def test_icmp_is_that_of_scapy(kind: int, number: int, sequence: int, data: byte
                                             "sequence": sequence}
 
 
+@pytest.mark.scapy
 @given(ips, words, ips, words, payloads, st.integers(0, 255), st.integers(0, 2**32 - 1))
 @example(0, 0, 0, 0xFFDE, b"", 0, 0)  # UDP whose sum is 0xFFFF: its checksum may not read 0, which says "none"
 @example(0, 0, 0, 0xB4F3, b"", 0, 0)  # TCP whose sum is 0xFFFF: its checksum reads 0
@@ -114,6 +120,7 @@ def test_udp_and_tcp_are_those_of_scapy(source: int, port: int, to: int, other: 
         "checksum": read.chksum, "urgent": read.urgptr}
 
 
+@pytest.mark.scapy
 def test_packets_in_packets_are_those_of_scapy() -> None:
     s = scapy()
     inner = headers.ipv4(A, B, 1, headers.icmp(8, 1, 1, b"x"))

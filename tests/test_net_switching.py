@@ -279,6 +279,7 @@ def cross(ttl: int = 64) -> tuple[Network, list[Step]]:
     return net, net.send("ana", ethernet(router, ANA, IPV4, packet))
 
 
+@pytest.mark.scapy
 def test_a_router_on_a_stick_as_scapy_sees_it() -> None:
     s: Any = scapy()
     _, steps = cross()

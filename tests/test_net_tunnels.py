@@ -37,6 +37,7 @@ def refused(tunnel: Tunnel, arrived: bytes) -> str:
 # -- opened by others ---------------------------------------------------------------------------
 
 
+@pytest.mark.scapy
 @settings(max_examples=30)
 @given(payloads, st.integers(0, 2**32 - 2))
 def test_scapy_opens_esp(data: bytes, before: int) -> None:
@@ -72,6 +73,7 @@ def test_openvpn_is_aes_gcm(data: bytes, before: int) -> None:
     assert clear == packet(data)
 
 
+@pytest.mark.scapy
 @pytest.mark.parametrize("kind, layers", [("ipip", ["IP", "IP", "UDP"]), ("gre", ["IP", "GRE", "IP", "UDP"]),
                                           ("vxlan", ["IP", "UDP", "VXLAN", "Ethernet", "IP", "UDP"])])
 def test_scapy_reads_what_is_open(kind: str, layers: list[str]) -> None:
@@ -196,6 +198,7 @@ def divisible(size: int) -> bytes:
     return bytes(s.IP(src="10.0.0.1", dst="10.0.0.2", id=7, proto=1) / data)
 
 
+@pytest.mark.scapy
 @settings(max_examples=30)
 @given(st.integers(0, 3000), st.integers(28, 1500), st.integers(28, 1500))
 def test_scapy_puts_fragments_together(size: int, mtu: int, narrower: int) -> None:
