@@ -206,7 +206,8 @@ class Lesson:
         self.need(docker=True)
 
         def do() -> Result:
-            lab = live.Lab(self._live(), made, self.name, self.folder / "net")
+            kept = self.name if self.tape.mode == "record" else "prefetched"  # a recording leaves nothing behind
+            lab = live.Lab(self._live(), made, self.name, self.folder / "net", kept)
             return lab.trial(*words[1:]) if words[0] == "compare" else (
                 lab.up(on_text) if words[0] == "up" else lab.down())
 

@@ -142,8 +142,9 @@ def begin(lesson: Lesson, task: Task) -> list[str]:
                                           if things != before[kind] and kind not in ("media", "notes"))]
                 if not right or left:
                     raise Unproven(f"Task {task.name}, {attempt}: {found} {left}")
-            if lesson.docker:
-                set_up(lesson, task)
+            if lesson.docker:  # what a trial did in it stays, until it is made ready again
+                with lesson.trial():
+                    set_up(lesson, task)
     return notes
 
 

@@ -51,7 +51,8 @@ def badge(notebook: Notebook) -> str:
 # -- beginning ----------------------------------------------------------------------------------
 
 ALL = ("doctor", "lesson", "docker", "forest", "layers", "explore", "before_after", "folder", "guest_read", "snapshots",
-       "what_if", "disk", "disk_panel", "snapshot_panel", "task", "check", "hint", "solution", "predict", "answer")
+       "what_if", "disk", "disk_panel", "snapshot_panel", "net", "net_panel", "net_steps", "tunnel", "tunnel_panel",
+       "task", "check", "hint", "solution", "predict", "answer")
 PROGRAMS = {name for program in (*bench.PROGRAMS, *bench.OWN)
             for name in (program, program.lower(), program.replace("-", "_"))}
 
@@ -61,7 +62,7 @@ def test_every_magic_is_there_and_documented(replay: Notebook) -> None:
     magics = replay.shell.magics_manager.magics
     mine = {kind: {name for name, does in magics[kind].items() if type(getattr(does, "__self__", None)) is LabMagics}
             for kind in ("line", "cell")}
-    assert mine == {"line": set(ALL), "cell": {"docker", "commands"}}
+    assert mine == {"line": set(ALL), "cell": {"docker", "commands", "net", "bytes"}}
     assert magics["line"].keys() & magics["cell"].keys() >= PROGRAMS  # a partial each
     for name in ALL:
         assert f"%{name}" in (magics["line"][name].__doc__ or "")
@@ -72,7 +73,8 @@ def test_every_magic_is_there_and_documented(replay: Notebook) -> None:
     "%docker ps", "%forest", "%layers busybox", "%explore busybox", "%before_after docker run x", "%task x", "%check x",
     "%hint x", "%solution x", "%predict x", "%answer x", "%VBoxManage list vms", "%qemu-img info x",
     "%guest_write m 0 x", "%guest_read m", "%folder", "%snapshots", "%what_if VBoxManage snapshot m delete s",
-    "%disk x", "%disk_panel", "%snapshot_panel m", "%%commands\nqemu-img info x"])
+    "%disk x", "%disk_panel", "%snapshot_panel m", "%%commands\nqemu-img info x", "%net show", "%%net\nswitch s",
+    "%net up", "%net_panel", "%net_steps", "%%bytes\n00", "%tunnel gre", "%tunnel_panel"])
 def test_before_the_lesson_begins(replay: Notebook, line: str) -> None:
     replay.run("%load_ext labkit")
     assert replay.run(line) == "? No lesson has begun in this notebook: run its `%lesson` cell, then this one."
@@ -89,7 +91,7 @@ def test_doctor_works_without_a_lesson_and_without_an_engine(replay: Notebook, m
 @pytest.mark.parametrize("line,said", [
     ("%lesson", "Say which lesson"),
     ("%lesson 12 replay now", "Say which lesson"),
-    ("%lesson nosuch", "There is no lesson 'nosuch'; there are: 00, 07, 09, 10, 12"),
+    ("%lesson nosuch", "There is no lesson 'nosuch'; there are: 00, 02, 03, 07, 09, 10, 12"),
     ("%lesson ../en", "There is no lesson"),
     ("%lesson nosuch/x", "There is no lesson"),
     ("%lesson 12 liev", "The mode is 'liev'; it can be live or replay"),
@@ -495,7 +497,8 @@ def test_a_lesson_of_docker_has_no_bench(twelve: Notebook, line: str) -> None:
 
 @pytest.mark.parametrize("line", ["%docker images", "%forest", "%layers busybox", "%explore busybox"])
 def test_a_lesson_of_the_bench_has_no_docker(nine: Notebook, line: str) -> None:
-    assert words(nine.run(line)) == ["? This lesson works without Docker: use `%docker` in the lessons 11 to 15."]
+    assert words(nine.run(line)) == ["? This lesson works without Docker: use `%docker` in the lessons 02, 03 and 11 "
+                                     "to 15."]
 
 
 def test_a_machine_without_a_disk_has_nothing_to_read(replay: Notebook) -> None:

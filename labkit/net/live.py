@@ -36,7 +36,8 @@ MOST = 24  # hosts: each is a container
 _SWITCHES = f"""
 mkdir -p /run/openvswitch /etc/openvswitch {EYE}
 ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
-ovsdb-server /etc/openvswitch/conf.db --remote=punix:/run/openvswitch/db.sock --detach --pidfile
+ovsdb-server /etc/openvswitch/conf.db --remote=punix:/run/openvswitch/db.sock --detach --pidfile \
+  --unixctl=/run/openvswitch/db.ctl
 ovs-vsctl --no-wait init
 exec ovs-vswitchd --pidfile
 """
@@ -59,23 +60,28 @@ def image(lesson: str, recipe: Path) -> str:
     return f"lab{lesson}/net:{hashlib.sha256(text).hexdigest()[:12]}"
 
 
-def build(docker: Docker, lesson: str, recipe: Path, on_text: Callable[[str], None] | None = None) -> str:
-    """Make the image of a recipe if it is not there; it stays for the next time. Raises :class:`LabError`."""
+def build(docker: Docker, lesson: str, recipe: Path, on_text: Callable[[str], None] | None = None,
+          kept: str = "prefetched") -> str:
+    """Make the image of a recipe if it is not there; it stays till ``kept`` is reset. Raises :class:`LabError`."""
     if not docker.has_image(name := image(lesson, recipe)):
-        argv = ["build", "--tag", name, str(recipe)]
-        result = docker.run(argv, syntax.parse(argv), "prefetched", on_text=on_text)
+        # The engine's own network fetches the packages, also where containers get none or no names.
+        argv = ["build", "--network", "host", "--tag", name, str(recipe)]
+        result = docker.run(argv, syntax.parse(argv), kept, on_text=on_text)
         if result.code:
-            said = (result.text.strip().splitlines() or ["no reason given"])[-1]
-            raise LabError(f"The image for the live network could not be built: {said[:200]}. It needs the Internet "
-                           "once (`labkit prefetch` before class); without it read the recorded outputs.")
+            failed = re.findall(r"(?:E: |ERROR: |[Ff]ailure ).*", result.text) or ["no reason given"]
+            raise LabError(f"The image for the live network could not be built: {failed[0][:200]}. It needs the "
+                           "Internet once (`labkit prefetch` before class); without it read the recorded outputs.")
     return name
 
 
 class Lab:
-    """A topology in containers of an engine, for a lesson; ``recipe`` is the folder with its Dockerfile."""
+    """A topology in containers of an engine, for a lesson; ``recipe`` is the folder with its Dockerfile.
 
-    def __init__(self, docker: Docker, topology: Topology, lesson: str, recipe: Path) -> None:
-        self.docker, self.topology, self.lesson, self.recipe = docker, topology, lesson, recipe
+    The image stays till ``kept`` is reset.
+    """
+
+    def __init__(self, docker: Docker, topology: Topology, lesson: str, recipe: Path, kept: str = "prefetched") -> None:
+        self.docker, self.topology, self.lesson, self.recipe, self.kept = docker, topology, lesson, recipe, kept
 
     def name(self, device: str) -> str:
         """A device's container."""
@@ -92,7 +98,7 @@ class Lab:
         if len(made.hosts) > MOST:
             raise LabError(f"{len(made.hosts)} hosts are too many for containers; up to {MOST} are fine.")
         self.down()
-        build(self.docker, self.lesson, self.recipe, on_text)
+        build(self.docker, self.lesson, self.recipe, on_text, self.kept)
         try:
             self._start()
             self._wire()

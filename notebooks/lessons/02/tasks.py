@@ -84,7 +84,7 @@ def check_hopping(lesson: Lesson, answer: str) -> str:
     must(found, *CLASSROOM)
     must(found, "mallory", "pc1")
     made = found.topology
-    for tags in (["1", "20"], ["20"], ["20", "20"]):
+    for tags in (["1", "20"], ["0", "20"], ["20"], ["20", "20"]):
         steps = Network(made).send("mallory", crafted(made, "mallory", "sec2", tags))
         if any(step.taken and step.end.device == "sec2" for step in steps):
             raise NotYet(f"A frame of mallory's with the tags {', '.join(tags)} still gets to sec2. It hops where a "

@@ -65,11 +65,15 @@ def gets(lesson: Lesson, address: str) -> bool:
 
 
 def check_service(lesson: Lesson, answer: str) -> str:
-    if gets(lesson, OUTSIDE):
-        raise NotYet("The laptop gets the page at 192.0.2.2, without any tunnel, and so does everybody else: the "
-                     "server "
-                     "listens on all addresses. Let it listen on one (`-p ADDRESS:8081`).")
-    if not gets(lesson, INSIDE):
+    outside, inside = gets(lesson, OUTSIDE), gets(lesson, INSIDE)
+    if outside and inside:
+        raise NotYet("The laptop gets the page at 192.0.2.2 as well, without any tunnel: the server listens on all "
+                     "addresses, for everybody. Let it listen on one (`-p ADDRESS:8081`).")
+    if outside:
+        raise NotYet("It answers at 192.0.2.2, and so to everybody outside, but not in the tunnel: it listens on the "
+                     "wrong "
+                     "one of the school's addresses.")
+    if not inside:
         raise NotYet("Nobody answers at 10.66.0.2:8081, the school's address in the tunnel: the server does not run, "
                      "or "
                      "listens elsewhere.")
@@ -78,6 +82,14 @@ def check_service(lesson: Lesson, answer: str) -> str:
 
 SERVE = "docker exec lab03-school busybox httpd -h /srv -p"
 TASKS = [
+    Task(
+        "which-tunnel", check_which,
+        solution=Try(answer="esp"),
+        wrong=[Try(answer="wireguard", hint="wireguard travels in UDP"), Try(answer="gre", hint="protocol 47"),
+               Try(answer="ipip", hint="protocol 4, in hex 04"), Try(answer="vpn", hint="no kind that")],
+        hints=["An IPv4 header has 20 bytes; the tenth of them says what it carries.",
+               "Paste the bytes into a cell under `%%bytes ip`."],
+    ),
     Task(
         "through-dsl", check_mtu,
         solution=Try(answer="1424"),
@@ -88,20 +100,12 @@ TASKS = [
                "WireGuard adds 60 bytes, and pads what is inside to a multiple of 16."],
     ),
     Task(
-        "which-tunnel", check_which,
-        solution=Try(answer="esp"),
-        wrong=[Try(answer="wireguard", hint="wireguard travels in UDP"), Try(answer="gre", hint="protocol 47"),
-               Try(answer="ipip", hint="protocol 4, in hex 04"), Try(answer="vpn", hint="no kind that")],
-        hints=["An IPv4 header has 20 bytes; the tenth of them says what it carries.",
-               "Paste the bytes into a cell under `%%bytes ip`."],
-    ),
-    Task(
         "only-by-tunnel", check_service,
         setup=['docker exec lab03-school sh -c "pkill -f [h]ttpd.*8081; true"'],
         solution=Try([f"{SERVE} 10.66.0.2:8081"]),
         wrong=[Try([f"{SERVE} 8081"], hint="listens on all addresses"),
                Try([f"{SERVE} 127.0.0.1:8081"], hint="Nobody answers"),
-               Try([f"{SERVE} 192.0.2.2:8081"], hint="without any tunnel")],
+               Try([f"{SERVE} 192.0.2.2:8081"], hint="not in the tunnel")],
         hints=["A server listens on an address of its machine. Which of the school's addresses is only in the tunnel?",
                f"`%{SERVE} ADDRESS:8081` with the address of `wg0`."],
     ),
