@@ -30,12 +30,18 @@ NOTHING = b"nothing but a frame to see where it goes"
 EXPERIMENT = 0x88B5  # an EtherType for experiments: IEEE 802-2014, 9.2.4
 
 
+def number(word: str, least: int, most: int, said: str) -> int:
+    """A whole number as typed. Raises :class:`LabError` with what is ``said`` if it is none from least to most."""
+    if not word.isascii() or not word.isdigit() or len(word) > 9 or not least <= int(word) <= most:
+        raise LabError(said)
+    return int(word)
+
+
 def crafted(made: Topology, start: str, target: str, tags: Sequence[str]) -> bytes:
     """A frame from one host to another's MAC, with tags as typed, the outer one first. Raises :class:`LabError`."""
-    if not all(tag.isascii() and tag.isdigit() and len(tag) < 5 and int(tag) < 4096 for tag in tags):
-        raise LabError("A tag is a number from 0 to 4095, the outer one first: `%net send mallory eva 1 20`.")
-    one, other = made.host(start), made.host(target)
-    return headers.ethernet(other.mac, one.mac, EXPERIMENT, NOTHING, [int(tag) for tag in tags])
+    said = "A tag is a number from 0 to 4095, the outer one first: `%net send mallory eva 1 20`."
+    numbers, one, other = [number(tag, 0, 4095, said) for tag in tags], made.host(start), made.host(target)
+    return headers.ethernet(other.mac, one.mac, EXPERIMENT, NOTHING, numbers)
 
 
 class Answer:
@@ -102,7 +108,7 @@ class Console:
             raise LabError(f"{name!r:.30} is no command of the network; there are: access, trunk, deny, "
                            f"{', '.join(_COMMANDS)}.")
         usage, least, most = _USAGE[name]
-        if not least <= len(rest) <= most:
+        if not least <= len(rest) <= most or (name == "reach" and len(rest) == 1):
             raise LabError(f"Use it as `%net {name}{' ' + usage if usage else ''}`.")
         return _COMMANDS[name](self, rest)
 
@@ -163,18 +169,17 @@ class Console:
         return Answer(Text(str(reach)))
 
     def _bytes(self, words: list[str]) -> Answer:
-        if not words[0].isdigit() or not 1 <= int(words[0]) <= len(self.steps):
-            raise LabError(f"The last journey has {len(self.steps)} steps, counted from 1: `%net ping` makes one, "
-                           "`%net bytes 1` shows its first frame.")
-        step = self.steps[int(words[0]) - 1]
-        return Answer(picture.Bytes(step.frame, f"step {words[0]}, {step.start} → {step.end}"))
+        most = len(self.steps) if self.now else 0
+        at = number(words[0], 1, most, f"The last journey has {most} steps, counted from 1: `%net ping` makes one, "
+                                       "`%net bytes 1` shows its first frame.")
+        step = self.steps[at - 1]
+        return Answer(picture.Bytes(step.frame, f"step {at}, {step.start} → {step.end}"))
 
     def _wait(self, words: list[str]) -> Answer:
-        if not words[0].isdigit() or int(words[0]) > 10**6:
-            raise LabError("Say how many seconds: `%net wait 300`.")
-        self.now.wait(float(words[0]))
+        seconds = number(words[0], 0, 10**6, "Say how many seconds: `%net wait 300`.")
+        self.now.wait(float(seconds))
         known = sum(map(len, self.now.tables.values()))
-        return Answer(Text(f"{words[0]} s later the switches remember {known} addresses."))
+        return Answer(Text(f"{seconds} s later the switches remember {known} addresses."))
 
     def _forget(self, words: list[str]) -> Answer:
         self.now.forget()
