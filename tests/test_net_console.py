@@ -261,7 +261,7 @@ def test_a_network_that_is_refused_leaves_the_one_there_is(console: Console, tex
 
 def test_a_change_that_closes_a_ring_is_refused(console: Console) -> None:
     console.load("switch a b\nlink a.1 b.1\nlink a.2 b.2\naccess 10 a.1 b.1\naccess 20 a.2 b.2")
-    assert "VLAN 20 runs in a ring" in refused(console, *"trunk 10,20 a.1 b.1".split())
+    assert "VLAN 20 runs in a ring" in refused(console, "trunk", "10,20", "a.1", "b.1")
 
 
 def test_the_folders_around_stay_closed(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def tunnel_panel(lesson: Lesson) -> Panel:
 
     def draw(_: object = None) -> None:
         try:
-            view.value = show.badge_html(MODEL) + tunnelling.through(kind.value, text.value or " ").html()
+            view.value = show.badge_html(MODEL) + tunnelling.through(kind.value, text.value).html()
         except LabError as error:
             view.value = show.message("unknown", str(error), MODEL)["text/html"]
 

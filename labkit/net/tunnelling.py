@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 from labkit.commands import LabError
 from labkit.net import picture
-from labkit.net.console import Answer, Text
+from labkit.net.console import Answer, Text, number
 from labkit.net.headers import ipv4, tcp
 from labkit.net.tunnels import KINDS, Tunnel, fragments, largest, overhead
+from labkit.trees import clean
 
 CLIENT, SERVER = 0x0A320001, 0x0A320002  # 10.50.0.1 and .2: the network inside
+_OFFSET = re.compile(r"\s*(?:0x)?([0-9a-fA-F]{4})(:\s|\s\s)")
+MOST = 20  # pieces told one by one
 SECRET = "GET /nota?pin=1234"
 HELP = """%tunnel KIND ["text"]       send a text through a tunnel, and look at the wire
 %tunnel sizes               what each kind adds to a packet, and whether it encrypts
@@ -21,9 +24,13 @@ HELP = """%tunnel KIND ["text"]       send a text through a tunnel, and look at 
 %tunnel fragment SIZE MTU   a packet that is too long, cut by a router"""
 
 
+def _data(text: str) -> bytes:
+    return text.encode("utf-8", "replace")  # half a character, which no browser sends, is a question mark
+
+
 def packet(text: str) -> bytes:
     """A text from a client to a web server inside, as an IPv4 packet. Raises :class:`LabError`."""
-    data = text.encode()
+    data = _data(text)
     if len(data) > 1400:
         raise LabError("Send up to 1,400 bytes: what does not fit into one packet is another story.")
     return ipv4(CLIENT, SERVER, 6, tcp((CLIENT, 40000), (SERVER, 80), data))
@@ -31,11 +38,13 @@ def packet(text: str) -> bytes:
 
 def through(kind: str, text: str = SECRET) -> Answer:
     """A text sent through a tunnel: what is on the wire, and whether an eavesdropper can read it."""
+    if not text:
+        raise LabError("Send one letter at least: `%tunnel gre \"hello\"`.")
     inside = packet(text)
     outside = Tunnel(kind).wrap(inside)
-    hits = outside.count(text.encode())
+    hits = outside.count(_data(text))
     often = {0: "not once", 1: "once"}.get(hits, f"{hits} times")
-    said = f'An eavesdropper who searches the {len(outside)} bytes for "{text}" finds it {often}.'
+    said = f'An eavesdropper who searches the {len(outside)} bytes for "{clean(text)}" finds it {often}.'
     return Answer(picture.Boxes(outside, inside, f"tunnel: {kind}"), picture.Bytes(outside, "on the wire", "IPv4"),
                   Text(said), ok=not hits)
 
@@ -48,10 +57,9 @@ def _sizes(words: Sequence[str]) -> Answer:
 
 
 def _mtu(words: Sequence[str]) -> Answer:
-    if not (words[1].isascii() and words[1].isdigit() and 100 <= int(words[1]) <= 9000):
-        raise LabError("The MTU is a number of bytes from 100 to 9000: `%tunnel mtu 1500`.")
-    rows = [f"{kind:<10} {largest(kind, int(words[1])):>4}" for kind in KINDS]
-    return Answer(Text("\n".join([f"bytes of the longest packet inside, when outside {words[1]} fit", *rows])))
+    mtu = number(words[1], 100, 9000, "The MTU is a number of bytes from 100 to 9000: `%tunnel mtu 1500`.")
+    rows = [f"{kind:<10} {largest(kind, mtu):>4}" for kind in KINDS]
+    return Answer(Text("\n".join([f"bytes of the longest packet inside, when outside {mtu} fit", *rows])))
 
 
 def _attack(words: Sequence[str]) -> Answer:
@@ -71,16 +79,19 @@ def _attack(words: Sequence[str]) -> Answer:
 
 
 def _fragment(words: Sequence[str]) -> Answer:
-    if not all(word.isascii() and word.isdigit() and int(word) < 65536 for word in words[1:]):
-        raise LabError("Two numbers of bytes: `%tunnel fragment 1600 1500`.")
-    size, mtu = int(words[1]), int(words[2])
+    size, mtu = (number(word, 0, 65535, "Two numbers of bytes up to 65535: `%tunnel fragment 1600 1500`.")
+                 for word in words[1:])
     if size < 28:
         raise LabError("A packet with anything in it takes 28 bytes at least.")
+    if size <= mtu:
+        return Answer(Text(f"A packet of {size} bytes fits into {mtu} as it is: nobody cuts it."))
     whole = ipv4(CLIENT, SERVER, 17, bytes(size - 20), identification=7)
     may = whole[:6] + b"\0\0" + whole[8:10] + b"\0\0" + whole[12:]  # without "do not fragment"
     pieces = fragments(may, mtu)
-    lines = [f"piece {number}: {len(piece)} bytes, from byte {8 * (int.from_bytes(piece[6:8], 'big') & 0x1FFF)} of the "
-             f"data, {'more follow' if piece[6] & 0x20 else 'the last'}" for number, piece in enumerate(pieces, 1)]
+    lines = [f"piece {count}: {len(piece)} bytes, from byte {8 * (int.from_bytes(piece[6:8], 'big') & 0x1FFF)} of the "
+             f"data, {'more follow' if piece[6] & 0x20 else 'the last'}" for count, piece in enumerate(pieces, 1)]
+    if len(lines) > MOST:
+        lines[MOST - 1:-1] = [f"… and {len(lines) - MOST} between"]
     total = sum(map(len, pieces))
     lines.append(f"{len(pieces)} pieces, {total} bytes in all, {total - size} more than before; one lost loses all.")
     try:
@@ -109,9 +120,13 @@ def do(words: Sequence[str]) -> Answer:
 
 
 def pasted(text: str, first: str) -> Answer:
-    """Bytes in hex, with or without tcpdump's offsets, taken apart. Raises :class:`LabError` for anything else."""
-    lines = [re.sub(r"^\s*(?:0x)?[0-9a-fA-F]{4}:\s", "", line) for line in text.splitlines()]
-    found = "".join("".join(line.split()) for line in lines)
+    """Bytes in hex, with or without offsets, taken apart. Raises :class:`LabError` for anything else."""
+    found = ""
+    for row, line in enumerate(filter(str.strip, text.splitlines())):
+        offset = _OFFSET.match(line)
+        if offset and (offset[2][0] == ":" or int(offset[1], 16) == 16 * row):  # tcpdump's, or as we print them
+            line = line[offset.end():]
+        found += "".join(line.split())
     if not re.fullmatch(r"(?:[0-9a-fA-F]{2})+", found) or len(found) > 20_000:
         raise LabError("That is no frame in hex: paste lines as `tcpdump -xx` prints them, two digits a byte, up to "
                        "10,000 bytes.")
