@@ -67,17 +67,22 @@ def _disk(args: argparse.Namespace) -> None:
 
 
 def _net(args: argparse.Namespace) -> None:
-    from pathlib import Path
-
     from labkit.net.reach import Reach
     from labkit.net.topology import parse
+    from labkit.trees import clean
 
+    name, most = f"{clean(args.file):.200}", 1 << 22
     try:
-        text = Path(args.file).read_text("utf-8")
+        with open(args.file, encoding="utf-8-sig") as file:  # Windows' editors begin a text with a mark
+            text = file.read(most + 1)
     except OSError as error:
-        raise LabError(f"{args.file} cannot be read: {error.strerror}.") from None
+        raise LabError(f"{name} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise LabError(f"{args.file} is no text: a topology has lines as `host ana 10.0.0.1/24 s1.1`.") from None
+        raise LabError(f"{name} is no text: a topology has lines as `host ana 10.0.0.1/24 s1.1`.") from None
+    except ValueError as error:  # a name that can be none
+        raise LabError(f"{name} cannot be read: {error}.") from None
+    if len(text) > most:
+        raise LabError(f"{name} is longer than {most:,} letters: no topology for this model.")
     reach = Reach(parse(text))
     print(json.dumps(reach.to_json()) if args.json else reach)
 

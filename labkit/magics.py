@@ -317,6 +317,8 @@ class LabMagics(Magics):
         """
         lesson, words = self._now(), split(line)
         if cell is not None:
+            if words:
+                raise LabError("Use it as `%%net`, with the network in the lines below; a command has one %.")
             self._answer(lesson.console.load(cell), MODEL)
         elif words[:1] in (["up"], ["compare"], ["down"]):
             live = show.Live()

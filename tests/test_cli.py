@@ -248,6 +248,76 @@ def test_disk_of_what_is_no_disk(
     said(capsys, "disk", f"{tmp_path}/{name}", *json, code=1)
 
 
+NET = """\
+switch s1
+host ana 10.0.0.1/24 s1.1
+host ben 10.0.0.2/24 s1.2
+host eva 10.0.0.3/24 s1.3
+access 20 s1.3
+"""
+WHY = ("ana → eva: port s1.1 is in VLAN 1, port s1.3 in VLAN 20, and switches pass nothing from one VLAN to another: "
+       "that takes a router")
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_net(mark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "school.net"
+    path.write_text(mark + NET, "utf-8")
+    lines = said(capsys, "net", str(path)).splitlines()
+    assert lines[:3] == ["        ana +1  eva", "ana +1  yes     no", "eva     no      ·"]
+    assert lines[3] == WHY and lines[4].startswith("eva → ben: port s1.3 is in VLAN 20, ") and len(lines) == 5
+    data = json.loads(said(capsys, "net", str(path), "--json"))
+    assert data["groups"] == [["ana", "ben"], ["eva"]]
+    assert [(pair["from"], pair["to"], pair["reaches"]) for pair in data["reach"]] == [
+        (0, 0, True), (0, 1, False), (1, 0, False)]
+    assert f"ana → eva: {data['reach'][1]['why']}" == WHY and data["reach"][0]["why"] == ""
+
+
+@pytest.mark.parametrize("name, data, line", [
+    ("missing.net", None, "missing.net cannot be read: No such file or directory."),
+    (".", None, "cannot be read: Is a directory."),
+    ("missing\0.net", None, "cannot be read: embedded null byte."),
+    ("two\nlines.net", None, "two lines.net cannot be read"),
+    ("x" * 300, None, "cannot be read: File name too long."),
+    ("binary.net", b"\x7fELF\xff\xfe\0", "binary.net is no text: a topology has lines as"),
+    ("utf16.net", NET.encode("utf-16"), "utf16.net is no text"),
+    ("long.net", b"#" * 5_000_000, "long.net is longer than 4,194,304 letters"),
+    ("bad.net", b"switch s1\n\n# a host\nhoost ana", "labkit: Line 4: 'hoost' is no statement"),
+    ("bad.net", b"host ana 10.0.0.1/24 s1.1\nswitch s1\nhost ben 10.0.0.1/24 s1.2", "Line 3: the address 10.0.0.1"),
+    ("bad.net", b"switch a b\nlink a.1 b.1\nlink a.2 b.2", "runs in a ring"),
+    ("many.net", b"switch " + b" ".join(b"s%d" % n for n in range(10_001)), "Line 1: more than 10,000 devices"),
+])
+@pytest.mark.parametrize("json", [[], ["--json"]])
+@pytest.mark.skipif(sys.platform == "win32", reason="words of POSIX")
+def test_net_of_what_is_no_network(
+    name: str, data: bytes | None, line: str, json: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    assert line in said(capsys, "net", f"{tmp_path}/{name}", *json, code=1)
+
+
+def test_net_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.net").write_bytes(b"")
+    assert said(capsys, "net", str(tmp_path / "empty.net")) == "(no hosts)\n"
+    assert json.loads(said(capsys, "net", str(tmp_path / "empty.net"), "--json")) == {"groups": [], "reach": []}
+
+
+def test_net_of_five_thousand_hosts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["switch " + " ".join(f"s{n}" for n in range(51))]
+    lines += [f"link s0.{n} s{n}.999\ntrunk 10,20 s0.{n} s{n}.999" for n in range(1, 51)]
+    for n in range(5000):
+        plug = f"s{1 + n % 50}.{1 + n // 50}"
+        lines += [f"host h{n} 10.0.{n // 250}.{n % 250 + 1}/16 {plug}", f"access {10 + n % 2 * 10} {plug}"]
+    path = tmp_path / "big.net"
+    path.write_text("\n".join(lines), "utf-8")
+    started = time.perf_counter()
+    lines = said(capsys, "net", str(path)).splitlines()
+    assert lines[:3] == ["          h0 +2499  h1 +2499", "h0 +2499  yes       no", "h1 +2499  no        yes"]
+    data = json.loads(said(capsys, "net", str(path), "--json"))
+    assert [len(group) for group in data["groups"]] == [2500, 2500] and time.perf_counter() - started < 10
+
+
 @pytest.mark.parametrize("error,code,line", [
     (LabError("What happened."), 1, "labkit: What happened.\n"),
     (KeyboardInterrupt(), 130, "labkit: stopped by you.\n")])

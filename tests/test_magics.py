@@ -251,21 +251,67 @@ def test_the_body_of_a_cell_is_standard_input(
 
 WORDS = ["docker", "run", "ps", "-it", "--name", "busybox", "lab12-one", "VBoxManage", "snapshot", "lab09", "delete",
          "installed", "lab09.vmdk", "0", "'", '"', "\\", "{{", "$x", "$PWD", "|", "no-waste", "shrink", "A", "é", "*",
-         "-", "--", "@", "\u2028", "x" * 3000]
+         "-", "--", "@", "\u2028", "x" * 3000, "9" * 5000, "²", "open", "ping", "send", "bytes", "reach", "table",
+         "wait", "access", "trunk", "pc1", "sec1", "s1", "s1.24", "10", "1500", "wireguard", "gre", "mtu", "tamper",
+         "fragment", "compare", "up", "../x", "\0", "separate", "read-tag"]
+UNTIL = {"02": "%net down", "09": "%what_if", "12": "%docker commit"}
 
 
-@pytest.mark.parametrize("lesson", ["09", "12"])
+def begun(replay: Notebook, lesson: str) -> Notebook:
+    """The lesson up to somewhere in its middle, once in all examples of a property."""
+    if "labkit" not in replay.shell.extension_manager.loaded:
+        replay.until(lesson, UNTIL[lesson])
+    return replay
+
+
+def no_traceback(said: Any) -> None:
+    assert said.stdout == "" and said.stderr == "" and said.outputs
+    for output in said.outputs:
+        assert "Traceback" not in output.data["text/plain"]
+        output.data["text/plain"].encode()  # or the browser gets nothing
+
+
+@pytest.mark.parametrize("lesson", UNTIL)
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted({*ALL, *PROGRAMS, "docker"} - {"doctor", "lesson"})),
        st.lists(st.sampled_from(WORDS), max_size=5))
 def test_no_line_whatever_shows_a_traceback(replay: Notebook, lesson: str, magic: str, words: list[str]) -> None:
-    if "labkit" not in replay.shell.extension_manager.loaded:
-        replay.until(lesson, "%docker commit" if lesson == "12" else "%what_if")
+    begun(replay, lesson)
     with capture_output() as said:
         replay.shell.run_line_magic(magic, " ".join(words))
-    assert said.stdout == "" and said.stderr == ""
-    for output in said.outputs:
-        assert "Traceback" not in output.data["text/plain"]
+    no_traceback(said)
+
+
+BODIES = ["switch", "host", "router", "link", "access", "trunk", "deny", "name", "s1", "s2", "s1.1", "s1.2", "s2.1",
+          "r", "pc1", "10.0.0.1/24", "10.0.0.2/24", "10.0.0.1", "via", "native", "10", "20", "10,20", "1-4094",
+          "10:10.0.0.9/24", "#", "\n", "\n", "\n", "0x0000:", "ffff", "0800", "8100", "4500", "45", "f", "²", "\0", "é",
+          "<b>", "%net", "\u2028", "9" * 5000]
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["net", "bytes"]), st.sampled_from(["", "ip", " ip ", "ipv6", "'", "| x", "\0", "up"]),
+       st.one_of(st.text(max_size=200), st.binary(max_size=200).map(bytes.hex),
+                 st.lists(st.sampled_from(BODIES), max_size=40).map(" ".join)))
+def test_no_body_whatever_shows_a_traceback(replay: Notebook, magic: str, line: str, body: str) -> None:
+    with capture_output() as said:
+        begun(replay, "02").shell.run_cell_magic(magic, line, f"{body}\n")
+    no_traceback(said)
+
+
+@pytest.mark.parametrize("cell, said", [
+    ("%%net ping pc1 pc2\nswitch s", "the network in the lines below"), ("%%net\nswich s", "Line 1: 'swich' is no"),
+    ("%%bytes frame\n00", "Use it as `%%bytes` for a frame"), ("%%bytes\nzz", "That is no frame in hex"),
+    ("%net ping pc1 pc9", "'pc9' is no host here"), ("%net_panel", "There is no network yet"),
+    ("%net_steps", "There is no network yet"), ("%net compare", "Use it as `%net up`, `%net compare HOST HOST"),
+    ("%net up now", "Use it as `%net up`"), ("%tunnel ipsec", "`%tunnel ipsec` is not known"),
+    ("%tunnel 'x", "A quote is opened")])
+def test_a_mistake_on_the_network_is_one_line_without_a_badge(replay: Notebook, cell: str, said: str) -> None:
+    replay.run("%load_ext labkit\n%lesson 02")
+    if "_" not in cell:
+        replay.run("%%net\nswitch s\nhost pc1 10.0.0.1/24 s.1")
+    text = replay.run(cell)
+    assert said in text and text.startswith("? ") and "\n" not in text
+    assert "_" in cell or "pc1" in replay.run("%net")
 
 
 def test_an_interrupt_stops_the_cells_behind_it(twelve: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
