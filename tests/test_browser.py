@@ -59,6 +59,21 @@ def shot(lab: Lab, name: str, of: Any = None) -> Path:
     return path
 
 
+def press(lab: Lab, cell: Any, name: str) -> None:
+    """A button, with the keyboard."""
+    cell.locator("button", has_text=re.compile(f"^{name}$")).focus()
+    lab.page.keyboard.press("Space")
+
+
+def choose(lab: Lab, of: Any, key: str) -> None:
+    """An option, with the keyboard: in a list that is not open JupyterLab takes letters and arrows for itself."""
+    before = len(lab.cells())
+    of.focus()
+    for pressed in ("Space", key, "Enter"):
+        lab.page.keyboard.press(pressed)
+    assert len(lab.cells()) == before
+
+
 def test_run_all_shows_no_error_and_what_is_stored(lab: Lab) -> None:
     stored = nbformat.read(ROOT / NOTEBOOK, as_version=4).cells
     for cell, kept in zip(lab.cells(), stored, strict=True):
@@ -87,8 +102,7 @@ def test_explorer_with_the_keyboard(lab: Lab) -> None:
     was = folder.evaluate("s => s.parentElement.open")
     lab.page.keyboard.press("Space")
     assert folder.evaluate("s => s.parentElement.open") is not was
-    cell.locator("select").nth(1).focus()
-    lab.page.keyboard.press("b")  # the options are a native list: a letter chooses, as everywhere
+    choose(lab, cell.locator("select").nth(1), "b")
     expect(cell.locator("table").nth(1)).to_contain_text("file:")
 
 
@@ -130,15 +144,93 @@ def test_screenshot_is_kept(lab: Lab) -> None:
     assert shot(lab, "lesson-12").stat().st_size > 20_000
 
 
-# -- the lessons on disks and machines ----------------------------------------------------------
+# -- the panels of the other lessons ------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["07-vm-disk-formats", "09-snapshots"])
-def machines(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Lab]:
+def panel(lab: Lab, source: str) -> Any:
+    cell = lab.cell(source)
+    cell.scroll_into_view_if_needed()
+    return cell
+
+
+def network_panels(lab: Lab) -> None:
+    cell = panel(lab, "%net_panel")
+    row = cell.locator("tr", has=lab.page.locator("th", has_text=re.compile("^printer$"))).last
+    expect(row).to_contain_text(re.compile(r"printer\s*✔ yes\s*✘ no"))  # to pc1, not to sec1
+    choose(lab, cell.locator(".widget-dropdown", has_text="printer").locator("select"), "ArrowDown")
+    expect(row).to_contain_text(re.compile(r"printer\s*✘ no\s*✔ yes"))
+    expect(cell.locator("svg[role=img] desc")).to_contain_text(re.compile(r"port 3 +access 20 +printer"))
+    expect(cell).to_contain_text("printer → pc1: port s1.3 is in VLAN 20")
+    shot(lab, "net-panel", cell)
+    press(lab, cell, "As it was")
+    expect(row).to_contain_text(re.compile(r"printer\s*✔ yes\s*✘ no"))
+    cell = panel(lab, "%net_steps")
+    picture = cell.locator("svg[role=img] desc")
+    expect(picture).to_contain_text("frame 1: pc1 → s1.1")
+    for _ in range(2):
+        press(lab, cell, "Next")
+    expect(cell.locator(".widget-readout")).to_have_text("3")
+    expect(picture).to_contain_text(re.compile("frame 3: s1"))
+    expect(cell).to_contain_text("who has pc2? tell pc1")
+    shot(lab, "net-steps", cell)
+    press(lab, cell, "Back")
+    expect(picture).to_contain_text("frame 2: s1")
+
+
+def tunnel_panel(lab: Lab) -> None:
+    cell = panel(lab, "%tunnel_panel")
+    expect(cell).to_contain_text('for "GET /nota?pin=1234" finds it once.')
+    choose(lab, cell.locator("select"), "w")  # wireguard
+    expect(cell).to_contain_text('for "GET /nota?pin=1234" finds it not once.')
+    expect(cell.locator("[role=img]")).to_have_attribute("aria-label", re.compile("WireGuard 16 .* encrypted"))
+    shot(lab, "tunnel-panel", cell)
+    cell.locator("input[type=text]").focus()
+    lab.page.keyboard.press("Control+a")
+    lab.page.keyboard.press("Delete")
+    expect(cell).to_contain_text("Send one letter at least")
+    lab.page.keyboard.type("hello")
+    expect(cell).to_contain_text('for "hello" finds it not once.')
+
+
+def disk_panel(lab: Lab) -> None:
+    cell = panel(lab, "%disk_panel")
+    press(lab, cell, "Start")
+    expect(cell).to_contain_text("new and empty")
+    cell.locator(".noUi-handle").first.focus()
+    lab.page.keyboard.press("ArrowRight")
+    press(lab, cell, "Write 64 KiB")
+    expect(cell).to_contain_text("of the guest's disk, in both")
+    expect(cell).to_contain_text("1 of 16 blocks")
+    expect(cell.locator("svg[role=img]")).to_have_count(2)
+    shot(lab, "disk-panel", cell)
+    press(lab, cell, "Start over")
+    expect(cell).to_contain_text("0 of 16 blocks")
+
+
+def snapshot_panel(lab: Lab) -> None:
+    cell = panel(lab, "%snapshot_panel")
+    press(lab, cell, "Start")
+    expect(cell).to_contain_text("is a copy of lab09")
+    cell.locator("select").first.select_option("draft")
+    press(lab, cell, "Delete")
+    expect(cell).to_contain_text("Delete draft?")
+    expect(cell).to_contain_text("Lost for ever")
+    shot(lab, "snapshot-panel", cell)
+    press(lab, cell, "Yes, do it")
+    expect(cell).to_contain_text("Deleting snapshot 'draft'")
+    shot(lab, "snapshot-panel-after", cell)
+
+
+PANELS = {"02-vlans": network_panels, "03-vpns-and-tunnels": tunnel_panel, "07-vm-disk-formats": disk_panel,
+          "09-snapshots": snapshot_panel}
+
+
+@pytest.fixture(scope="module", params=PANELS)
+def lesson(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Lab]:
     from lab import opened
 
     notebook = f"notebooks/en/{request.param}.ipynb"
-    with opened(browser, notebook, request.param.startswith("09"),
+    with opened(browser, notebook, request.param[:2] in ("03", "09"),
                 LABKIT_MODE="replay", LABKIT_PROGRESS="on") as found:
         found.theme = request.param
         found.run_all()
@@ -152,37 +244,5 @@ def machines(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Lab]:
         assert not found.outside
 
 
-def press(lab: Lab, cell: Any, name: str) -> None:
-    """A button, with the keyboard."""
-    cell.locator("button", has_text=re.compile(f"^{name}$")).focus()
-    lab.page.keyboard.press("Space")
-
-
-def test_panel_with_the_keyboard(machines: Lab) -> None:
-    if machines.theme.startswith("07"):
-        cell = machines.cell("%disk_panel")
-        cell.scroll_into_view_if_needed()
-        press(machines, cell, "Start")
-        expect(cell).to_contain_text("new and empty")
-        cell.locator(".noUi-handle").first.focus()
-        machines.page.keyboard.press("ArrowRight")
-        press(machines, cell, "Write 64 KiB")
-        expect(cell).to_contain_text("of the guest's disk, in both")
-        expect(cell).to_contain_text("1 of 16 blocks")
-        expect(cell.locator("svg[role=img]")).to_have_count(2)
-        shot(machines, "disk-panel", cell)
-        press(machines, cell, "Start over")
-        expect(cell).to_contain_text("0 of 16 blocks")
-    else:
-        cell = machines.cell("%snapshot_panel")
-        cell.scroll_into_view_if_needed()
-        press(machines, cell, "Start")
-        expect(cell).to_contain_text("is a copy of lab09")
-        cell.locator("select").first.select_option("draft")
-        press(machines, cell, "Delete")
-        expect(cell).to_contain_text("Delete draft?")
-        expect(cell).to_contain_text("Lost for ever")
-        shot(machines, "snapshot-panel", cell)
-        press(machines, cell, "Yes, do it")
-        expect(cell).to_contain_text("Deleting snapshot 'draft'")
-        shot(machines, "snapshot-panel-after", cell)
+def test_panel_with_the_keyboard(lesson: Lab) -> None:
+    PANELS[lesson.theme](lesson)
