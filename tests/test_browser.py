@@ -102,8 +102,9 @@ def test_explorer_with_the_keyboard(lab: Lab) -> None:
     was = folder.evaluate("s => s.parentElement.open")
     lab.page.keyboard.press("Space")
     assert folder.evaluate("s => s.parentElement.open") is not was
-    choose(lab, cell.locator("select").nth(1), "b")
-    expect(cell.locator("table").nth(1)).to_contain_text("file:")
+    expect(cell.locator("table").nth(1)).to_contain_text("ADD file:")  # Debian's one layer
+    choose(lab, cell.locator("select").nth(1), "h")
+    expect(cell.locator("table").nth(1)).to_contain_text("7COPY file:")
 
 
 def test_prediction_with_the_keyboard(lab: Lab) -> None:
