@@ -118,6 +118,7 @@ def test_no_reply_says_why_not_as_reach_does(console: Console, line: str, why: s
     said = do(console, f"ping ana {target}").splitlines()[0]
     assert why in said and said.startswith("No reply: ") and said.endswith(".")
     assert do(console, f"reach ana {target}") == f"no: {said[len('No reply: '):-1]}"
+    assert not console.do(["reach", "ana", target]).ok and not console.do(["ping", "ana", target]).ok
 
 
 def test_a_table_is_learned_ages_and_is_forgotten(console: Console) -> None:
