@@ -255,7 +255,7 @@ class Bytes:
         return {"text/plain": str(self), "text/html": self.html()}
 
 
-_FONT = "font-size:13px;color:var(--jp-content-font-color1,#111)"
+_FONT = "font-size:13px;line-height:1.4;color:var(--jp-content-font-color1,#111)"
 
 
 def _style(name: str) -> str:
@@ -301,7 +301,7 @@ class Boxes:
                 text = _box(header, text)
         for header in reversed(self.out):
             text = _box(header, text)
-        title = f"<b>{escape(self.title)}</b>" if self.title else ""
+        title = f"<div><b>{escape(self.title)}</b></div>" if self.title else ""
         note = "hatched: only who has the key sees what is in it" if sealed else "nothing in it is hidden"
         about = f"{len(self.outside)} bytes on the wire for {len(self.inside)} inside; {note}."
         return (f'<div style="{_FONT};overflow:auto" tabindex="0" role="img" aria-label="{escape(str(self))}">{title}'
