@@ -188,6 +188,9 @@ class Bench:
 
     def guard(self, name: str, words: Sequence[str]) -> None:
         """Raise :class:`LabError` if a command names what is outside the folder, or would alter the computer itself."""
+        if name == "VBoxManage" and words[1:] and words[0].startswith("-"):  # else what follows would not be looked at
+            raise LabError(f"Leave out `{words[0]:.20}`: here the command comes first, as in `VBoxManage "
+                           f"{words[1]:.20}`.")
         if name == "VBoxManage" and words[:1] and (words[0] in _MACHINE_WIDE or words[0].startswith("@")):
             raise LabError(f"`VBoxManage {words[0]}` reaches beyond this lesson's machines, to the computer itself: "
                            "use a terminal for it.")

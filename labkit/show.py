@@ -28,10 +28,11 @@ def badge_html(badge: str) -> str:
             f'margin-bottom:2px"><span aria-hidden="true" style="color:{colour}">{sign}</span> {escape(badge)}</div>')
 
 
-def pre(text: str) -> str:
-    """Text as HTML, every space where it was; what is long scrolls."""
+def pre(text: str, fold: bool = False) -> str:
+    """Text as HTML, every space where it was; what is long scrolls, or lines ``fold``."""
+    style = _PRE.replace("white-space:pre;", "white-space:pre-wrap;") if fold else _PRE
     tall = ";max-height:32em;overflow-y:auto\" tabindex=\"0" if text.count("\n") > LINES else ""
-    return f'<pre style="{_PRE}{tall}">{escape(text)}</pre>' if text else ""
+    return f'<pre style="{style}{tall}">{escape(text)}</pre>' if text else ""
 
 
 def output(badge: str, text: str, note: str = "") -> dict[str, str]:

@@ -76,21 +76,27 @@ def test_a_link_does_not_lead_outside(plain: Bench, tmp_path: Path) -> None:
         plain.run(["qemu-img", "info", "$PWD/../x"])
 
 
-@pytest.mark.parametrize("name", ["tar", "VBoxManage"])
-def test_links_that_lead_inside_or_nowhere_are_fine(plain: Bench, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name, words", [("tar", ["-xf", "a.tar"]), ("VBoxManage", ["import", "a.ova"])])
+def test_links_that_lead_inside_or_nowhere_are_fine(plain: Bench, tmp_path: Path, name: str, words: list[str]) -> None:
     (plain.folder / "sub").mkdir()
     (plain.folder / "sub" / "a").symlink_to("../b")
     (plain.folder / "b").symlink_to("sub/a")
-    plain.guard(name, ["-xf", "a.tar"])
+    plain.guard(name, words)
     (plain.folder / "sub" / "door").symlink_to(tmp_path)
     with pytest.raises(LabError, match="`door` is a link that leads outside"):
-        plain.guard(name, ["-xf", "a.tar"])
+        plain.guard(name, words)
 
 
 @pytest.mark.parametrize("command", ["extpack", "hostonlyif", "setproperty", "internalcommands", "@file"])
 def test_what_would_alter_the_computer_is_refused(plain: Bench, command: str) -> None:
     with pytest.raises(LabError, match="to the computer itself"):
         plain.guard("VBoxManage", [command, "x"])
+
+
+def test_an_option_before_the_command_hides_nothing(plain: Bench) -> None:
+    plain.guard("VBoxManage", ["--version"])
+    with pytest.raises(LabError, match="command comes first"):
+        plain.guard("VBoxManage", ["-q", "extpack", "install"])
 
 
 @pytest.mark.parametrize("typed, name", [("VBoxManage", "VBoxManage"), ("vboxmanage", "VBoxManage"),

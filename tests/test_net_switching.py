@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 from typing import Any
 
 import pytest
@@ -320,3 +322,19 @@ def test_what_a_router_denies() -> None:
 def test_a_router_knows_only_its_vlans() -> None:
     steps = Network(parse(STICK.replace("trunk 10,20 s.9", "access 10 s.9"))).ping("ana", "ben")[1]
     assert on(steps, Plug("r"))[0].does == "r ignores it: it knows no VLAN without a tag"
+
+
+def test_no_frame_leaves_the_process() -> None:
+    """Audit events (PEP 578) see every socket, file and program that Python opens, whatever module asks for it."""
+    made, seen = parse(STICK), list[str]()
+    hook = [lambda event: seen.append(event) if event.startswith(("socket.", "subprocess.", "os.", "open")) else None]
+    sys.addaudithook(lambda event, _: hook[0](event))
+    try:
+        net = Network(made)
+        assert net.ping("ana", "ben")[0]
+        net.send("ana", ethernet(BROADCAST, made.host("ana").mac, 0x88B5, b"to all"))
+        assert not seen
+        socket.socket().close()
+        assert seen, "else this could not fail"
+    finally:
+        hook[0] = lambda event: None

@@ -70,7 +70,7 @@ class Text:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from labkit import show
 
-        return {"text/plain": self.text, "text/html": show.pre(self.text)}
+        return {"text/plain": self.text, "text/html": show.pre(self.text, fold=True)}
 
 
 class Console:

@@ -1,7 +1,10 @@
 """Headers: the bytes in front of the data, built and taken apart field by field.
 
-A header is a table of fields, as its standard draws it; building and reading use the same table. Nothing here reads
-or writes a network.
+A header is a table of fields, as its standard draws it. Nothing here reads or writes a network.
+
+Why no packet library: students look at where in a frame a field lies, and neither dpkt (BSD, last release of 2022) nor
+scapy (GPL-2, a second to import) says so; the tables that do are also all it takes to read. scapy is the oracle of
+the tests.
 """
 
 from __future__ import annotations

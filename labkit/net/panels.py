@@ -34,12 +34,14 @@ def matrix_html(topology: Topology) -> str:
             why = reach.why_not(one, other)
             sign = "·" if one == other else "✘ no" if why else "✔ yes"
             cells += f'<td {cell} title="{escape(why)}">{sign}</td>'
-            reasons += [f"{one} → {other}: {why}"] * bool(why)
+            if why and not any(line.startswith(f"{other} → {one}: ") for line in reasons):  # one of both ways will do
+                reasons.append(f"{one} → {other}: {why}")
         rows.append(f"<tr><th {cell}>{one}</th>{cells}</tr>")
-    said = "".join(f"<div>{escape(line)}</div>" for line in reasons[:12])
-    more = f"<div>… and {len(reasons) - 12} more</div>" if len(reasons) > 12 else ""
-    return (f'<div style="font-size:13px;color:var(--jp-content-font-color1,#111)"><table style="border-collapse:'
-            f'collapse">{"".join(rows)}</table><div style="margin-top:.5em">{said}{more}</div></div>')
+    said = "".join(f"<div>{escape(line)}</div>" for line in reasons[:8])
+    more = f"<div>… and {len(reasons) - 8} more</div>" if len(reasons) > 8 else ""
+    return ('<div style="font-size:13px;line-height:1.4;color:var(--jp-content-font-color1,#111)">'
+            f'<table style="border-collapse:collapse">{"".join(rows)}</table>'
+            f'<div style="margin-top:.5em">{said}{more}</div></div>')
 
 
 def net_panel(lesson: Lesson) -> Panel:

@@ -22,7 +22,7 @@ DASHES = ("", "7 3", "2 3", "9 3 2 3", "1 2", "12 4", "4 4")
 UNDERLINES = ("solid", "dashed", "dotted", "double")
 HEADERS = {"Ethernet": 0, "type": 0, "802.1Q": 1, "ARP": 2, "IPv4": 2, "ICMP": 3, "UDP": 4, "TCP": 4, "GRE": 5,
            "VXLAN": 5, "ESP": 5, "WireGuard": 5, "OpenVPN": 5}  # index into COLOURS; others have none
-HOST, HIGH, TOP, DROP, PAD, GAP = 104, 40, 78, 116, 16, 44  # px: a host's column, a switch, rows, margin, between
+HOST, HIGH, TOP, DROP, PAD, GAP = 104, 40, 78, 116, 16, 80  # px: a host's column, a switch, rows, margin, between
 MOST = 60  # hosts drawn
 _CSS = f"""
 @text{{font:13px system-ui,sans-serif;fill:{_INK % "fill"};text-anchor:middle}}
@@ -104,6 +104,8 @@ class Map:
             label = ranges(port.allowed) if port.trunk else str(port.vlan)
             tip = f"{one}: {port} — {other}: {far}"
             out.append(self._text((ax + bx) / 2, (y if near else 34) - 9, shorten(label, 12), "small", tip))
+            if port.trunk and port.vlan:
+                out.append(self._text((ax + bx) / 2, (y if near else 34) + 17, f"native {port.vlan}", "small", tip))
         for plug, other in made.cables.items():
             if plug.port and not other.port:
                 x, port = places[other.device], made.port(plug)
@@ -114,7 +116,7 @@ class Map:
                 out.append(f'<path class="cable" stroke="{colour}" stroke-dasharray="{dash}" d="{path}"/>')
                 vlan = f"trunk {ranges(port.allowed)}" if port.trunk else f"VLAN {port.vlan}"
                 out.append(self._text(x + 6, TOP + HIGH + 16, f"port {plug.port}", "small left", f"{plug}: {port}"))
-                out.append(self._text(x + 6, rows - 30, shorten(vlan, 13), "small left"))
+                out.append(self._text(x + 6, rows - 30, shorten(vlan, 15), "small left"))
         for switch in made.switches:
             half = self._half(switch)
             out.append(f'<rect class="device" x="{places[switch] - half:g}" y="{TOP}" width="{2 * half:g}" '
@@ -255,7 +257,7 @@ class Bytes:
         return {"text/plain": str(self), "text/html": self.html()}
 
 
-_FONT = "font-size:13px;color:var(--jp-content-font-color1,#111)"
+_FONT = "font-size:13px;line-height:1.4;color:var(--jp-content-font-color1,#111)"
 
 
 def _style(name: str) -> str:
@@ -301,7 +303,7 @@ class Boxes:
                 text = _box(header, text)
         for header in reversed(self.out):
             text = _box(header, text)
-        title = f"<b>{escape(self.title)}</b>" if self.title else ""
+        title = f"<div><b>{escape(self.title)}</b></div>" if self.title else ""
         note = "hatched: only who has the key sees what is in it" if sealed else "nothing in it is hidden"
         about = f"{len(self.outside)} bytes on the wire for {len(self.inside)} inside; {note}."
         return (f'<div style="{_FONT};overflow:auto" tabindex="0" role="img" aria-label="{escape(str(self))}">{title}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -74,8 +75,9 @@ def processes(*marks: str) -> Iterator[int]:
 
 
 def mounts(under: Path) -> list[str]:
-    """Mount points at or below a folder, innermost first (proc(5), `mountinfo`, field 5)."""
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    """Mount points at or below a folder, innermost first (proc(5), `mountinfo`, field 5: a blank is `\\040`)."""
+    points = [re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split()[4])
+              for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     return [point for point in reversed(points) if Path(point).is_relative_to(under)]
 
 

@@ -82,7 +82,7 @@ def mirror() -> str:
 def remove(folder: Path) -> None:
     """Remove what a build has left, if anything. Raises EngineError rather than remove what is mounted in it."""
     # mountinfo has real paths, their white space and backslashes in octal (proc(5)).
-    if left := mounts(Path(re.sub(r"[\s\\]", lambda found: f"\\{ord(found[0]):03o}", str(folder.resolve())))):
+    if left := mounts(folder.resolve()):
         raise EngineError(f"{left[0]} is a mount in what an interrupted build has left: unmount it first")
     if folder.exists():
         shutil.rmtree(folder)

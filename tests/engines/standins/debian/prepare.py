@@ -25,6 +25,9 @@ def mirror() -> str:
 if __name__ == "__main__":
     subprocess.run(
         [
+            # It mounts the machine's own folders inside; in namespaces that end with us these mounts end too.
+            *("setpriv", "--pdeathsig", "KILL"),
+            *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
             "mmdebstrap",
             "--variant=minbase",
             "--quiet",
