@@ -161,7 +161,7 @@ def network_panels(lab: Lab) -> None:
     choose(lab, cell.locator(".widget-dropdown", has_text="printer").locator("select"), "ArrowDown")
     expect(row).to_contain_text(re.compile(r"printer\s*✘ no\s*✔ yes"))
     expect(cell.locator("svg[role=img] desc")).to_contain_text(re.compile(r"port 3 +access 20 +printer"))
-    expect(cell).to_contain_text("printer → pc1: port s1.3 is in VLAN 20")
+    expect(cell).to_contain_text("pc1 → printer: port s1.1 is in VLAN 10, port s1.3 in VLAN 20")
     shot(lab, "net-panel", cell)
     press(lab, cell, "As it was")
     expect(row).to_contain_text(re.compile(r"printer\s*✔ yes\s*✘ no"))
