@@ -25,7 +25,7 @@ from labkit.net import capture
 from labkit.net.console import Answer, Text, crafted
 from labkit.net.headers import summary, vlans
 from labkit.net.switching import Network, Step, on
-from labkit.net.topology import Plug, Topology, ranges
+from labkit.net.topology import Host, Plug, Topology, ranges
 
 if TYPE_CHECKING:
     from labkit.docker import Docker
@@ -41,9 +41,12 @@ ovsdb-server /etc/openvswitch/conf.db --remote=punix:/run/openvswitch/db.sock --
 ovs-vsctl --no-wait init
 exec ovs-vswitchd --pidfile
 """
-# IPv6 talks unasked, which is another lesson; and Linux answers ARP for all its addresses on any cable.
+# IPv6 talks unasked, which is another lesson; Linux answers ARP for all its addresses on any cable, and tells hosts of
+# better ways; and what the machine thinks of packets from unlikely cables would be inherited.
 _SYSCTLS = {"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1",
-            "net.ipv4.conf.all.arp_ignore": "1"}
+            "net.ipv4.conf.all.arp_ignore": "1",
+            **{f"net.ipv4.conf.{where}.{what}": "0" for where in ("all", "default")
+               for what in ("send_redirects", "rp_filter")}}
 _EYES = f"for p; do tcpdump -Z root -i $p --immediate-mode -U -w {EYE}/$p.pcap & done; wait"
 # Flows that Open vSwitch has cached would go on without learning.
 _FORGET = "for s; do ovs-appctl fdb/flush $s || exit; done; ovs-appctl revalidator/purge"
@@ -139,7 +142,8 @@ class Lab:
         how = ["-d"] if detach else ["-i"] if stdin is not None else []
         result = run(["docker", "exec", *how, self.name(device), *argv], stdin, timeout=60)
         if result.code:
-            said = (result.text.strip().splitlines() or ["nothing"])[-1]
+            spoken = [line for line in result.text.strip().splitlines() if not line.startswith("Command failed")]
+            said = (spoken or ["nothing"])[-1]  # `ip -batch` adds but a line's number
             raise LabError(f"The live network fails: `{' '.join(argv)[:60]}` in {self.name(device)} says: "
                            f"{said[:200]}. {_advice(said)}")
         return result.out
@@ -186,13 +190,15 @@ class Lab:
         made = self.topology
         jobs: list[tuple[str, list[str], str | None]] = []
         for host in made.hosts.values():
-            batch = [f"addr add {host.address} dev eth0", "link set lo up", "link set eth0 up",
-                     *([f"route add default via {host.via}"] if host.via else [])]
+            batch = [f"addr add {host.address} dev eth0", "link set lo up", "link set eth0 up", _once("eth0")]
+            if host.via and host.via in host.address.network:  # Linux takes no other gateway
+                batch.append(f"route add default via {host.via}")
             jobs += [(host.name, ["ip", "-batch", "-"], "\n".join(batch) + "\n"),
                      (host.name, ["ethtool", "-K", "eth0", "tx", "off"], None)]  # OVS here computes no checksums
         for router in made.routers.values():
             batch = [line for vlan, address in router.addresses.items()
-                     for line in (f"addr add {address} dev eth{vlan}", f"link set eth{vlan} up")]
+                     for line in (f"addr add {address} dev eth{vlan}", f"link set eth{vlan} up", _once(f"eth{vlan}"))]
+            batch.append("route add blackhole default")  # what leads nowhere is dropped in silence, as in the model
             batch += [f"rule add iif eth{one} to {router.addresses[other].network} blackhole"
                       for one, other in sorted(router.denied)]
             jobs.append((router.name, ["ip", "-batch", "-"], "\n".join(batch) + "\n"))
@@ -242,9 +248,19 @@ class Lab:
             time.sleep(0.05)
             now, last = self.captures(), now
         found = {plug: frames[before.get(plug, 0):] for plug, frames in now.items()}
-        ok = any(frame[:6] == other.mac for frame in found[other.plug]) if tags else not pinged.code
+        ok = any(map(_heard(other), found[other.plug])) if tags else not pinged.code
         return Result(("net", start, target, *tags), int(not ok), (("out", "".join(
             f"{line}\n" for plug in sorted(found) for line in lines(plug, found[plug], made))),))
+
+
+def _once(interface: str) -> str:
+    """Asks for a MAC once, not each second: a trial is over before the second time."""
+    return f"ntable change name arp_cache dev {interface} retrans 20000"
+
+
+def _heard(host: Host) -> Callable[[bytes], bool]:
+    """Whether a frame on a host's cable is one that it takes: to its MAC, and in no VLAN, for it knows none."""
+    return lambda frame: frame[:6] == host.mac and vlans(frame) in ((), (0,))
 
 
 def _settings(made: Topology, plug: Plug) -> list[str]:
@@ -280,12 +296,13 @@ def compared(made: Topology, words: Sequence[str], live: Result) -> Answer:
     wanted, seen = expected(made, steps), live.out.split("\n")[:-1]
     what = "arrives" if tags else "is answered"
     said = [f"It {what}: live {_YES[not live.code]}, model {_YES[ok]}."]
-    if wanted == seen and ok == (not live.code):
+    same = wanted == seen and ok == (not live.code)
+    if same:
         said += [f"The same {len(seen)} frames at the same ports, in the same order:", *seen]
     else:
         said += ["They differ (- only in the model, + only in the captures):",
                  *(line for line in difflib.ndiff(wanted, seen) if line[0] != "?")]
-    return Answer(Text("\n".join(said)), ok=wanted == seen)
+    return Answer(Text("\n".join(said)), ok=same)
 
 
 def _advice(said: str) -> str:
