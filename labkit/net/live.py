@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit import syntax
 from labkit.commands import LabError, Result, run
+from labkit.docker import find_thing
 from labkit.net import capture
 from labkit.net.console import Answer, Text, crafted
 from labkit.net.headers import summary, vlans
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     from labkit.docker import Docker
 
 EYE = "/tmp/eye"  # where the captures are, a file a port
+TUN = "/dev/net/tun"  # by which Open vSwitch moves frames outside the kernel
 RIGHTS = ["NET_ADMIN", "NET_RAW", "SETGID", "SETUID", "SYS_CHROOT"]  # by the last three tcpdump and sshd give up others
-MOST = 24  # hosts: each is a container
+MOST = 24  # hosts and routers: each is a container
+PATIENCE = 20  # seconds that tcpdump has to start
 _SWITCHES = f"""
 mkdir -p /run/openvswitch /etc/openvswitch {EYE}
 ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
@@ -47,7 +50,8 @@ _SYSCTLS = {"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disabl
             "net.ipv4.conf.all.arp_ignore": "1",
             **{f"net.ipv4.conf.{where}.{what}": "0" for where in ("all", "default")
                for what in ("send_redirects", "rp_filter")}}
-_EYES = f"for p; do tcpdump -Z root -i $p --immediate-mode -U -w {EYE}/$p.pcap & done; wait"
+_EYES = f"exec 2>/tmp/said; for p; do tcpdump -Z root -i $p --immediate-mode -U -w {EYE}/$p.pcap & done; wait"
+_WATCH = f"""[ $(pgrep -fc '^tcpdump .* {EYE}/') -ge $1 ] || {{ grep -sv listening /tmp/said; exit 1; }}"""
 # Flows that Open vSwitch has cached would go on without learning.
 _FORGET = "for s; do ovs-appctl fdb/flush $s || exit; done; ovs-appctl revalidator/purge"
 # Send a frame as it is: packet(7). A struct sockaddr_ll needs only family and interface.
@@ -58,8 +62,11 @@ _HOST = "while :; do sleep 86400; done"
 
 
 def image(lesson: str, recipe: Path) -> str:
-    """The image of a recipe, the folder with a Dockerfile: another recipe is another image."""
-    text = (recipe / "Dockerfile").read_bytes().replace(b"\r\n", b"\n")
+    """The image of a recipe, the folder with a Dockerfile: another recipe is another image. Raises LabError."""
+    try:
+        text = (recipe / "Dockerfile").read_bytes().replace(b"\r\n", b"\n")
+    except OSError:
+        raise LabError("There is no live network in this lesson: use `%net up` in the lessons 02 and 03.") from None
     return f"lab{lesson}/net:{hashlib.sha256(text).hexdigest()[:12]}"
 
 
@@ -68,10 +75,11 @@ def build(docker: Docker, lesson: str, recipe: Path, on_text: Callable[[str], No
     """Make the image of a recipe if it is not there; it stays till ``kept`` is reset. Raises :class:`LabError`."""
     if not docker.has_image(name := image(lesson, recipe)):
         # The engine's own network fetches the packages, also where containers get none or no names.
-        argv = ["build", "--network", "host", "--tag", name, str(recipe)]
+        argv = ["build", "--force-rm", "--network", "host", "--tag", name, str(recipe)]
         result = docker.run(argv, syntax.parse(argv), kept, on_text=on_text)
         if result.code:
-            failed = re.findall(r"(?:E: |ERROR: |[Ff]ailure ).*", result.text) or ["no reason given"]
+            failed = re.findall(r"(?:E: |ERROR: |[Ff]ailure ).*", result.text) or [
+                line for line in result.text.splitlines()[-1:] if line] or ["no reason given"]
             raise LabError(f"The image for the live network could not be built: {failed[0][:200]}. It needs the "
                            "Internet once (`labkit prefetch` before class); without it read the recorded outputs.")
     return name
@@ -98,16 +106,20 @@ class Lab:
     def up(self, on_text: Callable[[str], None] | None = None) -> Result:
         """Bring it up, instead of what this lesson has up. Raises :class:`LabError`, and leaves nothing then."""
         made = self.topology
-        if len(made.hosts) > MOST:
-            raise LabError(f"{len(made.hosts)} hosts are too many for containers; up to {MOST} are fine.")
+        if (number := len(made.hosts) + len(made.routers)) > MOST:
+            raise LabError(f"{number} hosts and routers are too many for containers; up to {MOST} are fine.")
+        self._names()
         self.down()
         build(self.docker, self.lesson, self.recipe, on_text, self.kept)
         try:
             self._start()
             self._wire()
             self._configure()
-        except BaseException:
+        except BaseException as error:
+            why = self._ended() if isinstance(error, LabError) else ""
             self.down()
+            if why:
+                raise LabError(why) from None
             raise
         count = {"switches": len(made.switches), "hosts": len(made.hosts), "routers": len(made.routers)}
         said = f"Up: {', '.join(f'{what}: {number}' for what, number in count.items() if number)}."
@@ -115,17 +127,33 @@ class Lab:
 
     def down(self) -> Result:
         """Remove the containers of this lesson's networks, as far as labkit made them. Raises :class:`LabError`."""
+        noted = {entry[1] for entry in self.docker.ledger.entries(self.lesson)}
         mine = {thing["name"] for thing in self.docker.world()["containers"]
-                if thing["image"].startswith(f"lab{self.lesson}/net:")}
+                if thing["id"] in noted and thing["image"].startswith(f"lab{self.lesson}/net:")}
         if notes := self.docker.clean(self.lesson, 0, mine) if mine else []:
             raise LabError(" ".join(notes))
         return Result(("net", "down"), 0, (("out", f"{len(mine)} containers are gone.\n"),))
 
     # -- how it comes up ------------------------------------------------------------------------
 
+    def _names(self) -> None:
+        """Raise :class:`LabError` for a device that is called like something of the live network's own."""
+        made = self.topology
+        own = {"net", "lo", "ovs-netdev"} | {
+            f"{name}-{what}" for name, router in made.routers.items() for what in ("r", "in", *router.addresses)}
+        for name in (*made.switches, *made.hosts, *made.routers):
+            if name in own:
+                raise LabError(f"The live network has a {name} of its own: give that device another name.")
+
     def _start(self) -> None:
         net = self._container("net", ["sh", "-c", _SWITCHES])
-        self.docker.start(net)
+        try:
+            self.docker.start(net)
+        except LabError as error:
+            if TUN not in str(error):
+                raise
+            raise LabError(f"The live network needs {TUN}, which the engine's machine lacks: `sudo modprobe tun` "
+                           "there, or use the recorded outputs.") from None
         made = [self._container(device, ["sh", "-c", _HOST, device], pid_mode=f"container:{net}")
                 for device in (*self.topology.hosts, *self.topology.routers)]
         with ThreadPoolExecutor(8) as pool:
@@ -134,13 +162,24 @@ class Lab:
     def _container(self, device: str, command: Sequence[str], **options: Any) -> str:
         forward = {"net.ipv4.ip_forward": str(int(device in self.topology.routers))}
         return self.docker.create(
-            self.lesson, self.name(device), self.image, command, device, network_mode="none", devices=["/dev/net/tun"],
+            self.lesson, self.name(device), self.image, command, device, network_mode="none", devices=[TUN],
             cap_drop=["ALL"], cap_add=RIGHTS, security_opt=["no-new-privileges"], sysctls=_SYSCTLS | forward, **options)
+
+    def _ended(self) -> str:
+        """Why the switches have ended; "" if they have not."""
+        net = find_thing(self.docker.world()["containers"], self.name("net"))
+        if not net or net["state"] != "exited" or not self.docker.owns("containers", net):
+            return ""
+        said = run(["docker", "logs", "--tail", "1", net["id"]], timeout=60).text.strip() or "nothing"
+        return f"Open vSwitch has ended in the live network; it said: {said[:200]}. {_advice(said)}"
 
     def inside(self, device: str, *argv: str, stdin: str | None = None, detach: bool = False) -> str:
         """What a command says in a device's container. Raises :class:`LabError` with its own words if it fails."""
         how = ["-d"] if detach else ["-i"] if stdin is not None else []
         result = run(["docker", "exec", *how, self.name(device), *argv], stdin, timeout=60)
+        if result.code and re.search("No such container|is not running|container has stopped", result.err):
+            raise LabError(f"The live network is not up, for {self.name(device)} is not running: `%net up`, then this "
+                           "again.")
         if result.code:
             spoken = [line for line in result.text.strip().splitlines() if not line.startswith("Command failed")]
             said = (spoken or ["nothing"])[-1]  # `ip -batch` adds but a line's number
@@ -206,11 +245,21 @@ class Lab:
             list(pool.map(lambda job: self.inside(job[0], *job[1], stdin=job[2]), jobs))
         ports = [str(plug) for plug in made.cables if plug.port]
         self.inside("net", "sh", "-c", _EYES, "eyes", *ports, detach=True)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while len(self.captures()) < len(ports):
             if time.monotonic() > deadline:
+                self._watch()
                 raise LabError("tcpdump does not start in the live network: run `%net up` again, on a quieter machine.")
             time.sleep(0.05)
+
+    def _watch(self) -> None:
+        """Raise :class:`LabError` if there is not a tcpdump at each port."""
+        ports = sum(plug.port > 0 for plug in self.topology.cables)
+        result = run(["docker", "exec", self.name("net"), "sh", "-c", _WATCH, "watch", str(ports)], timeout=60)
+        if result.code:
+            said = (result.out.strip().splitlines() or ["nothing"])[-1]
+            raise LabError(f"tcpdump is not running at each port of the live network; it said: {said[:200]}. "
+                           f"{_advice(said)}")
 
     # -- what is seen ---------------------------------------------------------------------------
 
@@ -237,6 +286,7 @@ class Lab:
             list(pool.map(lambda device: self.inside(device, "ip", "neigh", "flush", "all"),
                           [*made.hosts, *made.routers]))
         self.inside("net", "sh", "-c", _FORGET, "forget", *made.switches, *(f"{name}-r" for name in made.routers))
+        self._watch()
         before = {plug: len(frames) for plug, frames in self.captures().items()}
         if tags:
             self.inside(start, "perl", "-e", _SEND, crafted(made, start, target, tags).hex())
