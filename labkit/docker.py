@@ -206,8 +206,14 @@ class Docker:
         """
         with self._asking():
             host = self.api.create_host_config(**rights)
-            made: str = self.api.create_container(image, list(command), name=name, hostname=hostname,
-                                                  labels={LABEL: lesson}, host_config=host)["Id"]
+            try:
+                made: str = self.api.create_container(image, list(command), name=name, hostname=hostname,
+                                                      labels={LABEL: lesson}, host_config=host)["Id"]
+            except KeyboardInterrupt:  # the engine may have made it all the same
+                about = self._about("container", name)
+                if about and about["Config"]["Labels"].get(LABEL) == lesson:
+                    self.ledger.add(lesson, [("container", about["Id"])])
+                raise
         self.ledger.add(lesson, [("container", made)])
         return made
 
@@ -362,7 +368,8 @@ class Docker:
         self._ask(self.api.ping)
         if names is not None:
             known = {thing["id"]: called(thing) for things in self.world(True).values() for thing in things}
-            stay = {entry[-1] for entry in entries if not any(n in names for n in known.get(entry[-1], ()))}
+            stay = {id_ for id_ in {entry[-1] for entry in entries} & known.keys()  # whoever removed the others
+                    if not any(name in names for name in known[id_])}
         left = [entry for entry in reversed(entries[since:]) if entry[-1] not in stay]
         said = dict[Entry, str]()
         while left:  # things stand on one another in any order, so once more while that helps

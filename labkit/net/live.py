@@ -21,19 +21,21 @@ from typing import TYPE_CHECKING, Any
 
 from labkit import syntax
 from labkit.commands import LabError, Result, run
+from labkit.docker import find_thing
 from labkit.net import capture
 from labkit.net.console import Answer, Text, crafted
 from labkit.net.headers import summary, vlans
 from labkit.net.switching import Network, Step, on
-from labkit.net.topology import Plug, Topology, ranges
+from labkit.net.topology import Host, Plug, Topology, ranges
 
 if TYPE_CHECKING:
     from labkit.docker import Docker
 
 EYE = "/tmp/eye"  # where the captures are, a file a port
+TUN = "/dev/net/tun"  # by which Open vSwitch moves frames outside the kernel
 RIGHTS = ["NET_ADMIN", "NET_RAW", "SETGID", "SETUID", "SYS_CHROOT"]  # by the last three tcpdump and sshd give up others
-LATE = "ICMP unreachable"  # a router's word that nobody answered it: a second later, and not in the model
-MOST = 24  # hosts: each is a container
+MOST = 24  # hosts and routers: each is a container
+PATIENCE = 20  # seconds that tcpdump has to start
 _SWITCHES = f"""
 mkdir -p /run/openvswitch /etc/openvswitch {EYE}
 ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
@@ -42,10 +44,14 @@ ovsdb-server /etc/openvswitch/conf.db --remote=punix:/run/openvswitch/db.sock --
 ovs-vsctl --no-wait init
 exec ovs-vswitchd --pidfile
 """
-# IPv6 talks unasked, which is another lesson; and Linux answers ARP for all its addresses on any cable.
+# IPv6 talks unasked, which is another lesson; Linux answers ARP for all its addresses on any cable, and tells hosts of
+# better ways; and what the machine thinks of packets from unlikely cables would be inherited.
 _SYSCTLS = {"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1",
-            "net.ipv4.conf.all.arp_ignore": "1"}
-_EYES = f"for p; do tcpdump -Z root -i $p --immediate-mode -U -w {EYE}/$p.pcap & done; wait"
+            "net.ipv4.conf.all.arp_ignore": "1",
+            **{f"net.ipv4.conf.{where}.{what}": "0" for where in ("all", "default")
+               for what in ("send_redirects", "rp_filter")}}
+_EYES = f"exec 2>/tmp/said; for p; do tcpdump -Z root -i $p --immediate-mode -U -w {EYE}/$p.pcap & done; wait"
+_WATCH = f"""[ $(pgrep -fc '^tcpdump .* {EYE}/') -ge $1 ] || {{ grep -sv listening /tmp/said; exit 1; }}"""
 # Flows that Open vSwitch has cached would go on without learning.
 _FORGET = "for s; do ovs-appctl fdb/flush $s || exit; done; ovs-appctl revalidator/purge"
 # Send a frame as it is: packet(7). A struct sockaddr_ll needs only family and interface.
@@ -56,8 +62,11 @@ _HOST = "while :; do sleep 86400; done"
 
 
 def image(lesson: str, recipe: Path) -> str:
-    """The image of a recipe, the folder with a Dockerfile: another recipe is another image."""
-    text = (recipe / "Dockerfile").read_bytes().replace(b"\r\n", b"\n")
+    """The image of a recipe, the folder with a Dockerfile: another recipe is another image. Raises LabError."""
+    try:
+        text = (recipe / "Dockerfile").read_bytes().replace(b"\r\n", b"\n")
+    except OSError:
+        raise LabError("There is no live network in this lesson: use `%net up` in the lessons 02 and 03.") from None
     return f"lab{lesson}/net:{hashlib.sha256(text).hexdigest()[:12]}"
 
 
@@ -66,10 +75,11 @@ def build(docker: Docker, lesson: str, recipe: Path, on_text: Callable[[str], No
     """Make the image of a recipe if it is not there; it stays till ``kept`` is reset. Raises :class:`LabError`."""
     if not docker.has_image(name := image(lesson, recipe)):
         # The engine's own network fetches the packages, also where containers get none or no names.
-        argv = ["build", "--network", "host", "--tag", name, str(recipe)]
+        argv = ["build", "--force-rm", "--network", "host", "--tag", name, str(recipe)]
         result = docker.run(argv, syntax.parse(argv), kept, on_text=on_text)
         if result.code:
-            failed = re.findall(r"(?:E: |ERROR: |[Ff]ailure ).*", result.text) or ["no reason given"]
+            failed = re.findall(r"(?:E: |ERROR: |[Ff]ailure ).*", result.text) or [
+                line for line in result.text.splitlines()[-1:] if line] or ["no reason given"]
             raise LabError(f"The image for the live network could not be built: {failed[0][:200]}. It needs the "
                            "Internet once (`labkit prefetch` before class); without it read the recorded outputs.")
     return name
@@ -96,16 +106,20 @@ class Lab:
     def up(self, on_text: Callable[[str], None] | None = None) -> Result:
         """Bring it up, instead of what this lesson has up. Raises :class:`LabError`, and leaves nothing then."""
         made = self.topology
-        if len(made.hosts) > MOST:
-            raise LabError(f"{len(made.hosts)} hosts are too many for containers; up to {MOST} are fine.")
+        if (number := len(made.hosts) + len(made.routers)) > MOST:
+            raise LabError(f"{number} hosts and routers are too many for containers; up to {MOST} are fine.")
+        self._names()
         self.down()
         build(self.docker, self.lesson, self.recipe, on_text, self.kept)
         try:
             self._start()
             self._wire()
             self._configure()
-        except BaseException:
+        except BaseException as error:
+            why = self._ended() if isinstance(error, LabError) else ""
             self.down()
+            if why:
+                raise LabError(why) from None
             raise
         count = {"switches": len(made.switches), "hosts": len(made.hosts), "routers": len(made.routers)}
         said = f"Up: {', '.join(f'{what}: {number}' for what, number in count.items() if number)}."
@@ -113,17 +127,33 @@ class Lab:
 
     def down(self) -> Result:
         """Remove the containers of this lesson's networks, as far as labkit made them. Raises :class:`LabError`."""
+        noted = {entry[1] for entry in self.docker.ledger.entries(self.lesson)}
         mine = {thing["name"] for thing in self.docker.world()["containers"]
-                if thing["image"].startswith(f"lab{self.lesson}/net:")}
+                if thing["id"] in noted and thing["image"].startswith(f"lab{self.lesson}/net:")}
         if notes := self.docker.clean(self.lesson, 0, mine) if mine else []:
             raise LabError(" ".join(notes))
         return Result(("net", "down"), 0, (("out", f"{len(mine)} containers are gone.\n"),))
 
     # -- how it comes up ------------------------------------------------------------------------
 
+    def _names(self) -> None:
+        """Raise :class:`LabError` for a device that is called like something of the live network's own."""
+        made = self.topology
+        own = {"net", "lo", "ovs-netdev"} | {
+            f"{name}-{what}" for name, router in made.routers.items() for what in ("r", "in", *router.addresses)}
+        for name in (*made.switches, *made.hosts, *made.routers):
+            if name in own:
+                raise LabError(f"The live network has a {name} of its own: give that device another name.")
+
     def _start(self) -> None:
         net = self._container("net", ["sh", "-c", _SWITCHES])
-        self.docker.start(net)
+        try:
+            self.docker.start(net)
+        except LabError as error:
+            if TUN not in str(error):
+                raise
+            raise LabError(f"The live network needs {TUN}, which the engine's machine lacks: `sudo modprobe tun` "
+                           "there, or use the recorded outputs.") from None
         made = [self._container(device, ["sh", "-c", _HOST, device], pid_mode=f"container:{net}")
                 for device in (*self.topology.hosts, *self.topology.routers)]
         with ThreadPoolExecutor(8) as pool:
@@ -132,15 +162,27 @@ class Lab:
     def _container(self, device: str, command: Sequence[str], **options: Any) -> str:
         forward = {"net.ipv4.ip_forward": str(int(device in self.topology.routers))}
         return self.docker.create(
-            self.lesson, self.name(device), self.image, command, device, network_mode="none", devices=["/dev/net/tun"],
+            self.lesson, self.name(device), self.image, command, device, network_mode="none", devices=[TUN],
             cap_drop=["ALL"], cap_add=RIGHTS, security_opt=["no-new-privileges"], sysctls=_SYSCTLS | forward, **options)
+
+    def _ended(self) -> str:
+        """Why the switches have ended; "" if they have not."""
+        net = find_thing(self.docker.world()["containers"], self.name("net"))
+        if not net or net["state"] != "exited" or not self.docker.owns("containers", net):
+            return ""
+        said = run(["docker", "logs", "--tail", "1", net["id"]], timeout=60).text.strip() or "nothing"
+        return f"Open vSwitch has ended in the live network; it said: {said[:200]}. {_advice(said)}"
 
     def inside(self, device: str, *argv: str, stdin: str | None = None, detach: bool = False) -> str:
         """What a command says in a device's container. Raises :class:`LabError` with its own words if it fails."""
         how = ["-d"] if detach else ["-i"] if stdin is not None else []
         result = run(["docker", "exec", *how, self.name(device), *argv], stdin, timeout=60)
+        if result.code and re.search("No such container|is not running|container has stopped", result.err):
+            raise LabError(f"The live network is not up, for {self.name(device)} is not running: `%net up`, then this "
+                           "again.")
         if result.code:
-            said = (result.text.strip().splitlines() or ["nothing"])[-1]
+            spoken = [line for line in result.text.strip().splitlines() if not line.startswith("Command failed")]
+            said = (spoken or ["nothing"])[-1]  # `ip -batch` adds but a line's number
             raise LabError(f"The live network fails: `{' '.join(argv)[:60]}` in {self.name(device)} says: "
                            f"{said[:200]}. {_advice(said)}")
         return result.out
@@ -187,13 +229,15 @@ class Lab:
         made = self.topology
         jobs: list[tuple[str, list[str], str | None]] = []
         for host in made.hosts.values():
-            batch = [f"addr add {host.address} dev eth0", "link set lo up", "link set eth0 up", _once("eth0"),
-                     *([f"route add default via {host.via}"] if host.via else [])]
+            batch = [f"addr add {host.address} dev eth0", "link set lo up", "link set eth0 up", _once("eth0")]
+            if host.via and host.via in host.address.network:  # Linux takes no other gateway
+                batch.append(f"route add default via {host.via}")
             jobs += [(host.name, ["ip", "-batch", "-"], "\n".join(batch) + "\n"),
                      (host.name, ["ethtool", "-K", "eth0", "tx", "off"], None)]  # OVS here computes no checksums
         for router in made.routers.values():
             batch = [line for vlan, address in router.addresses.items()
                      for line in (f"addr add {address} dev eth{vlan}", f"link set eth{vlan} up", _once(f"eth{vlan}"))]
+            batch.append("route add blackhole default")  # what leads nowhere is dropped in silence, as in the model
             batch += [f"rule add iif eth{one} to {router.addresses[other].network} blackhole"
                       for one, other in sorted(router.denied)]
             jobs.append((router.name, ["ip", "-batch", "-"], "\n".join(batch) + "\n"))
@@ -201,11 +245,21 @@ class Lab:
             list(pool.map(lambda job: self.inside(job[0], *job[1], stdin=job[2]), jobs))
         ports = [str(plug) for plug in made.cables if plug.port]
         self.inside("net", "sh", "-c", _EYES, "eyes", *ports, detach=True)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while len(self.captures()) < len(ports):
             if time.monotonic() > deadline:
+                self._watch()
                 raise LabError("tcpdump does not start in the live network: run `%net up` again, on a quieter machine.")
             time.sleep(0.05)
+
+    def _watch(self) -> None:
+        """Raise :class:`LabError` if there is not a tcpdump at each port."""
+        ports = sum(plug.port > 0 for plug in self.topology.cables)
+        result = run(["docker", "exec", self.name("net"), "sh", "-c", _WATCH, "watch", str(ports)], timeout=60)
+        if result.code:
+            said = (result.out.strip().splitlines() or ["nothing"])[-1]
+            raise LabError(f"tcpdump is not running at each port of the live network; it said: {said[:200]}. "
+                           f"{_advice(said)}")
 
     # -- what is seen ---------------------------------------------------------------------------
 
@@ -232,6 +286,7 @@ class Lab:
             list(pool.map(lambda device: self.inside(device, "ip", "neigh", "flush", "all"),
                           [*made.hosts, *made.routers]))
         self.inside("net", "sh", "-c", _FORGET, "forget", *made.switches, *(f"{name}-r" for name in made.routers))
+        self._watch()
         before = {plug: len(frames) for plug, frames in self.captures().items()}
         if tags:
             self.inside(start, "perl", "-e", _SEND, crafted(made, start, target, tags).hex())
@@ -242,16 +297,20 @@ class Lab:
         while now != last:  # tcpdump may be a moment behind
             time.sleep(0.05)
             now, last = self.captures(), now
-        found = {plug: [frame for frame in frames[before.get(plug, 0):] if not summary(frame).startswith(LATE)]
-                 for plug, frames in now.items()}
-        ok = any(frame[:6] == other.mac for frame in found[other.plug]) if tags else not pinged.code
+        found = {plug: frames[before.get(plug, 0):] for plug, frames in now.items()}
+        ok = any(map(_heard(other), found[other.plug])) if tags else not pinged.code
         return Result(("net", start, target, *tags), int(not ok), (("out", "".join(
             f"{line}\n" for plug in sorted(found) for line in lines(plug, found[plug], made))),))
 
 
-def _once(device: str) -> str:
-    """Ask by ARP once, not three times, so that a capture does not depend on when it is read: ip-ntable(8)."""
-    return f"ntable change name arp_cache dev {device} mcast_probes 1"
+def _once(interface: str) -> str:
+    """Asks for a MAC once, not each second: a trial is over before the second time."""
+    return f"ntable change name arp_cache dev {interface} retrans 20000"
+
+
+def _heard(host: Host) -> Callable[[bytes], bool]:
+    """Whether a frame on a host's cable is one that it takes: to its MAC, and in no VLAN, for it knows none."""
+    return lambda frame: frame[:6] == host.mac and vlans(frame) in ((), (0,))
 
 
 def _settings(made: Topology, plug: Plug) -> list[str]:
@@ -287,12 +346,13 @@ def compared(made: Topology, words: Sequence[str], live: Result) -> Answer:
     wanted, seen = expected(made, steps), live.out.split("\n")[:-1]
     what = "arrives" if tags else "is answered"
     said = [f"It {what}: live {_YES[not live.code]}, model {_YES[ok]}."]
-    if wanted == seen and ok == (not live.code):
+    same = wanted == seen and ok == (not live.code)
+    if same:
         said += [f"The same {len(seen)} frames at the same ports, in the same order:", *seen]
     else:
         said += ["They differ (- only in the model, + only in the captures):",
                  *(line for line in difflib.ndiff(wanted, seen) if line[0] != "?")]
-    return Answer(Text("\n".join(said)), ok=wanted == seen)
+    return Answer(Text("\n".join(said)), ok=same)
 
 
 def _advice(said: str) -> str:
