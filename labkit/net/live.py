@@ -274,6 +274,14 @@ class Lab:
                     found[Plug(device, int(port))] = [seen.frame for seen in capture.read(data.read())[1]]
         return found
 
+    def _settled(self) -> dict[Plug, list[bytes]]:
+        """All frames seen, once no more come: tcpdump may be a moment behind."""
+        now, last = self.captures(), dict[Plug, list[bytes]]()
+        while now != last:
+            time.sleep(0.05)
+            now, last = self.captures(), now
+        return now
+
     def trial(self, start: str, target: str, *tags: str) -> Result:
         """An echo request, or with ``tags`` one frame that carries them, with nothing learned before it.
 
@@ -287,17 +295,13 @@ class Lab:
                           [*made.hosts, *made.routers]))
         self.inside("net", "sh", "-c", _FORGET, "forget", *made.switches, *(f"{name}-r" for name in made.routers))
         self._watch()
-        before = {plug: len(frames) for plug, frames in self.captures().items()}
+        before = {plug: len(frames) for plug, frames in self._settled().items()}  # a router reports what it gave up
         if tags:
             self.inside(start, "perl", "-e", _SEND, crafted(made, start, target, tags).hex())
         else:
             argv = ["ping", "-n", "-c", "1", "-W", "1", str(other.address.ip)]
             pinged = run(["docker", "exec", self.name(one.name), *argv], timeout=30)
-        now, last = self.captures(), dict[Plug, list[bytes]]()
-        while now != last:  # tcpdump may be a moment behind
-            time.sleep(0.05)
-            now, last = self.captures(), now
-        found = {plug: frames[before.get(plug, 0):] for plug, frames in now.items()}
+        found = {plug: frames[before.get(plug, 0):] for plug, frames in self._settled().items()}
         ok = any(map(_heard(other), found[other.plug])) if tags else not pinged.code
         return Result(("net", start, target, *tags), int(not ok), (("out", "".join(
             f"{line}\n" for plug in sorted(found) for line in lines(plug, found[plug], made))),))
