@@ -144,6 +144,7 @@ USAGE = "write `access VLAN SWITCH.PORT …` or `trunk VLANS"
     ("host cy 10.0.10.3/33 s1.5", "is no IPv4 address"),
     (f"host cy 10.0.10.3/{'9' * 5000} s1.5", "is no IPv4 address"),
     ("host cy 10.0.10.3/24 s1.5 via here", "is no IPv4 address"),
+    ("host cy 10.0.10.3/24 s1.5 via 10.0.10.3", "10.0.10.3 would be its own gateway"),
     ("host cy 10.0.10.3/24 s1.5 over 10.0.10.254", "write `host NAME ADDRESS/PREFIX SWITCH.PORT`"),
     ("host cy 10.0.10.1/16 s1.5", "the address 10.0.10.1 is taken: give each host its own"),
     ("router q s1.5 10:10.0.10.254/24", "the address 10.0.10.254 is taken"),

@@ -354,7 +354,7 @@ def compared(made: Topology, words: Sequence[str], live: Result) -> Answer:
     if same:
         said += [f"The same {len(seen)} frames at the same ports, in the same order:", *seen]
     else:
-        said += ["They differ (- only in the model, + only in the captures):",
+        said += ["They differ; if a port has changed since, run `%net up` again. (- only in the model, + only live)",
                  *(line for line in difflib.ndiff(wanted, seen) if line[0] != "?")]
     return Answer(Text("\n".join(said)), ok=same)
 

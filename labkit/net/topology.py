@@ -287,6 +287,8 @@ def _host(made: Topology, words: list[str]) -> None:
     if len(words) not in (4, 6) or (len(words) == 6 and words[4] != "via"):
         raise LabError("write `host NAME ADDRESS/PREFIX SWITCH.PORT`, and `via GATEWAY` if it has one.")
     via = _interface(f"{words[5]}/32").ip if len(words) == 6 else None
+    if via == _interface(words[2]).ip:
+        raise LabError(f"{via} would be its own gateway: name the router's address.")
     name, plug = _new(made, words[1]), _plug(made, words[3])
     made.hosts[name] = Host(name, _mac(made), _free(made, _interface(words[2])), plug, via)
     _connect(made, Plug(name), plug)
