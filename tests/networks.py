@@ -52,5 +52,6 @@ def topologies(draw: st.DrawFn, mismatch: bool = True, routers: int = 2) -> str:
         address = f"10.0.{draw(st.integers(1, 2))}.{n + 1}/{draw(st.sampled_from([16, 24, 24, 24, 30]))}"
         via = draw(st.sampled_from([*gateways * 2, "", "10.0.1.99", "10.0.1.1"]))
         plug = f"s{draw(st.integers(1, count))}.{n + 1}"
-        lines += [f"host h{n} {address} {plug}" + f" via {via}" * (via not in ("", address.partition("/")[0])), f"{draw(ports())} {plug}"]
+        gateway = f" via {via}" if via not in ("", address.partition("/")[0]) else ""
+        lines += [f"host h{n} {address} {plug}{gateway}", f"{draw(ports())} {plug}"]
     return "\n".join(lines)
