@@ -249,7 +249,7 @@ def test_an_appliance_unpacked_is_looked_at_too(good: dict[str, bytes], bench: B
     (bench.folder / "evil.OVF").write_text(text.replace(HREF, 'href="../77/m-disk001.vmdk"'))
     (bench.folder / "good.ovf").write_text(text)
     with pytest.raises(LabError, match=ELSEWHERE):
-        bench.run(["VBoxManage", "-q", "import", "--dry-run", "$PWD/evil.OVF"])
+        bench.run(["VBoxManage", "import", "--dry-run", "$PWD/evil.OVF"])
     assert bench.run(["VBoxManage", "import", "good.ovf"]).code == 0
 
 

@@ -57,8 +57,8 @@ def state(student: Student) -> dict[str, Any]:
             "data": plain("cp", "lab12-student:/data/file", "-"), "logs": plain("logs", "lab00-mine")}
 
 
-def reset() -> None:
-    done = subprocess.run([sys.executable, "-m", "labkit", "reset"], cwd=ROOT, capture_output=True, text=True)
+def labkit(*words: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "labkit", *words], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
@@ -124,9 +124,11 @@ def test_a_users_own_machines_are_untouched(tmp_path: Path, own_home: Path, monk
 @pytest.mark.docker
 def test_a_full_course_and_every_reset(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
     settle_in(student)
+    empty = inventory()
+    labkit("prefetch", "02", "03")  # the images of live networks, which stay between lessons
     before = state(student)
     everything = inventory()
-    assert len(before) > 13
+    assert len(before) > 13 and everything != empty
     monkeypatch.setenv("LABKIT_MODE", "live")
     monkeypatch.setenv("LABKIT_PROGRESS", "off")
     for lesson in ON_DOCKER:
@@ -137,11 +139,13 @@ def test_a_full_course_and_every_reset(student: Student, monkeypatch: pytest.Mon
         for source in sources[:len(sources) * 2 // 3]:  # and left in the middle, without its slow pictures
             if not source.startswith(("%explore", "%layers", "%forest")):
                 cells.run(source)
-        reset()
+        labkit("reset")
         assert inventory() == everything and state(student) == before, lesson
         InteractiveShell.clear_instance()
-    reset()
+    labkit("reset")
     assert state(student) == before
+    labkit("reset", "prefetched")
+    assert inventory() == empty
 
 
 # -- published ports ----------------------------------------------------------------------------
