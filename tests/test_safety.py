@@ -133,7 +133,7 @@ def test_a_full_course_and_every_reset(student: Student, monkeypatch: pytest.Mon
     monkeypatch.setenv("LABKIT_PROGRESS", "off")
     for lesson in ON_DOCKER:
         cells, sources = everything_a_student_does(lesson, monkeypatch)
-        assert inventory() != everything  # it did make something
+        assert inventory() != everything or "%net down" in sources  # it did make something
         assert "stays" not in cells.run(f"%lesson {lesson}")
         assert inventory() == everything and state(student) == before, lesson
         for source in sources[:len(sources) * 2 // 3]:  # and left in the middle, without its slow pictures
