@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+
+from machines import seconds
 
 from labkit.commands import LabError
 from labkit.docker import Docker
@@ -15,16 +16,6 @@ from labkit.net.picture import Map
 from labkit.net.reach import Reach
 from labkit.net.switching import Network
 from labkit.net.topology import Topology, parse
-
-
-def seconds(does: Callable[[], object], times: int = 7) -> float:
-    """The median of some runs, in seconds."""
-    found = []
-    for _ in range(times):
-        start = perf_counter()
-        does()
-        found.append(perf_counter() - start)
-    return median(found)
 
 
 def office(hosts: int, vlans: int, switches: int) -> Topology:
@@ -60,7 +51,7 @@ def flood() -> None:
 def reach() -> None:
     for hosts in 250, 500, 1000, 2000:
         made = office(hosts, 20, 10)
-        took = seconds(lambda made=made: Reach(made).pairs)  # type: ignore[misc]
+        took = seconds(lambda made=made: Reach(made).pairs, 7)  # type: ignore[misc]
         print(f"| {hosts:,} hosts in 20 VLANs: who reaches whom, and why not | {took:.3f} s |"
               f"{' 1 s' if hosts == 500 else ''} |")
 

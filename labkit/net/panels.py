@@ -50,8 +50,8 @@ def net_panel(lesson: Lesson) -> Panel:
     hosts = [host for host in start.hosts.values() if not start.port(host.plug).trunk][:MOST]
     if not hosts:
         raise LabError("No host of this network is on an access port, so there is nothing to choose.")
-    vlans = sorted({vlan for vlan in start.used() if vlan})
-    picks = {host.name: w.Dropdown(options=[(f"VLAN {vlan}", vlan) for vlan in vlans], value=start.port(host.plug).vlan,
+    vlans = [(f"VLAN {vlan}", vlan) for vlan in start.used()]
+    picks = {host.name: w.Dropdown(options=vlans, value=start.port(host.plug).vlan,
                                    description=host.name, layout={"width": "180px"}) for host in hosts}
     undo, view = w.Button(description="As it was"), w.HTML()
 

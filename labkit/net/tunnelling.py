@@ -49,7 +49,7 @@ def through(kind: str, text: str = SECRET) -> Answer:
                   Text(said), ok=not hits)
 
 
-def _sizes(words: Sequence[str]) -> Answer:
+def _sizes() -> Answer:
     rows = [f"{kind:<10} {overhead(kind):>4}  {'yes' if known.encrypts else 'no':<8}  {known.source}".rstrip()
             for kind, known in KINDS.items()]
     head = ["bytes added to a packet of 1,000", f"{'tunnel':<10} adds  encrypts  source"]
@@ -62,12 +62,17 @@ def _mtu(words: Sequence[str]) -> Answer:
     return Answer(Text("\n".join([f"bytes of the longest packet inside, when outside {mtu} fit", *rows])))
 
 
+def altered(kind: str, outside: bytes) -> bytes:
+    """A packet with one bit turned over on the way, in the last byte before a tag."""
+    at = len(outside) - (17 if KINDS[kind].encrypts else 1)
+    return outside[:at] + bytes([outside[at] ^ 1]) + outside[at + 1:]
+
+
 def _attack(words: Sequence[str]) -> Answer:
     """Alter or repeat a packet on the way, and see what the other end makes of it."""
-    tunnel, inside = Tunnel(words[1]), packet(SECRET)
-    outside = tunnel.wrap(inside)
-    at = len(outside) - (17 if KINDS[words[1]].encrypts else 1)  # the last byte before a tag
-    arrives = outside if words[0] == "replay" else outside[:at] + bytes([outside[at] ^ 1]) + outside[at + 1:]
+    tunnel = Tunnel(words[1])
+    outside = tunnel.wrap(packet(SECRET))
+    arrives = outside if words[0] == "replay" else altered(words[1], outside)
     if words[0] == "replay":
         tunnel.unwrap(outside)
     try:
@@ -107,7 +112,7 @@ def do(words: Sequence[str]) -> Answer:
     if name in KINDS and len(rest) <= 1:
         return through(name, *rest)
     if name == "sizes" and not rest:
-        return _sizes(rest)
+        return _sizes()
     if name == "mtu" and len(rest) == 1:
         return _mtu(words)
     if name in ("tamper", "replay") and len(rest) == 1:
