@@ -136,6 +136,8 @@ class VirtualBox:
 
     def run(self, argv: Sequence[str], **options: object) -> Result:
         """``VBoxManage *argv`` in ``folder``, its output without the warning about the driver and a full progress."""
+        if argv[:1] == ["export"]:
+            self.run(["list", "hdds"])  # else a VBoxSVC just started (7.2) notes disks of 0 bytes in the OVF
         result = run([self.program, *argv], env=self.env, cwd=self.folder, **options)  # type: ignore[arg-type]
         return result._replace(chunks=tuple((stream, self.tidy(text)) for stream, text in result.chunks))
 

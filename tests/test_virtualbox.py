@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,6 +156,19 @@ def test_end_ends_its_own_server_alone_and_nothing_is_lost(real: VirtualBox, tmp
         assert '"kept"' in real.ask(["list", "vms"])
     finally:
         other.end()
+
+
+@pytest.mark.virtualbox
+def test_an_appliance_says_how_large_its_disk_is_after_a_pause_too(real: VirtualBox, tmp_path: Path) -> None:
+    for line in ("createvm --name m --register", "createmedium disk --filename m.vdi --size 16",
+                 "storagectl m --name SATA --add sata --portcount 1",
+                 "storageattach m --storagectl SATA --port 0 --device 0 --type hdd --medium m.vdi"):
+        assert real.run(line.split()).code == 0, line
+    real.end()  # as VBoxSVC does by itself after five seconds
+    assert real.run(["export", "m", "--output", "m.ova"]).code == 0
+    with tarfile.open(tmp_path / "m.ova") as archive:
+        descriptor = archive.extractfile("m.ovf")
+        assert descriptor and f'ovf:capacity="{16 << 20}"' in descriptor.read().decode()
 
 
 @pytest.mark.virtualbox
