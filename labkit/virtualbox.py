@@ -40,6 +40,7 @@ _DONE = re.compile(r"^(?:\d+%\.\.\.)+100%\n", re.M)
 # What VirtualBox takes from an appliance as it stands, and would write to (or remove with the machine): paths.
 _PATHS = {"href", "snapshotFolder", "stateFile", "path", "location", "tracefile"}
 _DESCRIPTOR = 16 << 20  # bytes; a real one has some 10 KiB
+_GOING = "Failed to create the VirtualBox object!"  # a VBoxSVC about to go was called, and did nothing
 _PATIENCE = 8.0  # seconds; VBoxSVC goes 5 s after its last client
 
 
@@ -138,7 +139,10 @@ class VirtualBox:
         """``VBoxManage *argv`` in ``folder``, its output without the warning about the driver and a full progress."""
         if argv[:1] == ["export"]:
             self.run(["list", "hdds"])  # else a VBoxSVC just started (7.2) notes disks of 0 bytes in the OVF
-        result = run([self.program, *argv], env=self.env, cwd=self.folder, **options)  # type: ignore[arg-type]
+        for _ in range(2):
+            result = run([self.program, *argv], env=self.env, cwd=self.folder, **options)  # type: ignore[arg-type]
+            if not (result.code and _GOING in result.err):
+                break
         return result._replace(chunks=tuple((stream, self.tidy(text)) for stream, text in result.chunks))
 
     def tidy(self, text: str) -> str:

@@ -54,6 +54,20 @@ def test_only_a_progress_that_is_over_goes(box: VirtualBox, text: str, left: str
     assert box.tidy(text) == left and box.driver
 
 
+@pytest.mark.parametrize("refusals, code", [(0, 0), (1, 0), (2, 1)])
+def test_a_call_to_a_server_about_to_go_is_made_again_once(box: VirtualBox, tmp_path: Path, refusals: int,
+                                                           code: int) -> None:
+    (tmp_path / "says.py").write_text(
+        "import pathlib, sys\n"
+        "calls = pathlib.Path('calls')\n"
+        "calls.write_text(calls.read_text() + 'x' if calls.exists() else 'x')\n"
+        f"if len(calls.read_text()) <= {refusals}:\n"
+        "    sys.exit('VBoxManage: error: Failed to create the VirtualBox object!')\n")
+    box.program = sys.executable
+    assert box.run(["says.py"]).code == code
+    assert (tmp_path / "calls").read_text() == "x" * min(refusals + 1, 2)
+
+
 def test_each_home_has_its_own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtualbox, "find_program", lambda: "VBoxManage")
     one, two = VirtualBox(tmp_path / "a", tmp_path), VirtualBox(tmp_path / "b", tmp_path)
@@ -160,6 +174,7 @@ def test_end_ends_its_own_server_alone_and_nothing_is_lost(real: VirtualBox, tmp
 
 @pytest.mark.virtualbox
 def test_an_appliance_says_how_large_its_disk_is_after_a_pause_too(real: VirtualBox, tmp_path: Path) -> None:
+    real.open()
     for line in ("createvm --name m --register", "createmedium disk --filename m.vdi --size 16",
                  "storagectl m --name SATA --add sata --portcount 1",
                  "storageattach m --storagectl SATA --port 0 --device 0 --type hdd --medium m.vdi"):
