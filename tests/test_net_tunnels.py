@@ -172,7 +172,14 @@ def test_overhead_is_what_the_standard_says(kind: str, least: int, most: int) ->
 @given(mtu=st.integers(150, 9000))
 def test_the_largest_that_fits(kind: str, mtu: int) -> None:
     size = largest(kind, mtu)
-    assert size + overhead(kind, size) <= mtu < size + 1 + overhead(kind, size + 1)
+    assert size + overhead(kind, size, size) <= mtu < size + 1 + overhead(kind, size + 1, size + 1)
+
+
+@pytest.mark.parametrize("inside, outside", [(1432, 1492), (1428, 1492), (1423, 1484), (1424, 1484)])
+def test_wireguard_pads_no_further_than_the_mtu_of_its_interface(inside: int, outside: int) -> None:
+    """As wireguard-go does with `ip link set wg0 mtu 1432`, seen by tcpdump outside."""
+    assert inside + overhead("wireguard", inside, 1432) == outside
+    assert largest("wireguard", 1492) == 1432
 
 
 @pytest.mark.parametrize("ask, words", [

@@ -42,6 +42,7 @@ class Tunnel:
     end: int = 0xC0000202
     secret: str = "for a lesson only"
     counter: int = 0
+    mtu: int = 1420  # of the interface inside, as wg-quick(8) sets it: WireGuard pads no packet beyond it
     seen: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -118,10 +119,13 @@ def _esp_open(tunnel: Tunnel, packet: bytes) -> bytes:
 
 
 def _wireguard(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
-    """ChaCha20-Poly1305, padded to 16 bytes, the counter little-endian (Donenfeld, WireGuard, 5.4.6)."""
+    """ChaCha20-Poly1305, padded to 16 bytes, the counter little-endian (Donenfeld, WireGuard, 5.4.6).
+
+    Padding ends at the interface's MTU: wireguard-go, calculatePaddingSize; Linux, calculate_skb_padding.
+    """
     counter = (tunnel.counter - 1).to_bytes(8, "little")
     head = LAYOUTS["WireGuard"].build(4, 0, _RECEIVER, int.from_bytes(counter, "big"))
-    clear = packet + bytes(-len(packet) % 16)
+    clear = packet + bytes(max(0, min(-len(packet) % 16, tunnel.mtu - len(packet))))
     return _udp(tunnel, head + _cipher("ChaCha20Poly1305", tunnel.key).encrypt(bytes(4) + counter, clear, None))
 
 
@@ -164,21 +168,22 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def overhead(kind: str, size: int = 1000) -> int:
+def overhead(kind: str, size: int = 1000, mtu: int = Tunnel.mtu) -> int:
     """Bytes that a tunnel adds to a packet of that size: measured by wrapping one. Raises :class:`LabError`."""
     if size < 20:
         raise LabError(f"{size} bytes are no packet: an IPv4 packet has at least its header of 20 bytes.")
     packet = ipv4(1, 2, 17, bytes(size - 20))
-    return len(Tunnel(kind).wrap(packet)) - size
+    return len(Tunnel(kind, mtu=mtu).wrap(packet)) - size
 
 
 def largest(kind: str, mtu: int = 1500) -> int:
     """The largest packet that fits through a tunnel when the network outside takes ``mtu`` bytes; tried, not computed.
 
+    It is the MTU to give the tunnel's interface.
     Raises :class:`LabError` if nothing fits.
     """
     for size in range(mtu, 27, -1):
-        if len(Tunnel(kind).wrap(ipv4(1, 2, 17, bytes(size - 20)))) <= mtu:
+        if size + overhead(kind, size, size) <= mtu:
             return size
     raise LabError(f"Nothing fits through {kind} when the network outside takes only {mtu} bytes.")
 
