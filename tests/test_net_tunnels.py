@@ -186,6 +186,9 @@ def test_wireguard_pads_no_further_than_the_mtu_of_its_interface(inside: int, ou
     (lambda: largest("gre", 51), "Nothing fits through gre when the network outside takes only 51 bytes"),
     (lambda: overhead("gre", 19), "an IPv4 packet has at least its header of 20 bytes"),
     (lambda: overhead("gre", 65535), "do not fit into one IPv4 packet"),
+    (lambda: fragments(b"\x46" + packet()[1:], 40), "Only IPv4 packets without options are cut here"),
+    (lambda: Tunnel("gre").unwrap(packet()[:9] + b"\x2f" + packet()[10:20] + b"\x20\0\x08\0" + bytes(4) + packet()),
+     "That is no packet of this tunnel"),
     (lambda: fragments(packet(), 27), "27 bytes hold no header of 20 and eight of data"),
     (lambda: fragments(packet(bytes(100)), 100), 'The packet of 128 bytes says "do not fragment", and the next network '
      "takes 100: the router drops it and tells the sender so"),

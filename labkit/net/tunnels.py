@@ -151,6 +151,13 @@ def _openvpn_open(tunnel: Tunnel, packet: bytes) -> bytes:
     return tunnel.open(cipher, data[4:8] + bytes(8), sealed, data[:8], int.from_bytes(data[4:8], "big"))
 
 
+def _gre_open(tunnel: Tunnel, packet: bytes) -> bytes:
+    data = _content(packet, 47, 24)
+    if data[:4] != LAYOUTS["GRE"].build(0, IPV4):  # a key, say, that this tunnel has not agreed on
+        raise LabError(_NOT_OURS)
+    return data[4:]
+
+
 def _vxlan(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
     frame = ethernet(b"\2\0\0\0\0\2", b"\2\0\0\0\0\1", IPV4, packet)
     return _udp(tunnel, LAYOUTS["VXLAN"].build(8, 0, 42, 0) + frame)
@@ -159,8 +166,7 @@ def _vxlan(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
 KINDS: dict[str, Kind] = {
     "none": Kind("", lambda tunnel, packet: (-1, packet), lambda tunnel, packet: packet),
     "ipip": Kind("RFC 2003", lambda tunnel, packet: (4, packet), lambda tunnel, packet: _content(packet, 4, 20)),
-    "gre": Kind("RFC 2784", lambda tunnel, packet: (47, LAYOUTS["GRE"].build(0, IPV4) + packet),
-                lambda tunnel, packet: _content(packet, 47, 24)[4:]),
+    "gre": Kind("RFC 2784", lambda tunnel, packet: (47, LAYOUTS["GRE"].build(0, IPV4) + packet), _gre_open),
     "vxlan": Kind("RFC 7348", _vxlan, lambda tunnel, packet: _content(packet, 17, 30)[30:]),
     "esp": Kind("RFC 4303, RFC 4106", _esp, _esp_open, True),
     "openvpn": Kind("OpenVPN 2.6", _openvpn, _openvpn_open, True),
@@ -195,6 +201,8 @@ def fragments(packet: bytes, mtu: int) -> list[bytes]:
     """
     if len(packet) <= mtu:
         return [packet]
+    if packet[0] != 0x45:
+        raise LabError("Only IPv4 packets without options are cut here.")
     if mtu < 28:
         raise LabError(f"{mtu} bytes hold no header of 20 and eight of data: an IPv4 network takes at least 68.")
     if packet[6] & 0x40:
