@@ -138,7 +138,7 @@ def test_packets_in_packets_are_those_of_scapy() -> None:
 @pytest.mark.parametrize("flags", range(8))
 def test_gre_with_optional_fields(flags: int) -> None:
     """Checksum, key, sequence: RFC 2784, 2.1, and RFC 2890, 2."""
-    s: Any = scapy()
+    s = scapy()
     said, inner = {"chksum_present": flags >> 2, "key_present": flags >> 1 & 1, "seqnum_present": flags & 1}, PING
     gre = s.GRE(bytes(s.GRE(**said, key=0x1234 if said["key_present"] else None,
                             sequence_number=7 if said["seqnum_present"] else None) / s.IP(inner)))

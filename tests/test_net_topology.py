@@ -211,7 +211,7 @@ def test_two_cables_between_the_same_are_a_ring(line: str) -> None:
 
 def hosts(count: int) -> str:
     return "switch s t\n" + "\n".join(
-        f"host h{n} 10.{n >> 16}.{n + 1 >> 8 & 255}.{n + 1 & 255}/8 {'st'[n // 9000]}.{n % 9000 + 1}" for n in range(count))
+        f"host h{n} 10.0.{n + 1 >> 8}.{n + 1 & 255}/8 {'st'[n // 9000]}.{n % 9000 + 1}" for n in range(count))
 
 
 def test_five_thousand_hosts() -> None:

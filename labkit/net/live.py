@@ -168,7 +168,8 @@ class Lab:
         forward = {"net.ipv4.ip_forward": str(int(device in self.topology.routers))}
         return self.docker.create(
             self.lesson, self.name(device), self.image, command, device, network_mode="none", devices=[TUN],
-            cap_drop=["ALL"], cap_add=RIGHTS, security_opt=["no-new-privileges"], sysctls=self.sysctls | forward, **options)
+            cap_drop=["ALL"], cap_add=RIGHTS, security_opt=["no-new-privileges"],
+            sysctls=self.sysctls | forward, **options)
 
     def _ended(self) -> str:
         """Why the switches have ended; "" if they have not."""

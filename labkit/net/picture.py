@@ -22,7 +22,7 @@ DASHES = ("", "7 3", "2 3", "9 3 2 3", "1 2", "12 4", "4 4")
 UNDERLINES = ("solid", "dashed", "dotted", "double")
 HEADERS = {"Ethernet": 0, "type": 0, "802.1Q": 1, "ARP": 2, "IPv4": 2, "ICMP": 3, "UDP": 4, "TCP": 4, "GRE": 5,
            "VXLAN": 5, "ESP": 5, "WireGuard": 5, "OpenVPN": 5}  # index into COLOURS; others have none
-HOST, HIGH, TOP, DROP, PAD, GAP = 104, 40, 78, 116, 16, 80  # px: a host's column at least, a switch, rows, margin, between
+HOST, HIGH, TOP, DROP, PAD, GAP = 104, 40, 78, 116, 16, 80  # px: a column at least, a switch, rows, margin, between
 MOST = 60  # hosts drawn
 _CSS = f"""
 @text{{font:13px system-ui,sans-serif;fill:{_INK % "fill"};text-anchor:middle}}
