@@ -28,7 +28,8 @@ def office(hosts: int, vlans: int, switches: int) -> Topology:
               for n in range(switches - 1)]
     for n in range(hosts):
         plug, vlan = f"s{n % switches}.{n // switches + 1}", used[n // switches % vlans]
-        lines.append(f"host h{n} 10.{vlan}.{n >> 8}.{n & 255}/16 {plug} via 10.{vlan}.255.254\naccess {vlan} {plug}")
+        lines += [f"host h{n} 10.{vlan}.{n + 1 >> 8}.{n + 1 & 255}/16 {plug} via 10.{vlan}.255.254",
+                  f"access {vlan} {plug}"]
     return parse("\n".join(lines))
 
 

@@ -30,7 +30,7 @@ def badge_html(badge: str) -> str:
 
 def pre(text: str, fold: bool = False) -> str:
     """Text as HTML, every space where it was; what is long scrolls, or lines ``fold``."""
-    style = _PRE.replace("white-space:pre;", "white-space:pre-wrap;") if fold else _PRE
+    style = _PRE.replace("white-space:pre;", "white-space:pre-wrap;word-break:normal;") if fold else _PRE
     tall = ";max-height:32em;overflow-y:auto\" tabindex=\"0" if text.count("\n") > LINES else ""
     return f'<pre style="{style}{tall}">{escape(text)}</pre>' if text else ""
 

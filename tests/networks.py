@@ -63,7 +63,8 @@ def topologies(draw: st.DrawFn, mismatch: bool = True, routers: int = 2) -> str:
         denied = draw(st.lists(st.tuples(st.sampled_from(ways), st.sampled_from(ways)), max_size=2))
         lines += [f"deny r{n} {one} {other}" for one, other in denied]
     for n in range(draw(st.integers(2, 8))):
-        address = f"10.0.{draw(st.integers(1, 2))}.{n + 1}/{draw(st.sampled_from([16, 24, 24, 24, 30]))}"
+        lengths = [16, 24, 24, 24, 30] if n % 4 < 2 else [16, 24, 24, 24]  # others are ends of a network of four
+        address = f"10.0.{draw(st.integers(1, 2))}.{n + 1}/{draw(st.sampled_from(lengths))}"
         via = draw(st.sampled_from([*gateways * 2, "", "10.0.1.99", "10.0.1.1"]))
         plug = f"s{draw(st.integers(1, count))}.{n + 1}"
         gateway = f" via {via}" if via not in ("", address.partition("/")[0]) else ""

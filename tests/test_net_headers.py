@@ -134,6 +134,43 @@ def test_packets_in_packets_are_those_of_scapy() -> None:
         "UDP", "VXLAN", "Ethernet", "type", "IPv4", "ICMP", "data"]
 
 
+@pytest.mark.scapy
+@pytest.mark.parametrize("flags", range(8))
+def test_gre_with_optional_fields(flags: int) -> None:
+    """Checksum, key, sequence: RFC 2784, 2.1, and RFC 2890, 2."""
+    s = scapy()
+    said, inner = {"chksum_present": flags >> 2, "key_present": flags >> 1 & 1, "seqnum_present": flags & 1}, PING
+    gre = s.GRE(bytes(s.GRE(**said, key=0x1234 if said["key_present"] else None,
+                            sequence_number=7 if said["seqnum_present"] else None) / s.IP(inner)))
+    found = fields(bytes(gre), "GRE", "GRE")
+    assert names(bytes(gre), "GRE") == ["GRE", "IPv4", "ICMP"]
+    assert [found.get(name) for name in ("checksum", "key", "sequence")] == [gre.chksum, gre.key, gre.sequence_number]
+
+
+@pytest.mark.parametrize("flags", ["4000", "0800", "0001", "6000"])
+def test_gre_of_other_kinds_is_not_guessed_at(flags: str) -> None:
+    """Routing (RFC 1701) and version 1 (RFC 2637) put other fields in front of what they carry."""
+    found = names(bytes.fromhex(flags) + b"\x08\0" + PING, "GRE")
+    assert found == ["GRE", "data"]
+
+
+def test_options_are_told() -> None:
+    ip = bytes([0x46]) + PING[1:20] + b"\x94\4\0\0" + PING[20:]  # router alert: RFC 2113
+    found = dissect(ip, "IPv4")
+    check_cover(ip, found)
+    assert [header.name for header in found] == ["IPv4", "ICMP"] and found[0].size == 24
+    assert found[0].values[-1][::4] == ("options", "94 04 00 00")
+    segment = headers.tcp((A, 1), (B, 2), b"x")
+    segment = segment[:12] + b"\x60" + segment[13:20] + b"\2\4\5\xb4" + segment[20:]
+    assert [(value.name, value.text) for value in dissect(segment, "TCP")[0].values][-1] == ("options", "02 04 05 b4")
+
+
+def test_a_length_is_no_ethertype() -> None:
+    """Spanning tree, which sits on LLC: IEEE 802.3-2022, 3.2.6."""
+    bridge = headers.ethernet(b"\1\x80\xc2\0\0\0", ANA, 38, b"\x42\x42\3")
+    assert dissect(bridge)[1].values[0].text == "0x0026 length"
+
+
 @given(st.binary(max_size=300))
 @example(b"\xff\xff" * 40)
 @example(b"")

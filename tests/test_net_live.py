@@ -148,6 +148,13 @@ def test_what_is_missing(what: str, value: object, words: str, lesson: Lesson, m
     assert words in refused(lesson, "up")
 
 
+def test_a_kernel_without_ipv6(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It knows no such setting, and the engine starts no container with one."""
+    monkeypatch.setattr(live, "_SYSCTLS", live._SYSCTLS | {"net.ipv6.conf.none.disable_ipv6": "1"})
+    assert "Up: switches: 1, hosts: 2." in str(lesson.net(["up"]))
+    assert lesson.net(["down"]).ok
+
+
 @pytest.mark.parametrize("lines, words", [
     ("RUN false", "could not be built: The command '/bin/sh -c false' returned a non-zero code: 1"),
     ("RUN echo E: Unable to locate package x; false", "could not be built: E: Unable to locate package x"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -147,9 +147,10 @@ TRUNK = "trunk 10,20 s1.23 s1.24 s2.24"
     ("access 10 s1.1", "access 20 s1.1", True), ("access 20 s2.1", "access 30 s2.1", True),
     (TRUNK, "trunk 10 s1.23 s1.24 s2.24", True), ("ben 10", "bea 10", True), ("20:10.0.20.254", "20:10.0.20.253", True),
     ("ben 10.0.20.2", "ben 10.0.20.3", True), ("s2.1", "s2.2", True),
+    (TRUNK, "trunk 10,20 native 1 s1.23 s1.24 s2.24", True),
+    (TRUNK, "trunk 10,20 s1.23 s1.24\naccess 10 s2.24", True),  # the far end of a cable
     # These are told in the description and under the cursor alone:
-    (TRUNK, "trunk 10,20 native 1 s1.23 s1.24 s2.24", False), ("name 10 R", "name 10 S", False),
-    (TRUNK, "trunk 10,20 s1.23 s1.24\naccess 10 s2.24", False), ("s1.24", "s1.22", False),
+    ("name 10 R", "name 10 S", False), ("s1.24", "s1.22", False),
 ])
 def test_a_changed_network_is_another_picture(old: str, new: str, seen: bool) -> None:
     before, after = Map(made()), Map(made(TEXT.replace(old, new)))
@@ -189,6 +190,17 @@ def test_many_hosts_are_told_and_not_drawn() -> None:
     assert f"h{MOST + 1}" in bundle["text/plain"]
     few = Map(made())._repr_mimebundle_()
     assert "<svg" in few["text/html"] and few["text/plain"] == str(Map(made()))
+
+
+def test_no_text_lies_on_another_or_under_a_frame() -> None:
+    steps = ping()
+    root = svg(Map(made(TEXT.replace(TRUNK, "trunk 10,20 native 1 s1.23 s1.24 s2.24")), steps))
+    mark = min(float(each.get("y", "")) for each in root.iter("rect") if each.get("class") == "mark")
+    above, below = (float(each.get("y", "")) for each in root.iter("text") if each.text in ("1,10,20", "native 1"))
+    assert above <= mark and below - 9 >= mark + 18  # px: letters are 9 high
+    wide = made("switch s\n" + "\n".join(f"host h{n} 192.168.100.10{n}/24 s.{n}" for n in range(1, 4)))
+    xs = [float(each.get("x", "")) for each in svg(Map(wide)).iter("text") if "192" in (each.text or "")]
+    assert all(b - a > 6.8 * len("192.168.100.101/24") for a, b in pairwise(xs))
 
 
 @pytest.mark.parametrize("text", ["", "switch s", "switch s t u\nlink s.1 u.1\nlink s.2 t.2"])

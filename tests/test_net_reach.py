@@ -164,7 +164,7 @@ def office(count: int, vlans: int = 20, switches: int = 5) -> Topology:
     lines += [f"trunk 101-{100 + vlans} s{n}.9998 s{n + 1}.9999" for n in range(switches - 1)]
     for n in range(count):
         plug, vlan = f"s{n % switches}.{n // switches + 1}", n // switches % vlans
-        lines += [f"host h{n} 10.{vlan}.{n >> 8}.{n & 255}/16 {plug}", f"access {101 + vlan} {plug}"]
+        lines += [f"host h{n} 10.{vlan}.{n + 1 >> 8}.{n + 1 & 255}/16 {plug}", f"access {101 + vlan} {plug}"]
     return parse("\n".join(lines))
 
 

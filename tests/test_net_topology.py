@@ -125,11 +125,14 @@ USAGE = "write `access VLAN SWITCH.PORT …` or `trunk VLANS"
     *((f"access {word} s1.5", "is no VLAN: it is a number from 1 to 4094 (0 means none, 4095 is reserved)")
       for word in ["0", "4095", "-1", "1.5", "ten", "²", "1²", "٣",
                    "9" * 5000, "000000001" + "9" * 20, "000000001" + "9" * 5000]),
-    *((f"trunk {word} s1.5", "is no VLAN") for word in ("0", "10,", ",", "10-", "-", "1-4095", "20-10", "1--3")),
+    *((f"trunk {word} s1.5", "is no VLAN") for word in ("0", "10-", "-", "1-4095", "20-10", "1--3")),
+    *((f"trunk {word} s1.5", "the VLANs of a trunk stand together") for word in ("10,", ",", "10, 20", "10,,20")),
     ("trunk 20-10 s1.5", "'20-10' is no VLAN range: the lower number comes first, as in 10-20"),
     ("trunk 10 native 0 s1.5", "'0' is no VLAN"),
     ("access", USAGE), ("access 10", USAGE), ("trunk", USAGE), ("trunk 10", USAGE), ("trunk 10 native 1", USAGE),
     ("host cy 10.0.10.3 s1.5", "10.0.10.3 lacks its prefix: write 10.0.10.3/24 if"),
+    *((f"host cy {word} s1.5", f"{word} is no address for a host") for word in (
+        "10.0.10.0/24", "10.0.10.255/24", "224.0.0.1/24", "127.0.0.1/8", "0.0.0.0/32")),
     ("host cy 10.0.10.300/24 s1.5", "'10.0.10.300/24' is no IPv4 address with its prefix"),
     ("host cy 10.0.10.3/33 s1.5", "is no IPv4 address"),
     (f"host cy 10.0.10.3/{'9' * 5000} s1.5", "is no IPv4 address"),
@@ -208,7 +211,7 @@ def test_two_cables_between_the_same_are_a_ring(line: str) -> None:
 
 def hosts(count: int) -> str:
     return "switch s t\n" + "\n".join(
-        f"host h{n} 10.{n >> 16}.{n >> 8 & 255}.{n & 255}/8 {'st'[n // 9000]}.{n % 9000 + 1}" for n in range(count))
+        f"host h{n} 10.0.{n + 1 >> 8}.{n + 1 & 255}/8 {'st'[n // 9000]}.{n % 9000 + 1}" for n in range(count))
 
 
 def test_five_thousand_hosts() -> None:

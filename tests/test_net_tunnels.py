@@ -172,13 +172,23 @@ def test_overhead_is_what_the_standard_says(kind: str, least: int, most: int) ->
 @given(mtu=st.integers(150, 9000))
 def test_the_largest_that_fits(kind: str, mtu: int) -> None:
     size = largest(kind, mtu)
-    assert size + overhead(kind, size) <= mtu < size + 1 + overhead(kind, size + 1)
+    assert size + overhead(kind, size, size) <= mtu < size + 1 + overhead(kind, size + 1, size + 1)
+
+
+@pytest.mark.parametrize("inside, outside", [(1432, 1492), (1428, 1492), (1423, 1484), (1424, 1484)])
+def test_wireguard_pads_no_further_than_the_mtu_of_its_interface(inside: int, outside: int) -> None:
+    """As wireguard-go does with `ip link set wg0 mtu 1432`, seen by tcpdump outside."""
+    assert inside + overhead("wireguard", inside, 1432) == outside
+    assert largest("wireguard", 1492) == 1432
 
 
 @pytest.mark.parametrize("ask, words", [
     (lambda: largest("gre", 51), "Nothing fits through gre when the network outside takes only 51 bytes"),
     (lambda: overhead("gre", 19), "an IPv4 packet has at least its header of 20 bytes"),
     (lambda: overhead("gre", 65535), "do not fit into one IPv4 packet"),
+    (lambda: fragments(b"\x46" + packet()[1:], 40), "Only IPv4 packets without options are cut here"),
+    (lambda: Tunnel("gre").unwrap(packet()[:9] + b"\x2f" + packet()[10:20] + b"\x20\0\x08\0" + bytes(4) + packet()),
+     "That is no packet of this tunnel"),
     (lambda: fragments(packet(), 27), "27 bytes hold no header of 20 and eight of data"),
     (lambda: fragments(packet(bytes(100)), 100), 'The packet of 128 bytes says "do not fragment", and the next network '
      "takes 100: the router drops it and tells the sender so"),

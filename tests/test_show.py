@@ -48,6 +48,11 @@ def harmless(html: str) -> Page:
 BADGES = ["live · Docker 28.2.2", "replay · recorded 2026-11-23 on Docker 20.10.24"]
 
 
+def test_what_folds_folds_between_words() -> None:
+    """JupyterLab's own rule for <pre> breaks anywhere."""
+    assert "white-space:pre-wrap;word-break:normal" in show.pre("long lines", fold=True)
+
+
 @pytest.mark.parametrize("badge", BADGES)
 @pytest.mark.parametrize("text", ["", "one\ntwo\n", HOSTILE, "  indented\n\n  twice", "ñ 層 \\xff"])
 @pytest.mark.parametrize("note", ["", "exit code 1. Run `docker ps` <b>"])

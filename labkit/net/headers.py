@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
@@ -81,11 +81,16 @@ LAYOUTS = {layout.name: layout for layout in (
     _layout("WireGuard", "Donenfeld, WireGuard (2017), 5.4.6",
             "type:8, reserved:24, receiver:32:hex, counter:64:little"),
 )}
+# Fields of GRE that are there if their flag is: RFC 2784, 2.1; RFC 2890, 2.
+_OPTIONAL = {0x8000: (Field("checksum", 16, "hex"), Field("reserved", 16)), 0x2000: (Field("key", 32, "hex"),),
+             0x1000: (Field("sequence", 32),)}
+_UNKNOWN = 0x4C07  # flags of GRE that mean other fields, and versions: RFC 2784, 2.2 and 2.3
 _SHOWN: dict[str, Callable[[int], str]] = {
     "mac": lambda value: mac_text(value.to_bytes(6, "big")),
     "ip": lambda value: str(IPv4Address(value)),
     "hex": lambda value: f"0x{value:x}",
-    "ethertype": lambda value: f"0x{value:04x} {ETHERTYPES.get(value, '')}".strip(),
+    # Up to 1500 it is the length of what follows: IEEE 802.3-2022, 3.2.6.
+    "ethertype": lambda value: f"0x{value:04x} {ETHERTYPES.get(value, 'length' * (value <= 1500))}".strip(),
     "protocol": lambda value: f"{value} {PROTOCOLS.get(value, '')}".strip(),
     "arp": lambda value: f"{value} {({1: 'request', 2: 'reply'}).get(value, '')}".strip(),
     "icmp": lambda value: f"{value} {({0: 'echo reply', 3: 'unreachable', 8: 'echo request'}).get(value, '')}".strip(),
@@ -207,9 +212,11 @@ def _read(layout: Layout, frame: bytes, at: int) -> Header:
     return Header(layout.name, at, layout.size, tuple(values))
 
 
-def _next(header: Header, before: str) -> tuple[str, int]:
+def _next(header: Header) -> tuple[str, int]:
     """What follows a header, and how long the header is with its options."""
     name = header.name
+    if name == "GRE" and header.of("flags and version") & _UNKNOWN:
+        return "", header.size
     if name in ("type", "GRE"):
         return ETHERTYPES.get(header.of("EtherType" if name == "type" else "protocol"), ""), header.size
     if name == "IPv4":
@@ -233,6 +240,10 @@ def dissect(frame: bytes, first: str = "Ethernet") -> list[Header]:
         if name == "WireGuard" and frame[at:at + 1] in (b"\1", b"\2", b"\3"):
             name = {1: "handshake initiation", 2: "handshake response", 3: "cookie"}[frame[at]]
         layout = LAYOUTS.get(name)
+        if layout and name == "GRE":
+            flags = int.from_bytes(frame[at:at + 2], "big")
+            more = (field for flag, fields in _OPTIONAL.items() if flags & flag for field in fields)
+            layout = replace(layout, fields=(*layout.fields, *more))
         if not layout or at + layout.size > len(frame) or (name == "IPv4" and frame[at] >> 4 != 4):
             known = name in ("encrypted", "handshake initiation", "handshake response", "cookie")
             found.append(Header(name if known else "cut short" if layout else "data", at, len(frame) - at))
@@ -242,9 +253,13 @@ def dissect(frame: bytes, first: str = "Ethernet") -> list[Header]:
             following = ETHERTYPES.get(int.from_bytes(frame[at + layout.size:at + layout.size + 2], "big"))
             name, size = "802.1Q" if following == "802.1Q" else "type", layout.size
         else:
-            name, size = _next(header, found[-1].name if found else "")
+            name, size = _next(header)
         size = min(size, len(frame) - at)
-        found.append(header._replace(size=size))
+        if options := frame[at + header.size:at + size]:
+            told = Value("options", 8 * (at + header.size), 8 * len(options), int.from_bytes(options, "big"),
+                         options.hex(" "))
+            header = header._replace(size=size, values=(*header.values, told))
+        found.append(header)
         at += size
     if at < len(frame):
         found.append(Header("data", at, len(frame) - at))

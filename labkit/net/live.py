@@ -93,6 +93,7 @@ class Lab:
 
     def __init__(self, docker: Docker, topology: Topology, lesson: str, recipe: Path, kept: str = "prefetched") -> None:
         self.docker, self.topology, self.lesson, self.recipe, self.kept = docker, topology, lesson, recipe, kept
+        self.sysctls = _SYSCTLS
 
     def name(self, device: str) -> str:
         """A device's container."""
@@ -150,6 +151,10 @@ class Lab:
         try:
             self.docker.start(net)
         except LabError as error:
+            if "/proc/sys/net/ipv6" in str(error) and self.sysctls is _SYSCTLS:  # a kernel without IPv6
+                self.down()
+                self.sysctls = {name: value for name, value in _SYSCTLS.items() if "ipv6" not in name}
+                return self._start()
             if TUN not in str(error):
                 raise
             raise LabError(f"The live network needs {TUN}, which the engine's machine lacks: `sudo modprobe tun` "
@@ -163,7 +168,8 @@ class Lab:
         forward = {"net.ipv4.ip_forward": str(int(device in self.topology.routers))}
         return self.docker.create(
             self.lesson, self.name(device), self.image, command, device, network_mode="none", devices=[TUN],
-            cap_drop=["ALL"], cap_add=RIGHTS, security_opt=["no-new-privileges"], sysctls=_SYSCTLS | forward, **options)
+            cap_drop=["ALL"], cap_add=RIGHTS, security_opt=["no-new-privileges"],
+            sysctls=self.sysctls | forward, **options)
 
     def _ended(self) -> str:
         """Why the switches have ended; "" if they have not."""

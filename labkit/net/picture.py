@@ -22,7 +22,7 @@ DASHES = ("", "7 3", "2 3", "9 3 2 3", "1 2", "12 4", "4 4")
 UNDERLINES = ("solid", "dashed", "dotted", "double")
 HEADERS = {"Ethernet": 0, "type": 0, "802.1Q": 1, "ARP": 2, "IPv4": 2, "ICMP": 3, "UDP": 4, "TCP": 4, "GRE": 5,
            "VXLAN": 5, "ESP": 5, "WireGuard": 5, "OpenVPN": 5}  # index into COLOURS; others have none
-HOST, HIGH, TOP, DROP, PAD, GAP = 104, 40, 78, 116, 16, 80  # px: a host's column, a switch, rows, margin, between
+HOST, HIGH, TOP, DROP, PAD, GAP = 104, 40, 78, 116, 16, 80  # px: a column at least, a switch, rows, margin, between
 MOST = 60  # hosts drawn
 _CSS = f"""
 @text{{font:13px system-ui,sans-serif;fill:{_INK % "fill"};text-anchor:middle}}
@@ -42,6 +42,10 @@ class Map:
         self.topology, self.steps, self.title, self.first = topology, steps, clean(title), first
         vlans = {port.vlan for port in topology.ports.values() if not port.trunk} | {1}
         self.vlans = sorted(vlan for vlan in vlans if vlan)
+        longest = [len(str(host.address)) for host in topology.hosts.values()]
+        longest += [len(f"{vlan}: {way}") - 4 for router in topology.routers.values()  # most hosts' are shorter
+                    for vlan, way in router.addresses.items()]
+        self.column = max(HOST, 7 * max(longest, default=0))  # px
 
     def look(self, vlan: int | None) -> tuple[str, str]:
         """Colour and dash of a VLAN."""
@@ -74,9 +78,9 @@ class Map:
         for switch in made.switches:
             ends = [other.device for plug, other in sorted(made.cables.items())
                     if plug.device == switch and not other.port]
-            wide = max(len(ends), 1) * HOST
+            wide = max(len(ends), 1) * self.column
             for number, name in enumerate(ends):
-                places[name] = x + HOST * (number + .5)
+                places[name] = x + self.column * (number + .5)
             places[switch] = x + wide / 2
             x += wide + GAP
         return places, round(max(x - GAP + PAD, 300))
@@ -101,11 +105,12 @@ class Map:
                 out.append(f'<path class="trunk" d="{path}"/>')
             colour, dash = self.look(None if port.trunk else port.vlan)
             out.append(f'<path class="cable" stroke="{colour}" stroke-dasharray="{dash}" d="{path}"/>')
-            label = ranges(port.allowed) if port.trunk else str(port.vlan)
-            tip = f"{one}: {port} — {other}: {far}"
-            out.append(self._text((ax + bx) / 2, (y if near else 34) - 9, shorten(label, 12), "small", tip))
-            if port.trunk and port.vlan:
-                out.append(self._text((ax + bx) / 2, (y if near else 34) + 17, f"native {port.vlan}", "small", tip))
+            ends = dict.fromkeys(ranges(end.allowed) if end.trunk else str(end.vlan) for end in (port, far))
+            native = dict.fromkeys(str(end.vlan or "none") for end in (port, far) if end.trunk)
+            tip, middle = f"{one}: {port} — {other}: {far}", y if near else 34
+            out.append(self._text((ax + bx) / 2, middle - 13, shorten(" | ".join(ends), 14), "small", tip))
+            if [*native] not in ([], ["none"]):
+                out.append(self._text((ax + bx) / 2, middle + 21, f"native {' | '.join(native)}", "small", tip))
         for plug, other in made.cables.items():
             if plug.port and not other.port:
                 x, port = places[other.device], made.port(plug)
@@ -124,7 +129,7 @@ class Map:
             out.append(self._text(places[switch], TOP + 25, switch, "name"))
         for name, host in made.hosts.items():
             x = places[name]
-            out.append(f'<rect class="device" x="{x - 40:g}" y="{rows - 22}" width="80" height="26" rx="13"/>')
+            out.append(f'<rect class="device" x="{x - 44:g}" y="{rows - 22}" width="88" height="26" rx="13"/>')
             out.append(self._text(x, rows - 4.5, name, "name"))
             out.append(self._text(x, rows + 20, str(host.address), "small", f"MAC {host.mac.hex(':')}"))
         for name, router in made.routers.items():
@@ -143,7 +148,7 @@ class Map:
 
     def _half(self, switch: str) -> float:
         ends = sum(plug.device == switch and not other.port for plug, other in self.topology.cables.items())
-        return max(ends, 1) * HOST / 2 - 6
+        return max(ends, 1) * self.column / 2 - 6
 
     def _ways(self, ways: Mapping[tuple[Plug, Plug], str]) -> list[str]:
         """The frames: a broad line on each cable, with their numbers."""
@@ -160,9 +165,9 @@ class Map:
                     (start[0] + start[2]) / 2 if "H" in path else (start[0] + start[6]) / 2,
                     start[1] if "H" in path else 34.0)
                 text = shorten(",".join(numbers), 11)
-                half = 6 + 4 * len(text)
+                half = max(9, 5 + 3.6 * len(text))
                 out += [f'<path class="way" d="{path}"/>',
-                        f'<rect class="mark" x="{x - half:g}" y="{y - 9:g}" width="{2 * half}" height="18" rx="9"/>',
+                        f'<rect class="mark" x="{x - half:g}" y="{y - 9:g}" width="{2 * half:g}" height="18" rx="9"/>',
                         self._text(x, y + 4.5, text, "number")]
         return out
 
@@ -257,7 +262,7 @@ class Bytes:
         return {"text/plain": str(self), "text/html": self.html()}
 
 
-_FONT = "font-size:13px;line-height:1.4;color:var(--jp-content-font-color1,#111)"
+_FONT = "margin-top:.4em;font-size:13px;line-height:1.4;color:var(--jp-content-font-color1,#111)"
 
 
 def _style(name: str) -> str:

@@ -247,6 +247,8 @@ def _vlan(word: str) -> int:
 def _vlans(word: str) -> frozenset[int]:
     found = set[int]()
     for part in ("1-4094" if word == "all" else word).split(","):
+        if not part:
+            raise LabError("the VLANs of a trunk stand together, with a comma between them: `trunk 10,20 s1.24`.")
         first, dash, last = part.partition("-")
         many = range(_vlan(first), _vlan(last if dash else first) + 1)
         if not many:
@@ -262,6 +264,10 @@ def _interface(word: str) -> IPv4Interface:
         raise LabError(f"{word!r:.40} is no IPv4 address with its prefix, as 10.0.10.1/24.") from None
     if "/" not in word:
         raise LabError(f"{word} lacks its prefix: write {word}/24 if the network is its first three numbers.")
+    ends = (found.network.network_address, found.network.broadcast_address) if found.network.prefixlen < 31 else ()
+    if found.ip in ends or found.ip.is_multicast or found.ip.is_loopback or found.ip.is_unspecified:
+        raise LabError(f"{word} is no address for a host: it stands for a network, for all in it, for a group or for "
+                       "this computer itself.")
     return found
 
 

@@ -42,6 +42,7 @@ class Tunnel:
     end: int = 0xC0000202
     secret: str = "for a lesson only"
     counter: int = 0
+    mtu: int = 1420  # of the interface inside, as wg-quick(8) sets it: WireGuard pads no packet beyond it
     seen: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -118,10 +119,13 @@ def _esp_open(tunnel: Tunnel, packet: bytes) -> bytes:
 
 
 def _wireguard(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
-    """ChaCha20-Poly1305, padded to 16 bytes, the counter little-endian (Donenfeld, WireGuard, 5.4.6)."""
+    """ChaCha20-Poly1305, padded to 16 bytes, the counter little-endian (Donenfeld, WireGuard, 5.4.6).
+
+    Padding ends at the interface's MTU: wireguard-go, calculatePaddingSize; Linux, calculate_skb_padding.
+    """
     counter = (tunnel.counter - 1).to_bytes(8, "little")
     head = LAYOUTS["WireGuard"].build(4, 0, _RECEIVER, int.from_bytes(counter, "big"))
-    clear = packet + bytes(-len(packet) % 16)
+    clear = packet + bytes(max(0, min(-len(packet) % 16, tunnel.mtu - len(packet))))
     return _udp(tunnel, head + _cipher("ChaCha20Poly1305", tunnel.key).encrypt(bytes(4) + counter, clear, None))
 
 
@@ -147,6 +151,13 @@ def _openvpn_open(tunnel: Tunnel, packet: bytes) -> bytes:
     return tunnel.open(cipher, data[4:8] + bytes(8), sealed, data[:8], int.from_bytes(data[4:8], "big"))
 
 
+def _gre_open(tunnel: Tunnel, packet: bytes) -> bytes:
+    data = _content(packet, 47, 24)
+    if data[:4] != LAYOUTS["GRE"].build(0, IPV4):  # a key, say, that this tunnel has not agreed on
+        raise LabError(_NOT_OURS)
+    return data[4:]
+
+
 def _vxlan(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
     frame = ethernet(b"\2\0\0\0\0\2", b"\2\0\0\0\0\1", IPV4, packet)
     return _udp(tunnel, LAYOUTS["VXLAN"].build(8, 0, 42, 0) + frame)
@@ -155,8 +166,7 @@ def _vxlan(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
 KINDS: dict[str, Kind] = {
     "none": Kind("", lambda tunnel, packet: (-1, packet), lambda tunnel, packet: packet),
     "ipip": Kind("RFC 2003", lambda tunnel, packet: (4, packet), lambda tunnel, packet: _content(packet, 4, 20)),
-    "gre": Kind("RFC 2784", lambda tunnel, packet: (47, LAYOUTS["GRE"].build(0, IPV4) + packet),
-                lambda tunnel, packet: _content(packet, 47, 24)[4:]),
+    "gre": Kind("RFC 2784", lambda tunnel, packet: (47, LAYOUTS["GRE"].build(0, IPV4) + packet), _gre_open),
     "vxlan": Kind("RFC 7348", _vxlan, lambda tunnel, packet: _content(packet, 17, 30)[30:]),
     "esp": Kind("RFC 4303, RFC 4106", _esp, _esp_open, True),
     "openvpn": Kind("OpenVPN 2.6", _openvpn, _openvpn_open, True),
@@ -164,21 +174,22 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def overhead(kind: str, size: int = 1000) -> int:
+def overhead(kind: str, size: int = 1000, mtu: int = Tunnel.mtu) -> int:
     """Bytes that a tunnel adds to a packet of that size: measured by wrapping one. Raises :class:`LabError`."""
     if size < 20:
         raise LabError(f"{size} bytes are no packet: an IPv4 packet has at least its header of 20 bytes.")
     packet = ipv4(1, 2, 17, bytes(size - 20))
-    return len(Tunnel(kind).wrap(packet)) - size
+    return len(Tunnel(kind, mtu=mtu).wrap(packet)) - size
 
 
 def largest(kind: str, mtu: int = 1500) -> int:
     """The largest packet that fits through a tunnel when the network outside takes ``mtu`` bytes; tried, not computed.
 
+    It is the MTU to give the tunnel's interface.
     Raises :class:`LabError` if nothing fits.
     """
     for size in range(mtu, 27, -1):
-        if len(Tunnel(kind).wrap(ipv4(1, 2, 17, bytes(size - 20)))) <= mtu:
+        if size + overhead(kind, size, size) <= mtu:
             return size
     raise LabError(f"Nothing fits through {kind} when the network outside takes only {mtu} bytes.")
 
@@ -190,6 +201,8 @@ def fragments(packet: bytes, mtu: int) -> list[bytes]:
     """
     if len(packet) <= mtu:
         return [packet]
+    if packet[0] != 0x45:
+        raise LabError("Only IPv4 packets without options are cut here.")
     if mtu < 28:
         raise LabError(f"{mtu} bytes hold no header of 20 and eight of data: an IPv4 network takes at least 68.")
     if packet[6] & 0x40:

@@ -6,10 +6,12 @@ from labkit.lesson import Lesson
 from labkit.net.console import crafted
 from labkit.net.headers import vlans
 from labkit.net.reach import Reach
-from labkit.net.switching import Network
+from labkit.net.switching import PING, Network
+from labkit.net.topology import Topology, parse
 from labkit.tasks import NotYet, Prediction, Task, Try
 
 CLASSROOM, SECRETARIAT = ("pc1", "pc2"), ("sec1", "sec2")
+IP = b"\x08\0"  # the EtherType of IPv4
 TAG = 0x6014  # the 16 bits behind 8100 in the frame of the task read-tag
 
 
@@ -46,8 +48,8 @@ def check_separate(lesson: Lesson, answer: str) -> str:
 def check_tag(lesson: Lesson, answer: str) -> str:
     if not answer:
         raise NotYet("Give the number of the VLAN behind the name: `%check read-tag 7`.")
-    if not answer.isascii() or not answer.isdigit():
-        raise NotYet(f"`{answer}` is no number in decimal: `%check read-tag 7`.")
+    if not answer.isascii() or not answer.isdigit() or len(answer) > 9:
+        raise NotYet(f"`{answer[:40]}` is no number in decimal: `%check read-tag 7`.")
     said, vlan = int(answer), TAG & 0xFFF
     if said == vlan:
         return f"VLAN {vlan}, with priority {TAG >> 13}: 0x{TAG:04x} is {TAG >> 13:03b} 0 {vlan:012b} in bits."
@@ -73,9 +75,12 @@ def check_printer(lesson: Lesson, answer: str) -> str:
         for other in SECRETARIAT:
             if not found.why_not(one, other):
                 raise NotYet(f"Both print, but {one} still reaches {other}: the router passes on whatever it has a "
-                             f"route "
-                             "for, until it is told not to (`deny`).")
-    return "All print, and nobody from the classrooms gets an answer from the secretariat. That rule is a firewall."
+                             "route for, until it is told not to (`deny`).")
+            _, steps = Network(found.topology).ping(one, other)
+            if any(step.taken and step.end.device == other and step.frame[12:14] == IP for step in steps):
+                raise NotYet(f"{one} gets no answer, but its packets still arrive at {other}, and one can do harm "
+                             "enough. Stop them on the way there, not on the way back.")
+    return "All print, and no packet from the classrooms gets to the secretariat. That rule is a firewall."
 
 
 def check_hopping(lesson: Lesson, answer: str) -> str:
@@ -120,6 +125,7 @@ TASKS = [
         wrong=[Try(["net deny r 10 30"], hint="passes nothing on from VLAN 10 (classrooms) to VLAN 30"),
                Try(["net trunk 10,30 s1.23"], hint="sec1 no longer reaches printer"),
                Try(["net trunk 10,20,30 s1.24"], hint="pc1 still reaches sec1"),
+               Try(["net deny r 20 10"], hint="its packets still arrive at sec1"),
                Try(["net deny r 20 10", "net access 10 s1.2"], hint="does not get to its gateway"),
                Try(["net access 10 s2.3"], hint="r does not get to printer")],
         hints=["VLANs separate, the router joins again. So the rule belongs into the router.",
@@ -140,36 +146,40 @@ TASKS = [
 # -- predictions --------------------------------------------------------------------------------
 
 
-def heard_by(lesson: Lesson) -> int:
-    """How many hosts heard the first frame of the last journey: what crossed their cable and is for all."""
-    steps = lesson.console.steps
-    return len({step.end.device for step in steps if step.frame[:6] == b"\xff" * 6
-                and step.end.device in lesson.console.topology.hosts})
+def opened(lesson: Lesson, name: str) -> Topology:
+    """A network of the lesson as its file says: a student may have gone on with another one."""
+    return parse((lesson.folder / f"{name}.net").read_text("utf-8"))
 
 
 def right_first(lesson: Lesson) -> str:
-    return "C" if heard_by(lesson) == len(lesson.console.topology.hosts) - 1 else "A"
+    made = opened(lesson, "flat")
+    _, steps = Network(made).ping("pc1", "pc2")
+    heard = {step.end.device for step in steps if step.frame == steps[0].frame} & set(made.hosts)
+    return "C" if len(heard) == len(made.hosts) - 1 else "B" if len(heard) > 1 else "A"
 
 
 def right_across(lesson: Lesson) -> str:
-    return "A" if not Reach(lesson.console.topology).why_not("pc1", "pc2") else "B"
+    made = opened(lesson, "flat").changed("access 10 s1.1 s1.3 s2.1")
+    return "A" if not Reach(made).why_not("pc1", "pc2") else "B"
 
 
 def right_tags(lesson: Lesson) -> str:
-    tagged = {(step.start.device, step.end.device) for step in lesson.console.steps if vlans(step.frame)}
-    hosts = set(lesson.console.topology.hosts)
-    return "A" if not tagged else "C" if any(hosts & {*pair} for pair in tagged) else "B"
+    made = opened(lesson, "vlans")
+    tagged = [step for step in Network(made).ping("pc1", "pc2")[1] if vlans(step.frame)]
+    return "A" if not tagged else "C" if any({step.start.device, step.end.device} & set(made.hosts)
+                                             for step in tagged) else "B"
 
 
 def right_stick(lesson: Lesson) -> str:
-    crossings = sum("r" in (step.start.device, step.end.device) and step.frame[-1:] == b"e" for step in
-                    lesson.console.steps)  # "e": the last letter of what a ping carries
+    _, steps = Network(opened(lesson, "school")).ping("pc1", "printer")
+    crossings = sum("r" in (step.start.device, step.end.device) and step.frame.endswith(PING) for step in steps)
     return {0: "A", 2: "B"}.get(crossings, "C")
 
 
 def right_double(lesson: Lesson) -> str:
-    got = {step.end.device for step in lesson.console.steps if step.taken}
-    return "C" if "sec2" in got else "B" if got else "A"
+    made = opened(lesson, "native")
+    steps = Network(made).send("mallory", crafted(made, "mallory", "sec2", ["1", "20"]))
+    return "C" if any(step.taken for step in steps) else "B" if len(steps) > 1 else "A"
 
 
 PREDICTIONS = [

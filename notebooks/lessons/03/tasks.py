@@ -20,20 +20,17 @@ def check_mtu(lesson: Lesson, answer: str) -> str:
     right = largest("wireguard", DSL)
     if not answer:
         raise NotYet("Give the number of bytes behind the name: `%check through-dsl 1000`.")
-    if not answer.isascii() or not answer.isdigit():
-        raise NotYet(f"`{answer}` is no number of bytes: `%check through-dsl 1000`.")
+    if not answer.isascii() or not answer.isdigit() or len(answer) > 9:
+        raise NotYet(f"`{answer[:40]}` is no number of bytes: `%check through-dsl 1000`.")
     said = int(answer)
     if said == right:
-        return (f"Yes: {right} + 60 of headers and tag are {right + 60}. One byte more is padded to {right + 16}, and "
-                f"{right + 76} do not fit into {DSL}.")
-    if said == DSL - 60:
-        raise NotYet(f"{said} is {DSL} without the 60 bytes of headers and tag. But WireGuard pads what is inside to a "
-                     "multiple of 16.")
+        return f"Yes: {right} and 60 of headers and tag are {DSL}. wg-quick would take 20 less, for IPv6 outside."
+    if said == right - 20:
+        raise NotYet(f"{said} leaves room for an IPv6 header outside, as wg-quick does. Over IPv4 larger ones fit too.")
     if said == largest("wireguard"):
         raise NotYet(f"{said} is right for 1500 outside; this line takes {DSL}.")
     if said > right:
-        raise NotYet(f"A packet of {said} bytes is {len(Tunnel('wireguard').wrap(packet('')[:20] + bytes(said - 20)))} "
-                     f"outside, and only {DSL} get through.")
+        raise NotYet(f"A packet of {said} bytes is {said + 60} outside, and only {DSL} get through.")
     raise NotYet(f"{said} bytes get through, but larger ones too: `%tunnel mtu {DSL}`.")
 
 
@@ -92,12 +89,12 @@ TASKS = [
     ),
     Task(
         "through-dsl", check_mtu,
-        solution=Try(answer="1424"),
-        wrong=[Try(answer="1432", hint="multiple of 16"), Try(answer="1440", hint="right for 1500 outside"),
-               Try(answer="1492", hint="1492 bytes is 1564 outside"), Try(answer="1000", hint="larger ones too"),
+        solution=Try(answer="1432"),
+        wrong=[Try(answer="1412", hint="an IPv6 header outside"), Try(answer="1440", hint="right for 1500 outside"),
+               Try(answer="1492", hint="1492 bytes is 1552 outside"), Try(answer="1000", hint="larger ones too"),
                Try(answer="much", hint="no number of bytes")],
         hints=["`%tunnel mtu` takes the MTU outside as its argument.",
-               "WireGuard adds 60 bytes, and pads what is inside to a multiple of 16."],
+               "WireGuard adds 60 bytes; it pads to a multiple of 16, but never beyond the MTU of its interface."],
     ),
     Task(
         "only-by-tunnel", check_service,
@@ -159,9 +156,8 @@ PREDICTIONS = [
          "B": "It drops the packet, and says nothing.",
          "C": "It asks for the packet once more."},
         {"A": "With encryption alone it could be so, and that has broken many protocols. Hence the tag.",
-         "B": "The tag of 16 bytes is made from all that was sent and the key. One bit changed, and it does not fit; "
-              "and who "
-              "cannot make a tag gets no answer at all.",
+         "B": "The tag of 16 bytes is made from all that is encrypted, the number of the packet and the key. One bit "
+              "changed, and it does not fit; and who cannot make a tag gets no answer at all.",
          "C": "A tunnel carries packets and promises no more than IP does; TCP inside will send again by itself."},
         right_bit,
     ),
