@@ -329,7 +329,7 @@ def _settings(made: Topology, plug: Plug) -> list[str]:
 def lines(plug: Plug, frames: Sequence[bytes], made: Topology) -> list[str]:
     """Frames at a port, one a line: the port, the tags, what it is."""
     names = made.names()
-    return [f"{plug!s:<6} {','.join(map(str, vlans(frame))) or '-':<5} {summary(frame, names=names)}"
+    return [f"{plug!s:<6} {','.join(map(str, vlans(frame))) or '-':<5} {summary(frame, names)}"
             for frame in frames]
 
 

@@ -183,7 +183,7 @@ class Journey:
 
     def __init__(self, steps: Sequence[Step], names: Mapping[str, str], first: int = 1) -> None:
         self.rows = [(str(number), f"{step.start} → {step.end}", ", ".join(map(str, step.vlans)) or "-",
-                      summary(step.frame, names=names), _named(step.does, names))
+                      summary(step.frame, names), _named(step.does, names))
                      for number, step in enumerate(steps, first)]
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from labkit.commands import LabError
 from labkit.net import headers
-from labkit.net.headers import ARP, BROADCAST, IPV4, mac_text
+from labkit.net.headers import ARP, BROADCAST, IPV4
 from labkit.net.topology import Host, Plug, Router, Topology
 
 AGEING = 300.0  # seconds that a switch remembers an address unheard: IEEE 802.1Q-2022, table 8-6
@@ -168,13 +168,13 @@ class Network:
         if not frame[6] & 1:
             known = table.get(source)
             if self.record and (not known or known.port != at.port):
-                notes.append(f"learns {mac_text(frame[6:12])} on port {at.port}")
+                notes.append(f"learns {frame[6:12].hex(':')} on port {at.port}")
             table[source] = Entry(at.port, self.clock)
         ways = self._ways(at.device, vlan)
         known = table.get(target)
         if known and self.clock - known.heard < AGEING:
             ways = [way for way in ways if way[0] == known.port]
-            notes.append(f"knows {mac_text(frame[:6])} on port {known.port}")
+            notes.append(f"knows {frame[:6].hex(':')} on port {known.port}")
         elif self.record:
             notes.append("floods, for it is for all" if frame[0] & 1 else "floods, for it does not know where that is")
         with_tag = b""
@@ -317,5 +317,5 @@ def table(network: Network, switch: str) -> Sequence[tuple[int, str, int, float]
     """What a switch has learned, sorted: VLAN, MAC, port, seconds since it was heard. Raises :class:`LabError`."""
     if switch not in network.tables:
         raise LabError(f"There is no switch {switch!r:.40}; there are: {', '.join(network.tables)[:200]}.")
-    return sorted((vlan, mac_text(mac), entry.port, network.clock - entry.heard)
+    return sorted((vlan, mac.hex(":"), entry.port, network.clock - entry.heard)
                   for (vlan, mac), entry in network.tables[switch].items())
