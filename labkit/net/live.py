@@ -271,7 +271,7 @@ class Lab:
                 data = archive.extractfile(member)
                 device, _, port = Path(member.name).stem.rpartition(".")
                 if data and port.isdigit() and member.size:  # else tcpdump is just about to begin
-                    found[Plug(device, int(port))] = [seen.frame for seen in capture.read(data.read())[1]]
+                    found[Plug(device, int(port))] = capture.read(data.read())
         return found
 
     def _settled(self) -> dict[Plug, list[bytes]]:
