@@ -293,10 +293,9 @@ class LabMagics(Magics):
         """``%disk_panel [SIZE]``: write at a place in the guest's disk, and watch two files grow, or not."""
         from labkit.widgets import disk_panel
 
-        size = line.strip() or "16"
-        if not re.fullmatch("[0-9]{1,3}", size) or not 8 <= int(size) <= 256:
-            raise LabError("Use it as `%disk_panel` or `%disk_panel 32`: the size in MiB, from 8 to 256.")
-        show.put(disk_panel(self._now(), int(size))._repr_mimebundle_())
+        size = syntax.number(line.strip() or "16", 8, 256,
+                             "Use it as `%disk_panel` or `%disk_panel 32`: the size in MiB, from 8 to 256.")
+        show.put(disk_panel(self._now(), size)._repr_mimebundle_())
 
     @line_magic
     @no_var_expand

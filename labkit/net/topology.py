@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
+from labkit import syntax
 from labkit.commands import LabError
 
 MOST = 10_000  # devices
@@ -239,9 +240,8 @@ def _connect(made: Topology, one: Plug, other: Plug) -> None:
 
 def _vlan(word: str) -> int:
     """A VLAN identifier: 1 to 4094, for 0 means none and 4095 is reserved (IEEE 802.1Q-2022, table 9-2)."""
-    if not word.isascii() or not word.isdigit() or len(word) > 9 or not 1 <= int(word) <= 4094:
-        raise LabError(f"{word!r:.30} is no VLAN: it is a number from 1 to 4094 (0 means none, 4095 is reserved).")
-    return int(word)
+    said = f"{word!r:.30} is no VLAN: it is a number from 1 to 4094 (0 means none, 4095 is reserved)."
+    return syntax.number(word, 1, 4094, said)
 
 
 def _vlans(word: str) -> frozenset[int]:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from labkit.commands import LabError
 from labkit.net import picture
-from labkit.net.console import Answer, Text, number
+from labkit.net.console import Answer, Text
 from labkit.net.headers import ipv4, tcp
 from labkit.net.tunnels import KINDS, Tunnel, fragments, largest, overhead
+from labkit.syntax import number
 from labkit.trees import clean
 
 CLIENT, SERVER = 0x0A320001, 0x0A320002  # 10.50.0.1 and .2: the network inside
