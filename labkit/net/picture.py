@@ -12,7 +12,7 @@ from textwrap import wrap
 
 from labkit.net.headers import LAYOUTS, Header, dissect, summary
 from labkit.net.switching import Step
-from labkit.net.topology import Plug, Topology, ranges
+from labkit.net.topology import Plug, Port, Topology, ranges
 from labkit.show import table
 from labkit.trees import _INK, clean, shorten
 
@@ -85,35 +85,34 @@ class Map:
         """One self-contained <svg>, with a description for those who do not see it."""
         made, (places, wide) = self.topology, self._places()
         out, rows = list[str](), TOP + HIGH + DROP
-        above = sorted(made.links(), key=lambda link: abs(places[link[0].device] - places[link[1].device]))
-        ways: dict[tuple[Plug, Plug], str] = {}
-        for one, other in above:
+        top = 40  # without the room for cables that pass above
+        links = sorted(made.links(), key=lambda link: abs(places[link[0].device] - places[link[1].device]))
+        ways: dict[tuple[Plug, Plug], tuple[str, float, float]] = {}  # cable → its path, and the middle of it
+        for one, other in links:
             a, b = places[one.device], places[other.device]
             if a > b:
                 one, other, a, b = other, one, b, a
             near = abs(made.switches.index(one.device) - made.switches.index(other.device)) == 1
             ax, bx = a + self._half(one.device), b - self._half(other.device)
-            y = TOP + HIGH / 2
-            path = f"M{ax:g} {y:g}H{bx:g}" if near else f"M{a:g} {TOP}C{a:g} 20 {b:g} 20 {b:g} {TOP}"
-            ways[one, other] = path
+            if near:
+                y = TOP + HIGH / 2
+                ways[one, other] = f"M{ax:g} {y:g}H{bx:g}", (ax + bx) / 2, y
+            else:
+                y, top = 34.0, 0
+                ways[one, other] = f"M{a:g} {TOP}C{a:g} 20 {b:g} 20 {b:g} {TOP}", (a + b) / 2, y
             port, far = made.port(one), made.port(other)
-            if port.trunk or far.trunk:
-                out.append(f'<path class="trunk" d="{path}"/>')
-            colour, dash = self.look(None if port.trunk else port.vlan)
-            out.append(f'<path class="cable" stroke="{colour}" stroke-dasharray="{dash}" d="{path}"/>')
+            out += self._cable(ways[one, other][0], port, port.trunk or far.trunk)
             label = ranges(port.allowed) if port.trunk else str(port.vlan)
             tip = f"{one}: {port} — {other}: {far}"
-            out.append(self._text((ax + bx) / 2, (y if near else 34) - 9, shorten(label, 12), "small", tip))
+            out.append(self._text((ax + bx) / 2, y - 9, shorten(label, 12), "small", tip))
             if port.trunk and port.vlan:
-                out.append(self._text((ax + bx) / 2, (y if near else 34) + 17, f"native {port.vlan}", "small", tip))
+                out.append(self._text((ax + bx) / 2, y + 17, f"native {port.vlan}", "small", tip))
         for plug, other in made.cables.items():
             if plug.port and not other.port:
                 x, port = places[other.device], made.port(plug)
-                path = ways[plug, other] = f"M{x:g} {TOP + HIGH}V{rows - 22}"
-                colour, dash = self.look(port.vlan if not port.trunk else None)
-                if port.trunk:
-                    out.append(f'<path class="trunk" d="{path}"/>')
-                out.append(f'<path class="cable" stroke="{colour}" stroke-dasharray="{dash}" d="{path}"/>')
+                path = f"M{x:g} {TOP + HIGH}V{rows - 22}"
+                ways[plug, other] = path, x, (TOP + HIGH + rows - 22) / 2
+                out += self._cable(path, port, port.trunk)
                 vlan = f"trunk {ranges(port.allowed)}" if port.trunk else f"VLAN {port.vlan}"
                 out.append(self._text(x + 6, TOP + HIGH + 16, f"port {plug.port}", "small left", f"{plug}: {port}"))
                 out.append(self._text(x + 6, rows - 30, shorten(vlan, 15), "small left"))
@@ -135,7 +134,6 @@ class Map:
                 out.append(self._text(x, rows + 20 + 15 * row, f"{number}: {address}", "small"))
         out += self._ways(ways)
         tall = rows + 36 + 15 * max((len(router.addresses) for router in made.routers.values()), default=0)
-        top = 0 if any("C" in path for path in ways.values()) else 40  # room for cables that pass above
         return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" class="lk-net" role="img" width="{wide}" '
                           f'height="{tall - top}" viewBox="0 {top} {wide} {tall - top}">'
                           f"<title>{escape(self.title or 'Network')}</title>"
@@ -145,7 +143,13 @@ class Map:
         ends = sum(plug.device == switch and not other.port for plug, other in self.topology.cables.items())
         return max(ends, 1) * HOST / 2 - 6
 
-    def _ways(self, ways: Mapping[tuple[Plug, Plug], str]) -> list[str]:
+    def _cable(self, path: str, port: Port, trunk: bool) -> list[str]:
+        """A cable in the look of a port's VLAN; broad if it is a trunk."""
+        colour, dash = self.look(None if port.trunk else port.vlan)
+        broad = [f'<path class="trunk" d="{path}"/>'] * trunk
+        return [*broad, f'<path class="cable" stroke="{colour}" stroke-dasharray="{dash}" d="{path}"/>']
+
+    def _ways(self, ways: Mapping[tuple[Plug, Plug], tuple[str, float, float]]) -> list[str]:
         """The frames: a broad line on each cable, with their numbers."""
         found: dict[tuple[Plug, Plug], list[str]] = {}
         for number, step in enumerate(self.steps, self.first):
@@ -153,12 +157,8 @@ class Map:
             found.setdefault(pair, []).append(f"{number}")
         out = list[str]()
         for pair, numbers in found.items():
-            if path := ways.get(pair):
-                start = [float(word) for word in path.replace("M", "").replace("V", " ").replace("H", " ")
-                         .replace("C", " ").split()]
-                x, y = (start[0], (start[1] + start[2]) / 2) if "V" in path else (
-                    (start[0] + start[2]) / 2 if "H" in path else (start[0] + start[6]) / 2,
-                    start[1] if "H" in path else 34.0)
+            if pair in ways:
+                path, x, y = ways[pair]
                 text = shorten(",".join(numbers), 11)
                 half = 6 + 4 * len(text)
                 out += [f'<path class="way" d="{path}"/>',
