@@ -21,7 +21,7 @@ from labkit.disks import human
 from labkit.docker import advice
 from labkit.lesson import Lesson
 from labkit.net import tunnelling
-from labkit.net.console import MODEL, Answer
+from labkit.net.console import MODEL
 from labkit.syntax import split
 from labkit.trees import clean
 
@@ -176,7 +176,7 @@ class LabMagics(Magics):
         tree = forest.tree(lesson.drawn.get(names), lesson.seen)
         lesson.drawn[names] = forest
         lesson.seen.update(node["key"] for node in tree.data()["nodes"])
-        self._tree(tree)
+        show.put(show.figure(lesson.badge, tree))
 
     @line_magic
     @no_var_expand
@@ -239,15 +239,10 @@ class LabMagics(Magics):
         names = tuple(syntax.split(line))
         graph = lesson.machines()
         graph = graph.only(*names) if names else graph
-        self._tree(graph.tree(lesson.drawn.get(("snapshots", *names))))
+        show.put(show.figure(lesson.badge, graph.tree(lesson.drawn.get(("snapshots", *names)))))
         lesson.drawn["snapshots", *names] = graph
         for note in graph.notes:
             self._say("note", note, badge=False)
-
-    def _tree(self, tree: Any) -> None:
-        bundle, badge = tree._repr_mimebundle_(), self._now().badge
-        show.put({"text/plain": f"{badge}\n{bundle['text/plain']}",
-                  "text/html": f"<div>{show.badge_html(badge)}{bundle['text/html']}</div>"})
 
     @line_magic
     @no_var_expand
@@ -278,13 +273,13 @@ class LabMagics(Magics):
         scale = max(Strip(disk).scale for _, disk in disks)  # one for all, so that lengths can be compared
         for name, disk in disks:
             before = lesson.drawn.get(("disk", name))
-            bundle = Strip(disk, before, name, scale)._repr_mimebundle_()
+            strip = Strip(disk, before, name, scale)
             lesson.drawn["disk", name] = disk
             text = str(disk) if len(disks) == 1 else ""
             fields = [(str(f.offset), f.name, f.value, f.meaning) for f in disk.fields] if text else []
             html = show.badge_html(lesson.badge) + show.table(("byte", "field", "value", "meaning"), fields)
-            show.put({"text/plain": "\n".join(filter(None, [lesson.badge, text, bundle["text/plain"]])),
-                      "text/html": f"<div>{html}{bundle['text/html']}</div>"})
+            show.put({"text/plain": "\n".join(filter(None, [lesson.badge, text, str(strip)])),
+                      "text/html": f"<div>{html}{strip.html()}</div>"})
 
     @line_magic
     @no_var_expand
@@ -318,16 +313,13 @@ class LabMagics(Magics):
         if cell is not None:
             if words:
                 raise LabError("Use it as `%%net`, with the network in the lines below; a command has one %.")
-            self._answer(lesson.console.load(cell), MODEL)
+            show.put(show.figure(MODEL, lesson.console.load(cell)))
         elif words[:1] in (["up"], ["compare"], ["down"]):
             live = show.Live()
             answer = lesson.net(words, live.hear)
-            live.end(_bundle(answer, lesson.badge))
+            live.end(show.figure(lesson.badge, answer))
         else:
-            self._answer(lesson.console.do(words), MODEL)
-
-    def _answer(self, answer: Answer, badge: str) -> None:
-        show.put(_bundle(answer, badge))
+            show.put(show.figure(MODEL, lesson.console.do(words)))
 
     @line_magic
     @no_var_expand
@@ -356,7 +348,7 @@ class LabMagics(Magics):
         first = {"": "Ethernet", "ip": "IPv4"}.get(line.strip())
         if not first:
             raise LabError("Use it as `%%bytes` for a frame, or `%%bytes ip` for a packet without Ethernet.")
-        self._answer(tunnelling.pasted(cell, first), MODEL)
+        show.put(show.figure(MODEL, tunnelling.pasted(cell, first)))
 
     @line_magic
     @no_var_expand
@@ -364,7 +356,7 @@ class LabMagics(Magics):
     def tunnel(self, line: str) -> None:
         """``%tunnel KIND ["text"]``: a packet through a tunnel, and the wire outside; ``%tunnel help`` tells more."""
         self._now()
-        self._answer(tunnelling.do(split(line)), MODEL)
+        show.put(show.figure(MODEL, tunnelling.do(split(line))))
 
     @line_magic
     @no_var_expand
@@ -453,10 +445,6 @@ class LabMagics(Magics):
 
     def _task(self, name: str) -> tasks.Task:
         return tasks.material(self._now().folder).task(name)
-
-
-def _bundle(answer: Answer, badge: str) -> dict[str, str]:
-    return {"text/plain": f"{badge}\n{answer}", "text/html": f"<div>{show.badge_html(badge)}{answer.html()}</div>"}
 
 
 def _one(line: str, usage: str) -> str:

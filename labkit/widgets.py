@@ -232,8 +232,8 @@ def before_after(lesson: Lesson, line: str) -> Panel:
             undo.disabled, run.disabled = False, True
             note = f"exit code {result.code}" if result.code else ""
             said = show.output(lesson.badge, result.text, note)["text/html"]
-            after = lesson.forest().tree(before)._repr_mimebundle_()["text/html"]
-            was = before.tree()._repr_mimebundle_()["text/html"]
+            after = lesson.forest().tree(before).html()
+            was = before.tree().html()
             view.value = f"{said}<b>Before</b>{was}<b>After</b>{after}"
         except LabError as error:
             view.value = show.message("unknown", str(error), lesson.badge)["text/html"]
@@ -298,7 +298,7 @@ def disk_panel(lesson: Lesson, size: int) -> Panel:
         disks = {name: lesson.disk(name) for name in names}
         scale = max(Strip(disk).scale for disk in disks.values())
         for name, disk in disks.items():
-            parts.append(Strip(disk, drawn.get(name), name, scale)._repr_mimebundle_()["text/html"])
+            parts.append(Strip(disk, drawn.get(name), name, scale).html())
         drawn.update(disks)
         view.value = "".join(parts)
 
@@ -353,7 +353,7 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
         graph, chosen = now(), which.value
         which.options = list(dict.fromkeys(s.name for s in graph.machine(copy).snapshots)) or [""]
         which.value = chosen if chosen in which.options else which.options[0]
-        view.value = said["text/html"] + graph.tree(before)._repr_mimebundle_()["text/html"]
+        view.value = said["text/html"] + graph.tree(before).html()
 
     def started(_: object) -> None:
         sure.layout.display = "none"

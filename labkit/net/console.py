@@ -24,7 +24,9 @@ from labkit.net import headers, picture
 from labkit.net.reach import Reach
 from labkit.net.switching import Network, Step, table
 from labkit.net.topology import Topology, parse
+from labkit.show import pre
 from labkit.syntax import number
+from labkit.trees import Figure
 
 MODEL = "model · real frames, in this notebook's own process"  # the badge
 NOTHING = b"nothing but a frame to see where it goes"
@@ -38,10 +40,10 @@ def crafted(made: Topology, start: str, target: str, tags: Sequence[str]) -> byt
     return headers.ethernet(other.mac, one.mac, EXPERIMENT, NOTHING, numbers)
 
 
-class Answer:
-    """What a command shows: figures in a column, each with text and HTML. ``ok``: False for a ping without reply."""
+class Answer(Figure):
+    """What a command shows: figures in a column. ``ok``: False for a ping without reply."""
 
-    def __init__(self, *figures: Any, ok: bool = True) -> None:
+    def __init__(self, *figures: Figure, ok: bool = True) -> None:
         self.figures, self.ok = figures, ok
 
     def __str__(self) -> str:
@@ -49,10 +51,10 @@ class Answer:
 
     def html(self) -> str:
         """All of it as HTML."""
-        return "".join(figure._repr_mimebundle_()["text/html"] for figure in self.figures)
+        return "".join(figure.html() for figure in self.figures)
 
 
-class Text:
+class Text(Figure):
     """A figure that is plain text."""
 
     def __init__(self, text: str) -> None:
@@ -61,10 +63,9 @@ class Text:
     def __str__(self) -> str:
         return self.text
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from labkit import show
-
-        return {"text/plain": self.text, "text/html": show.pre(self.text, fold=True)}
+    def html(self) -> str:
+        """The same, where lines that are too long fold."""
+        return pre(self.text, fold=True)
 
 
 class Console:

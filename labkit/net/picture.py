@@ -14,7 +14,7 @@ from labkit.net.headers import LAYOUTS, Header, dissect, summary
 from labkit.net.switching import Step
 from labkit.net.topology import Plug, Port, Topology, ranges
 from labkit.show import table
-from labkit.trees import _INK, clean, shorten
+from labkit.trees import _INK, Figure, clean, shorten
 
 # Okabe and Ito, "Color Universal Design" (2008); the dash tells VLANs apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#808080")
@@ -35,7 +35,7 @@ _CSS = f"""
 """.strip().replace("@", ".lk-net ")
 
 
-class Map:
+class Map(Figure):
     """A topology as a picture; ``steps`` are drawn on its cables, numbered from ``first`` on."""
 
     def __init__(self, topology: Topology, steps: Sequence[Step] = (), title: str = "", first: int = 1) -> None:
@@ -50,8 +50,6 @@ class Map:
 
     def __str__(self) -> str:
         return "" if self.steps else self.about()  # a journey tells its steps itself
-
-    __repr__ = __str__
 
     def about(self) -> str:
         """The picture in words, for those who do not see it."""
@@ -171,14 +169,14 @@ class Map:
         title = f"<title>{escape(tip)}</title>" if tip else ""
         return f'<text class="{cls}" x="{x:g}" y="{y:g}">{escape(text)}{title}</text>'
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+    def html(self) -> str:
+        """The picture, if it is not too large for one."""
         if len(self.topology.hosts) > MOST:
-            note = f"<p>{len(self.topology.hosts)} hosts are too many to draw; <code>%net reach</code> groups them.</p>"
-            return {"text/plain": str(self), "text/html": note}
-        return {"text/plain": str(self), "text/html": f'<div style="overflow:auto" tabindex="0">{self.svg()}</div>'}
+            return f"<p>{len(self.topology.hosts)} hosts are too many to draw; <code>%net reach</code> groups them.</p>"
+        return f'<div style="overflow:auto" tabindex="0">{self.svg()}</div>'
 
 
-class Journey:
+class Journey(Figure):
     """A frame's way, step by step, as a table; ``names`` for addresses, numbered from ``first`` on."""
 
     def __init__(self, steps: Sequence[Step], names: Mapping[str, str], first: int = 1) -> None:
@@ -196,14 +194,9 @@ class Journey:
             lines.append(f"{head}  {row[4]}".rstrip())
         return "\n".join(lines) or "(no frame was sent)"
 
-    __repr__ = __str__
-
     def html(self) -> str:
         """The table, with a heading for each column."""
         return table(("", "cable", "tag", "frame", "what becomes of it"), self.rows) or "<p>(no frame was sent)</p>"
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": self.html()}
 
 
 def _named(text: str, names: Mapping[str, str]) -> str:
@@ -212,7 +205,7 @@ def _named(text: str, names: Mapping[str, str]) -> str:
     return text
 
 
-class Bytes:
+class Bytes(Figure):
     """A frame, byte by byte: which header each belongs to, and what its fields say. ``first``: what it begins with."""
 
     def __init__(self, frame: bytes, title: str = "", first: str = "Ethernet") -> None:
@@ -229,8 +222,6 @@ class Bytes:
             where = f"{header.name}, {header.size} bytes from {header.offset}"
             lines += wrap(f"{where}: {self._fields(header)}", 110, subsequent_indent="    ", break_on_hyphens=False)
         return "\n".join(lines)
-
-    __repr__ = __str__
 
     def html(self) -> str:
         """Rows of sixteen bytes; the field of each is told under the cursor, and all of them below."""
@@ -253,9 +244,6 @@ class Bytes:
                 f'line-height:1.75">{rows}</div><table style="border-collapse:collapse;margin-top:.4em;font-size:13px">'
                 f"{heads}</table></div>")
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": self.html()}
-
 
 _FONT = "font-size:13px;line-height:1.4;color:var(--jp-content-font-color1,#111)"
 
@@ -275,7 +263,7 @@ def _readable(data: bytes) -> str:
     return text + "…" * (len(data) > 64)
 
 
-class Boxes:
+class Boxes(Figure):
     """A packet in a packet: ``outside`` as it crosses the wire, and what is ``inside`` for who has the key."""
 
     def __init__(self, outside: bytes, inside: bytes, title: str = "") -> None:
@@ -292,8 +280,6 @@ class Boxes:
             lines.append(f"in it        {len(self.inside):>5} bytes: {line(self.within)}, then padding and a tag")
         return "\n".join(lines)
 
-    __repr__ = __str__
-
     def html(self) -> str:
         """Each header a box that holds the next one."""
         sealed = self.out[-1].name == "encrypted"
@@ -308,9 +294,6 @@ class Boxes:
         about = f"{len(self.outside)} bytes on the wire for {len(self.inside)} inside; {note}."
         return (f'<div style="{_FONT};overflow:auto" tabindex="0" role="img" aria-label="{escape(str(self))}">{title}'
                 f'<div style="display:inline-flex">{text}</div><div style="opacity:.8">{about}</div></div>')
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": self.html()}
 
 
 def _box(header: Header, inside: str) -> str:
