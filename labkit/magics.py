@@ -31,7 +31,7 @@ _ENDLESS = {"events": "`docker ps -a` shows what happened to containers",
 
 
 def teaching(magic: Callable[..., Any]) -> Callable[..., Any]:
-    """Show a :class:`LabError` as one line; an interrupt also stops the cells waiting behind this one."""
+    """Take the words as typed; show a :class:`LabError` as one line; an interrupt also stops the cells that wait."""
 
     @functools.wraps(magic)
     def wrapped(self: LabMagics, *args: Any) -> Any:
@@ -48,7 +48,7 @@ def teaching(magic: Callable[..., Any]) -> Callable[..., Any]:
             show.put(show.message("unknown", str(error), self.current.badge if self.current and not ours else ""))
             return None
 
-    return wrapped
+    return no_var_expand(wrapped)
 
 
 @magics_class
@@ -60,8 +60,9 @@ class LabMagics(Magics):
         self.current: Lesson | None = None  # the lesson in progress
         self._hints: dict[str, int] = {}
         for program in (*bench.PROGRAMS, *bench.OWN):  # under the name it has in a terminal, and under one Python takes
+            runs = no_var_expand(functools.partial(self.program, program))
             for name in {program, program.lower(), program.replace("-", "_")}:
-                shell.register_magic_function(functools.partial(self.program, program), "line_cell", name)
+                shell.register_magic_function(runs, "line_cell", name)
 
     def _now(self) -> Lesson:
         if not self.current:
@@ -72,7 +73,6 @@ class LabMagics(Magics):
         show.put(show.message(kind, text, self._now().badge if badge else ""))
 
     @line_magic
-    @no_var_expand
     @teaching
     def lesson(self, line: str) -> None:
         """``%lesson NAME [live|replay]``: begin (again); remove what an earlier run of this lesson left."""
@@ -89,7 +89,6 @@ class LabMagics(Magics):
         show.put(show.message("note", "\n".join([f"Lesson {lesson.name} begins.", *notes]), badge))
 
     @line_magic
-    @no_var_expand
     @teaching
     def doctor(self, line: str) -> None:
         """``%doctor``: what this machine has for the course, and how to get what is missing."""
@@ -99,7 +98,6 @@ class LabMagics(Magics):
             show.put(show.message("pass" if fine else "fail", text))
 
     @line_cell_magic
-    @no_var_expand
     @teaching
     def docker(self, line: str, cell: str | None = None) -> None:
         """``%docker …`` runs the command as typed; the body of ``%%docker …`` is its standard input."""
@@ -121,7 +119,6 @@ class LabMagics(Magics):
             note += " " + self._whose(words, result.err)
         live.end(show.output(lesson.badge, result.text, note))
 
-    @no_var_expand
     @teaching
     def program(self, name: str, line: str, cell: str | None = None) -> None:
         """``%VBoxManage …`` and the like run the command as typed, in the lesson's folder; a cell's body is input.
@@ -137,7 +134,6 @@ class LabMagics(Magics):
         live.end(show.output(took, bench.brief(result), note))
 
     @cell_magic
-    @no_var_expand
     @teaching
     def commands(self, line: str, cell: str) -> None:
         """``%%commands``: each line of the cell is a command, run one after another until one fails; # is a comment."""
@@ -166,7 +162,6 @@ class LabMagics(Magics):
                 f"{name} is a container of your own: labkit does not touch it. Use another name here.")
 
     @line_magic
-    @no_var_expand
     @teaching
     def forest(self, line: str) -> None:
         """``%forest [NAME …]``: draw the local images (or those called NAME, ``x*`` for many) by ChainID."""
@@ -179,7 +174,6 @@ class LabMagics(Magics):
         show.put(show.figure(lesson.badge, tree))
 
     @line_magic
-    @no_var_expand
     @teaching
     def layers(self, line: str) -> None:
         """``%layers IMAGE``: what each layer adds, changes and removes."""
@@ -188,7 +182,6 @@ class LabMagics(Magics):
         show.put(show.output(lesson.badge, str(image)))
 
     @line_magic
-    @no_var_expand
     @teaching
     def explore(self, line: str) -> None:
         """``%explore IMAGE [IMAGE]``: the layer explorer, two images side by side if two are named."""
@@ -198,7 +191,6 @@ class LabMagics(Magics):
         show.put(explorer(self._now(), names)._repr_mimebundle_())
 
     @line_magic
-    @no_var_expand
     @teaching
     def before_after(self, line: str) -> None:
         """``%before_after docker …``: a panel that runs the command and shows the forest before and after."""
@@ -207,7 +199,6 @@ class LabMagics(Magics):
         show.put(before_after(self._now(), line)._repr_mimebundle_())
 
     @line_magic
-    @no_var_expand
     @teaching
     def folder(self, line: str) -> None:
         """``%folder``: the files in the lesson's own folder and their sizes."""
@@ -221,7 +212,6 @@ class LabMagics(Magics):
         show.put(show.output(lesson.badge, "\n".join(lines) or "(empty)"))
 
     @line_magic
-    @no_var_expand
     @teaching
     def guest_read(self, line: str) -> None:
         """``%guest_read MACHINE``: the texts at the start of the pages of its disk, as its guest would read them."""
@@ -231,7 +221,6 @@ class LabMagics(Magics):
         show.put(show.output(lesson.badge, "\n".join(lines) or "(nothing but zeros)"))
 
     @line_magic
-    @no_var_expand
     @teaching
     def snapshots(self, line: str) -> None:
         """``%snapshots [MACHINE …]``: machines, snapshots, disks and linked clones in one picture."""
@@ -245,7 +234,6 @@ class LabMagics(Magics):
             self._say("note", note, badge=False)
 
     @line_magic
-    @no_var_expand
     @teaching
     def what_if(self, line: str) -> None:
         """``%what_if VBoxManage snapshot M delete|restore S``: what that would merge or lose, before it is done."""
@@ -260,7 +248,6 @@ class LabMagics(Magics):
         show.put(show.message("ask", "\n".join(["Nothing has been done yet.", *preview.lines]), lesson.badge))
 
     @line_magic
-    @no_var_expand
     @teaching
     def disk(self, line: str) -> None:
         """``%disk FILE [FILE …]``: what a disk file says of itself, and where the guest's blocks are in it."""
@@ -282,7 +269,6 @@ class LabMagics(Magics):
                       "text/html": f"<div>{html}{strip.html()}</div>"})
 
     @line_magic
-    @no_var_expand
     @teaching
     def disk_panel(self, line: str) -> None:
         """``%disk_panel [SIZE]``: write at a place in the guest's disk, and watch two files grow, or not."""
@@ -293,7 +279,6 @@ class LabMagics(Magics):
         show.put(disk_panel(self._now(), size)._repr_mimebundle_())
 
     @line_magic
-    @no_var_expand
     @teaching
     def snapshot_panel(self, line: str) -> None:
         """``%snapshot_panel MACHINE``: take, restore, delete, clone, and see the tree change."""
@@ -302,7 +287,6 @@ class LabMagics(Magics):
         show.put(snapshot_panel(self._now(), _one(line, "%snapshot_panel MACHINE"))._repr_mimebundle_())
 
     @line_cell_magic
-    @no_var_expand
     @teaching
     def net(self, line: str, cell: str | None = None) -> None:
         """``%%net`` and lines that describe a network build it; ``%net ping ana eva`` and the like work on it.
@@ -322,7 +306,6 @@ class LabMagics(Magics):
             show.put(show.figure(MODEL, lesson.console.do(words)))
 
     @line_magic
-    @no_var_expand
     @teaching
     def net_panel(self, line: str) -> None:
         """``%net_panel``: choose the VLAN of each host's port, and see at once who reaches whom and why not."""
@@ -331,7 +314,6 @@ class LabMagics(Magics):
         show.put(net_panel(self._now())._repr_mimebundle_())
 
     @line_magic
-    @no_var_expand
     @teaching
     def net_steps(self, line: str) -> None:
         """``%net_steps``: go through the last journey, frame by frame."""
@@ -340,7 +322,6 @@ class LabMagics(Magics):
         show.put(net_steps(self._now())._repr_mimebundle_())
 
     @cell_magic
-    @no_var_expand
     @teaching
     def bytes(self, line: str, cell: str) -> None:
         """``%%bytes [ip]`` and bytes in hex, as tcpdump -xx prints them: which header each belongs to."""
@@ -351,7 +332,6 @@ class LabMagics(Magics):
         show.put(show.figure(MODEL, tunnelling.pasted(cell, first)))
 
     @line_magic
-    @no_var_expand
     @teaching
     def tunnel(self, line: str) -> None:
         """``%tunnel KIND ["text"]``: a packet through a tunnel, and the wire outside; ``%tunnel help`` tells more."""
@@ -359,7 +339,6 @@ class LabMagics(Magics):
         show.put(show.figure(MODEL, tunnelling.do(split(line))))
 
     @line_magic
-    @no_var_expand
     @teaching
     def tunnel_panel(self, line: str) -> None:
         """``%tunnel_panel``: choose a tunnel, and see what an eavesdropper on the wire sees."""
@@ -368,7 +347,6 @@ class LabMagics(Magics):
         show.put(tunnel_panel(self._now())._repr_mimebundle_())
 
     @line_magic
-    @no_var_expand
     @teaching
     def task(self, line: str) -> None:
         """``%task NAME``: start a task (again)."""
@@ -379,7 +357,6 @@ class LabMagics(Magics):
                                     f"Stuck? `%hint {task.name}`", *notes]))
 
     @line_magic
-    @no_var_expand
     @teaching
     def check(self, line: str) -> None:
         """``%check NAME [ANSWER]``: is the task solved, and if not, why not."""
@@ -390,7 +367,6 @@ class LabMagics(Magics):
         self._say(found.status, text)
 
     @line_magic
-    @no_var_expand
     @teaching
     def hint(self, line: str) -> None:
         """``%hint NAME``: the next hint."""
@@ -403,7 +379,6 @@ class LabMagics(Magics):
             self._say("note", f"No more hints; `%solution {task.name}` shows one way.", badge=False)
 
     @line_magic
-    @no_var_expand
     @teaching
     def solution(self, line: str) -> None:
         """``%solution NAME``: one way to do it."""
@@ -413,7 +388,6 @@ class LabMagics(Magics):
         self._say("note", "One way:\n" + "\n".join(f"`{line}`" for line in lines), badge=False)
 
     @line_magic
-    @no_var_expand
     @teaching
     def predict(self, line: str) -> None:
         """``%predict NAME [LETTER]``: commit to an answer before running (with a LETTER: without the mouse)."""
@@ -428,7 +402,6 @@ class LabMagics(Magics):
         show.put(chooser(lesson, asked)._repr_mimebundle_())
 
     @line_magic
-    @no_var_expand
     @teaching
     def answer(self, line: str) -> None:
         """``%answer NAME``: what really happened, and why the other choices are wrong."""
