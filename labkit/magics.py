@@ -18,10 +18,9 @@ from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, 
 from labkit import bench, show, syntax, tasks
 from labkit.commands import Interrupted, LabError
 from labkit.disks import human
-from labkit.docker import advice
-from labkit.lesson import Lesson
+from labkit.lesson import Lesson, ending
 from labkit.net import tunnelling
-from labkit.net.console import MODEL
+from labkit.net.console import LIVE, MODEL
 from labkit.syntax import split
 from labkit.trees import clean
 
@@ -114,7 +113,7 @@ class LabMagics(Magics):
         live = show.Live()
         slow = words.name in ("pull", "build", "run", "load", "push")
         result = lesson.command(["docker", *argv], cell, live.hear if slow else None)
-        note = ". ".join(filter(None, [f"exit code {result.code}", advice(result)])) if result.code else ""
+        note = ending(result)
         if result.code and "Conflict. The container name" in result.err:
             note += " " + self._whose(words, result.err)
         live.end(show.output(lesson.badge, result.text, note))
@@ -129,9 +128,8 @@ class LabMagics(Magics):
         argv = [name, *lesson.words(f"{name} {line}")[1:]]
         live = show.Live()
         result = lesson.command(argv, cell, live.hear if bench.slow(argv) else None)
-        note = ". ".join(filter(None, [f"exit code {result.code}", bench.advice(result)])) if result.code else ""
         took = f"{lesson.badge} · took {result.seconds:.2f} s"
-        live.end(show.output(took, bench.brief(result), note))
+        live.end(show.output(took, bench.brief(result), ending(result)))
 
     @cell_magic
     @teaching
@@ -147,8 +145,7 @@ class LabMagics(Magics):
                 seconds += result.seconds
                 said += filter(None, [bench.brief(result).rstrip("\n")])
                 if result.code:
-                    told = advice(result) if typed.startswith("docker") else bench.advice(result)
-                    note = ". ".join(filter(None, [f"exit code {result.code}", told]))
+                    note = ending(result)
                     break
         finally:  # also when a later line cannot be run: those before it were
             show.put(show.output(f"{lesson.badge} · took {seconds:.2f} s", "\n".join(said), note))
@@ -205,10 +202,9 @@ class LabMagics(Magics):
         lesson = self._now()
         if line.strip():
             raise LabError("Use it as `%folder`: it lists all files of the lesson.")
-        lesson.need(docker=False)
-        files = lesson.world()["files"]
-        wide = max((len(human(file["size"])) for file in files), default=0)
-        lines = [f"{human(file['size']):>{wide}}  {clean(file['path'])}" for file in files]
+        files = lesson.files()
+        wide = max((len(human(size)) for size in files.values()), default=0)
+        lines = [f"{human(size):>{wide}}  {clean(name)}" for name, size in files.items()]
         show.put(show.output(lesson.badge, "\n".join(lines) or "(empty)"))
 
     @line_magic
@@ -298,7 +294,7 @@ class LabMagics(Magics):
             if words:
                 raise LabError("Use it as `%%net`, with the network in the lines below; a command has one %.")
             show.put(show.figure(MODEL, lesson.console.load(cell)))
-        elif words[:1] in (["up"], ["compare"], ["down"]):
+        elif words and words[0] in LIVE:
             live = show.Live()
             answer = lesson.net(words, live.hear)
             live.end(show.figure(lesson.badge, answer))

@@ -150,11 +150,16 @@ def begin(lesson: Lesson, task: Task) -> list[str]:
 
 def set_up(lesson: Lesson, task: Task) -> None:
     """Make what a task is about. Raises :class:`LabError` with the engine's words if that fails."""
-    for line in task.setup:
+    succeed(lesson, task.setup, "The task could not be set up; ")
+    lesson.tape.task_begins()
+
+
+def succeed(lesson: Lesson, lines: Iterable[str], why: str = "") -> None:
+    """Run commands as typed. Raises :class:`LabError` with ``why`` and the engine's words when one fails."""
+    for line in lines:
         result = lesson.command(lesson.words(line))
         if result.code:
-            raise LabError(f"The task could not be set up; `{line}` says: {' '.join(result.text.split())[:200]}")
-    lesson.tape.task_begins()
+            raise LabError(f"{why}`{line}` says: {' '.join(result.text.split())[:200]}")
 
 
 def attempt_at(lesson: Lesson, task: Task, attempt: Try) -> Verdict:

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as w
 
 from labkit import show, syntax, tasks
-from labkit.bench import advice
 from labkit.commands import LabError
 from labkit.layers import Image, humanise, instruction
+from labkit.lesson import Lesson, ending
 from labkit.trees import clean
 
 if TYPE_CHECKING:
-    from labkit.lesson import Lesson
     from labkit.snapshots import Graph
 
 _WIDE = {"description_width": "initial"}
@@ -257,9 +256,7 @@ def _panel(lesson: Lesson, name: str, setup: Sequence[str], trials: Sequence[Seq
 
     def start() -> None:
         tasks.enter(lesson, name, [*setup, *more])
-        for line in setup:
-            if (result := lesson.command(lesson.words(line))).code:
-                raise LabError(f"`{line}` says: {' '.join(result.text.split())[:200]}")
+        tasks.succeed(lesson, setup)
 
     if lesson.tape.mode == "record":
         start()
@@ -311,9 +308,7 @@ def disk_panel(lesson: Lesson, size: int) -> Panel:
 
     def written(_: object) -> None:
         with _teaching(lesson, view):
-            for line in write(where.value):
-                if (result := lesson.command(lesson.words(line))).code:
-                    raise LabError(f"`{line}` says: {' '.join(result.text.split())[:200]}")
+            tasks.succeed(lesson, write(where.value))
             draw(f"64 KiB written at {where.value} MiB of the guest's disk, in both.")
 
     begin.on_click(started)
@@ -382,8 +377,7 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
         with _teaching(lesson, view):
             before, typed = now(), line(*asked[0])
             result = lesson.command(lesson.words(typed))
-            note = ". ".join(filter(None, [f"exit code {result.code}", advice(result)])) if result.code else ""
-            draw(show.output(lesson.badge, f"{typed}\n{result.text}", note), before)
+            draw(show.output(lesson.badge, f"{typed}\n{result.text}", ending(result)), before)
 
     begin.on_click(started)
     sure.on_click(done)

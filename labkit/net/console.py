@@ -28,6 +28,7 @@ from labkit.show import pre
 from labkit.syntax import number
 from labkit.trees import Figure
 
+LIVE = ("up", "compare", "down")  # commands of the live twin, which a lesson runs
 MODEL = "model · real frames, in this notebook's own process"  # the badge
 NOTHING = b"nothing but a frame to see where it goes"
 EXPERIMENT = 0x88B5  # an EtherType for experiments: IEEE 802-2014, 9.2.4

@@ -11,16 +11,8 @@ NEEDS = ("VBoxManage", "qemu-img", "qemu-io")
 MIB = 1 << 20
 
 
-def size(lesson: Lesson, name: str) -> int:
-    """Bytes of a file in the lesson's folder. LabError if a cell above has not been run."""
-    found = [file["size"] for file in lesson.world()["files"] if file["path"] == name]
-    if not found:
-        raise LabError(f"The file {name} is missing: run the cells above this one first.")
-    return int(found[0])
-
-
 def need_disk(lesson: Lesson, name: str, how: str) -> Disk:
-    if name not in {file["path"] for file in lesson.world()["files"]}:
+    if name not in lesson.files():
         raise NotYet(f"There is no file `{name}` yet: {how}")
     return lesson.disk(name)
 
@@ -172,7 +164,7 @@ TASKS = [
 
 
 def right_two(lesson: Lesson) -> str:
-    grows, reserved = size(lesson, "grows.vdi"), size(lesson, "reserved.vdi")
+    grows, reserved = lesson.size("grows.vdi"), lesson.size("reserved.vdi")
     return "C" if grows >= 64 * MIB else "B" if reserved >= 64 * MIB else "A"
 
 
@@ -182,7 +174,7 @@ def right_byte(lesson: Lesson) -> str:
 
 
 def right_shrink(lesson: Lesson) -> str:
-    return "A" if size(lesson, "grows.vdi") < 4 * MIB else "B"
+    return "A" if lesson.size("grows.vdi") < 4 * MIB else "B"
 
 
 def right_same(lesson: Lesson) -> str:
@@ -190,7 +182,7 @@ def right_same(lesson: Lesson) -> str:
 
 
 def right_inside(lesson: Lesson) -> str:
-    return "A" if size(lesson, "seen.img") == 128 * MIB else "C"
+    return "A" if lesson.size("seen.img") == 128 * MIB else "C"
 
 
 PREDICTIONS = [
