@@ -113,6 +113,15 @@ def material(folder: Path) -> Material:
                     getattr(module, "NEEDS", Material.needs))
 
 
+def number(answer: str, example: str, asked: str = "your number") -> int:
+    """A student's answer that is to be a number. Raises :class:`NotYet` if it is none, showing an ``example``."""
+    if not answer:
+        raise NotYet(f"Give {asked} behind the name: `%check {example}`.")
+    if not answer.isascii() or not answer.isdigit() or len(answer) > 15:
+        raise NotYet(f"`{answer:.40}` is not a whole number in decimal: `%check {example}`.")
+    return int(answer)
+
+
 def enter(lesson: Lesson, name: str, commands: Iterable[str]) -> list[str]:
     """Leave the open task and mark where this one begins; what had to stay of the other is said.
 

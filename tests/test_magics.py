@@ -608,8 +608,8 @@ def test_the_solution_solves_it(greeting: Notebook) -> None:
 def test_an_answer_is_given_behind_the_name(pulled: Notebook) -> None:
     pulled.run("%task shared-layers")
     assert "Give your number behind the name" in pulled.run("%check shared-layers")
-    for answer in ("one", "²", "-1"):
-        assert f"`{answer}` is not a whole number" in pulled.run(f"%check shared-layers {answer}")
+    for answer in ("one", "²", "-1", "9" * 5000):
+        assert f"`{answer:.40}` is not a whole number" in pulled.run(f"%check shared-layers {answer}")
     assert "✘" in pulled.run("%check shared-layers 99")
     solution = re.findall("`%(.*)`", pulled.run("%solution shared-layers"))[0]
     assert solution.startswith("check shared-layers ")
