@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 _INSIDE = {"exec", "cp", "start", "restart", "update", "rename"}
 
 
-def lessons_folder(start: Path | None = None) -> Path:
+def lessons_folder() -> Path:
     """Where lessons keep their recordings and tasks: ``notebooks/lessons``, seen from any folder of the course.
 
     Raises :class:`LabError` outside the course.
     """
-    start = (start or Path.cwd()).resolve()
+    start = Path.cwd()
     here = Path(__file__).resolve().parent.parent
     for folder in (start, *start.parents, here):
         for found in (folder / "lessons", folder / "notebooks" / "lessons"):
@@ -63,8 +63,8 @@ class Lesson:
 
     def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
         self.name, self.mode = name, mode or os.environ.get("LABKIT_MODE", "")
-        self.folder = folder or lessons_folder() / name
         lessons = folder.parent if folder else lessons_folder()
+        self.folder = folder or lessons / name
         known = sorted(path.name for path in lessons.iterdir() if path.is_dir() and path.name[0] not in "._")
         if name not in known:  # so a name is never a path to somewhere else
             raise LabError(f"There is no lesson {name!r:.60}; there are: {', '.join(known)}.")
