@@ -38,8 +38,8 @@ _CSS = f"""
 class Map(Figure):
     """A topology as a picture; ``steps`` are drawn on its cables, numbered from ``first`` on."""
 
-    def __init__(self, topology: Topology, steps: Sequence[Step] = (), title: str = "", first: int = 1) -> None:
-        self.topology, self.steps, self.title, self.first = topology, steps, clean(title), first
+    def __init__(self, topology: Topology, steps: Sequence[Step] = (), first: int = 1) -> None:
+        self.topology, self.steps, self.first = topology, steps, first
         vlans = {port.vlan for port in topology.ports.values() if not port.trunk} | {1}
         self.vlans = sorted(vlan for vlan in vlans if vlan)
 
@@ -53,7 +53,7 @@ class Map(Figure):
 
     def about(self) -> str:
         """The picture in words, for those who do not see it."""
-        made, lines = self.topology, [self.title] * bool(self.title)
+        made, lines = self.topology, list[str]()
         for name in made.switches:
             ports = {plug: other for plug, other in sorted(made.cables.items()) if plug.device == name}
             lines.append(name)
@@ -134,8 +134,8 @@ class Map(Figure):
         tall = rows + 36 + 15 * max((len(router.addresses) for router in made.routers.values()), default=0)
         return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" class="lk-net" role="img" width="{wide}" '
                           f'height="{tall - top}" viewBox="0 {top} {wide} {tall - top}">'
-                          f"<title>{escape(self.title or 'Network')}</title>"
-                          f"<desc>{escape(self.about())}</desc><style>{_CSS}</style>", *out, "</svg>"])
+                          f"<title>Network</title><desc>{escape(self.about())}</desc><style>{_CSS}</style>",
+                          *out, "</svg>"])
 
     def _half(self, switch: str) -> float:
         ends = sum(plug.device == switch and not other.port for plug, other in self.topology.cables.items())
@@ -297,8 +297,8 @@ class Boxes(Figure):
 
 
 def _box(header: Header, inside: str) -> str:
-    style = _style(header.name).replace("display:inline-block;width:2.1em;", "")
-    border = f"border:2px {UNDERLINES[HEADERS.get(header.name, 6) % 4]} {COLOURS[HEADERS.get(header.name, 6)]}"
+    style, at = _style(header.name).replace("display:inline-block;width:2.1em;", ""), HEADERS.get(header.name, 6)
+    border = f"border:2px {UNDERLINES[at % 4]} {COLOURS[at]}"
     source = LAYOUTS[header.name].source if header.name in LAYOUTS else ""
     shape = "border-radius:4px;padding:4px 6px;margin:2px;display:flex;align-items:center"
     return (f'<div style="{style};{border};{shape}" '
