@@ -23,7 +23,7 @@ from labkit.commands import LabError
 from labkit.net import headers, picture
 from labkit.net.reach import Reach
 from labkit.net.switching import Network, Step, table
-from labkit.net.topology import Topology, parse
+from labkit.net.topology import CHANGES, Topology, parse
 from labkit.show import pre
 from labkit.syntax import number
 from labkit.trees import Figure
@@ -97,12 +97,12 @@ class Console:
     def do(self, words: Sequence[str]) -> Answer:
         """Run one command. Raises :class:`LabError` for one that is none."""
         name, rest = (words[0] if words else "show"), list(words[1:])
-        if name in ("access", "trunk", "deny"):
+        if name in CHANGES:
             self.now.change(self.topology.changed(" ".join(words)))
             return Answer(picture.Map(self.topology))
         if name not in _COMMANDS:
-            raise LabError(f"{name!r:.30} is no command of the network; there are: access, trunk, deny, "
-                           f"{', '.join(_COMMANDS)}.")
+            raise LabError(f"{name!r:.30} is no command of the network; there are: "
+                           f"{', '.join([*CHANGES, *_COMMANDS])}.")
         does, usage, counts = _COMMANDS[name]
         if len(rest) not in counts:
             raise LabError(f"Use it as `%net {f'{name} {usage}'.rstrip()}`.")

@@ -27,6 +27,7 @@ from labkit import syntax
 from labkit.commands import LabError
 
 MOST = 10_000  # devices
+CHANGES = ("access", "trunk", "deny")  # statements that a made topology takes
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,9}")
 _PLUG = re.compile(r"([a-z][a-z0-9-]{0,9})\.([0-9]{1,4})")
 
@@ -157,12 +158,12 @@ class Topology:
         return "\n".join(lines)
 
     def changed(self, statement: str) -> Topology:
-        """This topology after a statement ``access``, ``trunk`` or ``deny``. Raises :class:`LabError`."""
+        """This topology after one of the statements CHANGES. Raises :class:`LabError`."""
         words = statement.split()
         made = replace(self, ports=dict(self.ports), routers=dict(self.routers))
         if words[:1] == ["deny"]:
             _deny(made, words)
-        elif words[:1] in (["access"], ["trunk"]):
+        elif words and words[0] in CHANGES:
             port, plugs = _port(self, words)
             made.ports.update(dict.fromkeys(plugs, port))
         else:
