@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 from labkit.commands import LabError
 from labkit.layers import NAMES, Entry, Image, entries, listing
+from labkit.syntax import full_name
 
 T = TypeVar("T")
 PATH, RECORD, JSON = 4096, 1 << 20, 16 << 20  # bytes: longest path (Linux: PATH_MAX), tar record about a name, JSON
@@ -244,10 +245,8 @@ class Store:
         if magic[:2] == GZIP:
             reader: Any = gzip.GzipFile(fileobj=file)
         elif magic == ZSTD:
-            try:
-                import zstandard
-            except ImportError:
-                raise LabError(f"{source.name}: compressed with zstd: `pip install zstandard`, then again.") from None
+            import zstandard  # late: few images need it
+
             reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
             errors = zstandard.ZstdError
         else:
@@ -370,7 +369,7 @@ class Store:
         known = ", ".join(_shown((names or [file])[0]) for names, file, _ in images[:10])
         if ref is not None:
             short = ref.removeprefix("sha256:")
-            images = [image for image in images if any(_full(name) == _full(ref) for name in image[0])
+            images = [image for image in images if any(full_name(name) == full_name(ref) for name in image[0])
                       or (len(short) > 5 and image[1].rpartition("/")[2].startswith(short))]
         row = images[0][2] if docker and images else self.platform([row for _, _, row in images])
         if row is None:
@@ -398,12 +397,6 @@ class Store:
         digest = hashlib.sha256(self.content(file)).hexdigest()
         return Image(name, f"sha256:{digest}", {"diff_ids": diff_ids, "history": history},
                      [partial(self.layer, path) for path in layers])
-
-
-def _full(name: str) -> str:
-    """`busybox` means `docker.io/library/busybox:latest`."""
-    name = name.removeprefix("docker.io/").removeprefix("library/")
-    return name if ":" in name.rpartition("/")[2] else name + ":latest"
 
 
 def read_stream(chunks: Iterable[bytes], name: str, ref: str | None = None) -> Image:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labkit.commands import LabError
 
@@ -24,22 +24,25 @@ def _image(source: str, ref: str | None) -> Image:
         return archives.read_image(source, ref)
     from labkit.docker import Docker
 
-    docker = Docker.find()
-    return archives.read_stream(docker.save(source), source)
+    return archives.read_stream(Docker.find().save(source), source)
+
+
+def _print(args: argparse.Namespace, found: Any) -> None:
+    """What was asked for, as JSON or as text."""
+    print(json.dumps(found.to_json()) if args.json else found)
 
 
 def _layers(args: argparse.Namespace) -> None:
-    image = _image(args.source, args.ref)
-    print(json.dumps(image.to_json()) if args.json else image)
+    _print(args, _image(args.source, args.ref))
 
 
 def _forest(args: argparse.Namespace) -> None:
-    from labkit import layers
     from labkit.docker import Docker
+    from labkit.layers import Forest
 
     docker = Docker.find()
     images = docker.world()["images"]
-    forest = layers.forest([{**docker.image(i["id"]), "id": i["id"], "tags": i["tags"]} for i in images])
+    forest = Forest([{**docker.image(i["id"]), "id": i["id"], "tags": i["tags"]} for i in images])
     print(json.dumps(forest.to_json()) if args.json else forest.tree())
 
 
@@ -83,8 +86,7 @@ def _net(args: argparse.Namespace) -> None:
         raise LabError(f"{name} cannot be read: {error}.") from None
     if len(text) > most:
         raise LabError(f"{name} is longer than {most:,} letters: no topology for this model.")
-    reach = Reach(parse(text))
-    print(json.dumps(reach.to_json()) if args.json else reach)
+    _print(args, Reach(parse(text)))
 
 
 def _doctor(args: argparse.Namespace) -> None:
@@ -153,9 +155,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("labkit", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, does: object, text: str) -> argparse.ArgumentParser:
+    def add(name: str, does: object, text: str, json: bool = False) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(does=does)
+        if json:
+            command.add_argument("--json", action="store_true")
         return command
 
     add("doctor", _doctor, "what is installed, what is missing and how to get it")
@@ -164,22 +168,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = add("record", _record, "record lessons on this engine and store their notebooks")
     command.add_argument("lesson", nargs="+")
     command.add_argument("--note", help="what the badge should add, e.g. that images are stand-ins")
-    command = add("layers", _layers, "what each layer of an image adds, changes and removes")
+    command = add("layers", _layers, "what each layer of an image adds, changes and removes", json=True)
     command.add_argument("source", help="an image's name, or a `docker save` or OCI archive or folder")
     command.add_argument("--ref", help="which image of an archive that holds several")
-    command.add_argument("--json", action="store_true")
-    command = add("forest", _forest, "all local images by ChainID, shared bytes counted once")
-    command.add_argument("--json", action="store_true")
-    command = add("snapshots", _snapshots, "VirtualBox machines, snapshots, disks and linked clones in one graph")
+    add("forest", _forest, "all local images by ChainID, shared bytes counted once", json=True)
+    command = add("snapshots", _snapshots, "VirtualBox machines, snapshots, disks and linked clones in one graph",
+                  json=True)
     command.add_argument("machine", nargs="*", help="only these, by name or UUID")
     command.add_argument("--lesson", help="the machines of a lesson instead of your own")
-    command.add_argument("--json", action="store_true")
-    command = add("disk", _disk, "what a virtual disk's file says of itself, and where the guest's blocks are in it")
+    command = add("disk", _disk, "what a virtual disk's file says of itself, and where the guest's blocks are in it",
+                  json=True)
     command.add_argument("file", help="a VDI, VHD, VMDK, QCOW2, QED, VHDX or raw file")
-    command.add_argument("--json", action="store_true")
-    command = add("net", _net, "who reaches whom in a network, and why not")
+    command = add("net", _net, "who reaches whom in a network, and why not", json=True)
     command.add_argument("file", help="a topology, a statement a line: switch, host, router, link, access, trunk, name")
-    command.add_argument("--json", action="store_true")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a Windows pipe knows few letters, and ✔ is not one of them
             stream.reconfigure(errors="backslashreplace")
@@ -197,7 +198,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has had enough
         return 0
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -107,7 +107,7 @@ class Docker:
         try:
             where = {**kwargs_from_env(), "base_url": host}
             about = APIClient(**where, version="1.24", timeout=10).version(api_version=False)
-            if tuple(int(part) for part in about["ApiVersion"].split(".")) < OLDEST_API:
+            if _version(about["ApiVersion"]) < OLDEST_API:
                 raise LabError(f"Docker {about['Version']} (API {about['ApiVersion']}) is older than the course needs "
                                f"(Docker 20.10, API 1.41); update it: {HOW_TO_GET}.")
             api = APIClient(**where, version=min(about["ApiVersion"], "1.44", key=_version), timeout=60)

@@ -334,12 +334,6 @@ class Forest:
         self.total = sum(node.size for node in self.nodes.values())
         self.shared = self.apart - self.total
 
-    def between(self, a: str, b: str) -> list[str]:
-        """ChainIDs of the layers that two images share, lowest first. LabError for an unknown name or id."""
-        if unknown := {a, b} - self.chains.keys():
-            raise LabError(f"There is no image {min(unknown)} in this forest; it has {', '.join(self.chains):.200}.")
-        return [key for key in self.chains[a] if key in self.chains[b]]
-
     def to_json(self) -> dict[str, Any]:
         """Plain values for `labkit forest --json`."""
         return {"layers": [dict(vars(node)) for node in self.nodes.values()], "containers": self.containers,
@@ -369,5 +363,3 @@ class Forest:
                        humanise(node.size), "layer", tuple(node.images)) for key, node in self.nodes.items()]
         return {node.key: node for node in nodes}
 
-
-forest = Forest

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from labkit import archives, syntax, tasks
 from labkit.commands import LabError, Result, run
-from labkit.docker import Docker, Thing, World, find_thing
+from labkit.docker import Docker, Thing, World, advice, find_thing
 from labkit.layers import Forest, Image
-from labkit.net.console import Answer, Console, Text
+from labkit.net.console import LIVE, Answer, Console, Text
 from labkit.tape import Mode, Tape
 
 if TYPE_CHECKING:
@@ -33,18 +33,26 @@ if TYPE_CHECKING:
 _INSIDE = {"exec", "cp", "start", "restart", "update", "rename"}
 
 
-def lessons_folder(start: Path | None = None) -> Path:
+def lessons_folder() -> Path:
     """Where lessons keep their recordings and tasks: ``notebooks/lessons``, seen from any folder of the course.
 
     Raises :class:`LabError` outside the course.
     """
-    start = (start or Path.cwd()).resolve()
+    start = Path.cwd()
     here = Path(__file__).resolve().parent.parent
     for folder in (start, *start.parents, here):
         for found in (folder / "lessons", folder / "notebooks" / "lessons"):
             if found.is_dir():
                 return found
     raise LabError("The course's notebooks/lessons folder is not above this one; open the notebook inside the course.")
+
+
+def ending(result: Result) -> str:
+    """How a command that failed has ended, and what to do about it; "" for one that has not."""
+    from labkit import bench
+
+    told = advice(result) if result.argv[0] == "docker" else bench.advice(result)
+    return ". ".join(filter(None, [f"exit code {result.code}", told])) if result.code else ""
 
 
 class Lesson:
@@ -55,8 +63,8 @@ class Lesson:
 
     def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
         self.name, self.mode = name, mode or os.environ.get("LABKIT_MODE", "")
-        self.folder = folder or lessons_folder() / name
         lessons = folder.parent if folder else lessons_folder()
+        self.folder = folder or lessons / name
         known = sorted(path.name for path in lessons.iterdir() if path.is_dir() and path.name[0] not in "._")
         if name not in known:  # so a name is never a path to somewhere else
             raise LabError(f"There is no lesson {name!r:.60}; there are: {', '.join(known)}.")
@@ -192,29 +200,28 @@ class Lesson:
 
         Raises :class:`LabError`.
         """
-        if words[:1] not in (["up"], ["compare"], ["down"]):
+        if not words or words[0] not in LIVE:
             return self.console.do(words)
         if not (3 <= len(words) <= 7 if words[0] == "compare" else len(words) == 1):
             raise LabError("Use it as `%net up`, `%net compare HOST HOST [TAG …]` or `%net down`.")
         from labkit.net import live
 
-        made = self.console.topology
-        if words[0] == "compare":
+        name, made = words[0], self.console.topology
+        if name == "compare":
             made.host(words[1])
             made.host(words[2])
-
         self.need(docker=True)
 
         def do() -> Result:
             kept = self.name if self.tape.mode == "record" else "prefetched"  # a recording leaves nothing behind
             lab = live.Lab(self._live(), made, self.name, self.folder / "net", kept)
-            return lab.trial(*words[1:]) if words[0] == "compare" else (
-                lab.up(on_text) if words[0] == "up" else lab.down())
+            if name == "compare":
+                return lab.trial(*words[1:])
+            return lab.up(on_text) if name == "up" else lab.down()
 
-        result = self.tape.command(["net", *words], str(made), do, lambda: words[0] != "compare")
+        result = self.tape.command(["net", *words], str(made), do, lambda: name != "compare")
         self.look_around()
-        return live.compared(made, words[1:], result) if words[0] == "compare" else Answer(
-            Text(result.text.rstrip()))
+        return live.compared(made, words[1:], result) if name == "compare" else Answer(Text(result.text.rstrip()))
 
     def need(self, docker: bool) -> None:
         """Raise :class:`LabError` if this lesson is not one of Docker, or of machines and disks."""
@@ -233,8 +240,7 @@ class Lesson:
             assert docker
             before = docker.world()
             changed = lambda: words.name in _INSIDE or docker.world() != before  # noqa: E731
-        live = self._live
-        return tape.command(words.key, stdin, lambda: live().run(argv, words, self.name, stdin, on_text), changed)
+        return tape.command(words.key, stdin, lambda: self._live().run(argv, words, self.name, stdin, on_text), changed)
 
     def _on_bench(self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None) -> Result:
         from labkit.bench import OWN, key, page_of
@@ -294,13 +300,23 @@ class Lesson:
         graph.labels()  # numbers them in the order in which they were seen
         return graph
 
+    def files(self) -> dict[str, int]:
+        """The files in the lesson's folder, with their sizes in bytes."""
+        self.need(docker=False)
+        return {file["path"]: file["size"] for file in self.world()["files"]}
+
+    def size(self, name: str) -> int:
+        """Bytes of a file in the lesson's folder: for checks. Raises :class:`LabError` if there is none."""
+        if name not in (files := self.files()):
+            raise LabError(f"The file {name} is missing: run the cells above this one first.")
+        return files[name]
+
     def disk(self, name: str) -> Disk:
         """A disk file of the bench. Raises :class:`LabError` if there is none of that name."""
         from labkit.disks import Disk
 
-        self.need(docker=False)
         name = name.removeprefix("$PWD/")
-        if name not in (known := [file["path"] for file in self.world()["files"]]):
+        if name not in (known := self.files()):
             raise LabError(f"There is no file {name:.60} in the lesson's folder; there are: {', '.join(known)[:300]}.")
         digest = self.tape.read(f"disk {name}", lambda: self._disk(name))
         if digest.startswith("! "):

@@ -18,10 +18,9 @@ from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, 
 from labkit import bench, show, syntax, tasks
 from labkit.commands import Interrupted, LabError
 from labkit.disks import human
-from labkit.docker import advice
-from labkit.lesson import Lesson
+from labkit.lesson import Lesson, ending
 from labkit.net import tunnelling
-from labkit.net.console import MODEL, Answer
+from labkit.net.console import LIVE, MODEL
 from labkit.syntax import split
 from labkit.trees import clean
 
@@ -31,7 +30,7 @@ _ENDLESS = {"events": "`docker ps -a` shows what happened to containers",
 
 
 def teaching(magic: Callable[..., Any]) -> Callable[..., Any]:
-    """Show a :class:`LabError` as one line; an interrupt also stops the cells waiting behind this one."""
+    """Take the words as typed; show a :class:`LabError` as one line; an interrupt also stops the cells that wait."""
 
     @functools.wraps(magic)
     def wrapped(self: LabMagics, *args: Any) -> Any:
@@ -48,7 +47,7 @@ def teaching(magic: Callable[..., Any]) -> Callable[..., Any]:
             show.put(show.message("unknown", str(error), self.current.badge if self.current and not ours else ""))
             return None
 
-    return wrapped
+    return no_var_expand(wrapped)
 
 
 @magics_class
@@ -60,8 +59,9 @@ class LabMagics(Magics):
         self.current: Lesson | None = None  # the lesson in progress
         self._hints: dict[str, int] = {}
         for program in (*bench.PROGRAMS, *bench.OWN):  # under the name it has in a terminal, and under one Python takes
+            runs = no_var_expand(functools.partial(self.program, program))
             for name in {program, program.lower(), program.replace("-", "_")}:
-                shell.register_magic_function(functools.partial(self.program, program), "line_cell", name)
+                shell.register_magic_function(runs, "line_cell", name)
 
     def _now(self) -> Lesson:
         if not self.current:
@@ -72,7 +72,6 @@ class LabMagics(Magics):
         show.put(show.message(kind, text, self._now().badge if badge else ""))
 
     @line_magic
-    @no_var_expand
     @teaching
     def lesson(self, line: str) -> None:
         """``%lesson NAME [live|replay]``: begin (again); remove what an earlier run of this lesson left."""
@@ -89,7 +88,6 @@ class LabMagics(Magics):
         show.put(show.message("note", "\n".join([f"Lesson {lesson.name} begins.", *notes]), badge))
 
     @line_magic
-    @no_var_expand
     @teaching
     def doctor(self, line: str) -> None:
         """``%doctor``: what this machine has for the course, and how to get what is missing."""
@@ -99,7 +97,6 @@ class LabMagics(Magics):
             show.put(show.message("pass" if fine else "fail", text))
 
     @line_cell_magic
-    @no_var_expand
     @teaching
     def docker(self, line: str, cell: str | None = None) -> None:
         """``%docker …`` runs the command as typed; the body of ``%%docker …`` is its standard input."""
@@ -116,12 +113,11 @@ class LabMagics(Magics):
         live = show.Live()
         slow = words.name in ("pull", "build", "run", "load", "push")
         result = lesson.command(["docker", *argv], cell, live.hear if slow else None)
-        note = ". ".join(filter(None, [f"exit code {result.code}", advice(result)])) if result.code else ""
+        note = ending(result)
         if result.code and "Conflict. The container name" in result.err:
             note += " " + self._whose(words, result.err)
         live.end(show.output(lesson.badge, result.text, note))
 
-    @no_var_expand
     @teaching
     def program(self, name: str, line: str, cell: str | None = None) -> None:
         """``%VBoxManage …`` and the like run the command as typed, in the lesson's folder; a cell's body is input.
@@ -132,12 +128,10 @@ class LabMagics(Magics):
         argv = [name, *lesson.words(f"{name} {line}")[1:]]
         live = show.Live()
         result = lesson.command(argv, cell, live.hear if bench.slow(argv) else None)
-        note = ". ".join(filter(None, [f"exit code {result.code}", bench.advice(result)])) if result.code else ""
         took = f"{lesson.badge} · took {result.seconds:.2f} s"
-        live.end(show.output(took, bench.brief(result), note))
+        live.end(show.output(took, bench.brief(result), ending(result)))
 
     @cell_magic
-    @no_var_expand
     @teaching
     def commands(self, line: str, cell: str) -> None:
         """``%%commands``: each line of the cell is a command, run one after another until one fails; # is a comment."""
@@ -151,8 +145,7 @@ class LabMagics(Magics):
                 seconds += result.seconds
                 said += filter(None, [bench.brief(result).rstrip("\n")])
                 if result.code:
-                    told = advice(result) if typed.startswith("docker") else bench.advice(result)
-                    note = ". ".join(filter(None, [f"exit code {result.code}", told]))
+                    note = ending(result)
                     break
         finally:  # also when a later line cannot be run: those before it were
             show.put(show.output(f"{lesson.badge} · took {seconds:.2f} s", "\n".join(said), note))
@@ -166,7 +159,6 @@ class LabMagics(Magics):
                 f"{name} is a container of your own: labkit does not touch it. Use another name here.")
 
     @line_magic
-    @no_var_expand
     @teaching
     def forest(self, line: str) -> None:
         """``%forest [NAME …]``: draw the local images (or those called NAME, ``x*`` for many) by ChainID."""
@@ -176,10 +168,9 @@ class LabMagics(Magics):
         tree = forest.tree(lesson.drawn.get(names), lesson.seen)
         lesson.drawn[names] = forest
         lesson.seen.update(node["key"] for node in tree.data()["nodes"])
-        self._tree(tree)
+        show.put(show.figure(lesson.badge, tree))
 
     @line_magic
-    @no_var_expand
     @teaching
     def layers(self, line: str) -> None:
         """``%layers IMAGE``: what each layer adds, changes and removes."""
@@ -188,7 +179,6 @@ class LabMagics(Magics):
         show.put(show.output(lesson.badge, str(image)))
 
     @line_magic
-    @no_var_expand
     @teaching
     def explore(self, line: str) -> None:
         """``%explore IMAGE [IMAGE]``: the layer explorer, two images side by side if two are named."""
@@ -198,7 +188,6 @@ class LabMagics(Magics):
         show.put(explorer(self._now(), names)._repr_mimebundle_())
 
     @line_magic
-    @no_var_expand
     @teaching
     def before_after(self, line: str) -> None:
         """``%before_after docker …``: a panel that runs the command and shows the forest before and after."""
@@ -207,21 +196,18 @@ class LabMagics(Magics):
         show.put(before_after(self._now(), line)._repr_mimebundle_())
 
     @line_magic
-    @no_var_expand
     @teaching
     def folder(self, line: str) -> None:
         """``%folder``: the files in the lesson's own folder and their sizes."""
         lesson = self._now()
         if line.strip():
             raise LabError("Use it as `%folder`: it lists all files of the lesson.")
-        lesson.need(docker=False)
-        files = lesson.world()["files"]
-        wide = max((len(human(file["size"])) for file in files), default=0)
-        lines = [f"{human(file['size']):>{wide}}  {clean(file['path'])}" for file in files]
+        files = lesson.files()
+        wide = max((len(human(size)) for size in files.values()), default=0)
+        lines = [f"{human(size):>{wide}}  {clean(name)}" for name, size in files.items()]
         show.put(show.output(lesson.badge, "\n".join(lines) or "(empty)"))
 
     @line_magic
-    @no_var_expand
     @teaching
     def guest_read(self, line: str) -> None:
         """``%guest_read MACHINE``: the texts at the start of the pages of its disk, as its guest would read them."""
@@ -231,7 +217,6 @@ class LabMagics(Magics):
         show.put(show.output(lesson.badge, "\n".join(lines) or "(nothing but zeros)"))
 
     @line_magic
-    @no_var_expand
     @teaching
     def snapshots(self, line: str) -> None:
         """``%snapshots [MACHINE …]``: machines, snapshots, disks and linked clones in one picture."""
@@ -239,18 +224,12 @@ class LabMagics(Magics):
         names = tuple(syntax.split(line))
         graph = lesson.machines()
         graph = graph.only(*names) if names else graph
-        self._tree(graph.tree(lesson.drawn.get(("snapshots", *names))))
+        show.put(show.figure(lesson.badge, graph.tree(lesson.drawn.get(("snapshots", *names)))))
         lesson.drawn["snapshots", *names] = graph
         for note in graph.notes:
             self._say("note", note, badge=False)
 
-    def _tree(self, tree: Any) -> None:
-        bundle, badge = tree._repr_mimebundle_(), self._now().badge
-        show.put({"text/plain": f"{badge}\n{bundle['text/plain']}",
-                  "text/html": f"<div>{show.badge_html(badge)}{bundle['text/html']}</div>"})
-
     @line_magic
-    @no_var_expand
     @teaching
     def what_if(self, line: str) -> None:
         """``%what_if VBoxManage snapshot M delete|restore S``: what that would merge or lose, before it is done."""
@@ -265,7 +244,6 @@ class LabMagics(Magics):
         show.put(show.message("ask", "\n".join(["Nothing has been done yet.", *preview.lines]), lesson.badge))
 
     @line_magic
-    @no_var_expand
     @teaching
     def disk(self, line: str) -> None:
         """``%disk FILE [FILE …]``: what a disk file says of itself, and where the guest's blocks are in it."""
@@ -278,28 +256,25 @@ class LabMagics(Magics):
         scale = max(Strip(disk).scale for _, disk in disks)  # one for all, so that lengths can be compared
         for name, disk in disks:
             before = lesson.drawn.get(("disk", name))
-            bundle = Strip(disk, before, name, scale)._repr_mimebundle_()
+            strip = Strip(disk, before, name, scale)
             lesson.drawn["disk", name] = disk
             text = str(disk) if len(disks) == 1 else ""
             fields = [(str(f.offset), f.name, f.value, f.meaning) for f in disk.fields] if text else []
             html = show.badge_html(lesson.badge) + show.table(("byte", "field", "value", "meaning"), fields)
-            show.put({"text/plain": "\n".join(filter(None, [lesson.badge, text, bundle["text/plain"]])),
-                      "text/html": f"<div>{html}{bundle['text/html']}</div>"})
+            show.put({"text/plain": "\n".join(filter(None, [lesson.badge, text, str(strip)])),
+                      "text/html": f"<div>{html}{strip.html()}</div>"})
 
     @line_magic
-    @no_var_expand
     @teaching
     def disk_panel(self, line: str) -> None:
         """``%disk_panel [SIZE]``: write at a place in the guest's disk, and watch two files grow, or not."""
         from labkit.widgets import disk_panel
 
-        size = line.strip() or "16"
-        if not re.fullmatch("[0-9]{1,3}", size) or not 8 <= int(size) <= 256:
-            raise LabError("Use it as `%disk_panel` or `%disk_panel 32`: the size in MiB, from 8 to 256.")
-        show.put(disk_panel(self._now(), int(size))._repr_mimebundle_())
+        size = syntax.number(line.strip() or "16", 8, 256,
+                             "Use it as `%disk_panel` or `%disk_panel 32`: the size in MiB, from 8 to 256.")
+        show.put(disk_panel(self._now(), size)._repr_mimebundle_())
 
     @line_magic
-    @no_var_expand
     @teaching
     def snapshot_panel(self, line: str) -> None:
         """``%snapshot_panel MACHINE``: take, restore, delete, clone, and see the tree change."""
@@ -308,7 +283,6 @@ class LabMagics(Magics):
         show.put(snapshot_panel(self._now(), _one(line, "%snapshot_panel MACHINE"))._repr_mimebundle_())
 
     @line_cell_magic
-    @no_var_expand
     @teaching
     def net(self, line: str, cell: str | None = None) -> None:
         """``%%net`` and lines that describe a network build it; ``%net ping ana eva`` and the like work on it.
@@ -319,19 +293,15 @@ class LabMagics(Magics):
         if cell is not None:
             if words:
                 raise LabError("Use it as `%%net`, with the network in the lines below; a command has one %.")
-            self._answer(lesson.console.load(cell), MODEL)
-        elif words[:1] in (["up"], ["compare"], ["down"]):
+            show.put(show.figure(MODEL, lesson.console.load(cell)))
+        elif words and words[0] in LIVE:
             live = show.Live()
             answer = lesson.net(words, live.hear)
-            live.end(_bundle(answer, lesson.badge))
+            live.end(show.figure(lesson.badge, answer))
         else:
-            self._answer(lesson.console.do(words), MODEL)
-
-    def _answer(self, answer: Answer, badge: str) -> None:
-        show.put(_bundle(answer, badge))
+            show.put(show.figure(MODEL, lesson.console.do(words)))
 
     @line_magic
-    @no_var_expand
     @teaching
     def net_panel(self, line: str) -> None:
         """``%net_panel``: choose the VLAN of each host's port, and see at once who reaches whom and why not."""
@@ -340,7 +310,6 @@ class LabMagics(Magics):
         show.put(net_panel(self._now())._repr_mimebundle_())
 
     @line_magic
-    @no_var_expand
     @teaching
     def net_steps(self, line: str) -> None:
         """``%net_steps``: go through the last journey, frame by frame."""
@@ -349,7 +318,6 @@ class LabMagics(Magics):
         show.put(net_steps(self._now())._repr_mimebundle_())
 
     @cell_magic
-    @no_var_expand
     @teaching
     def bytes(self, line: str, cell: str) -> None:
         """``%%bytes [ip]`` and bytes in hex, as tcpdump -xx prints them: which header each belongs to."""
@@ -357,18 +325,16 @@ class LabMagics(Magics):
         first = {"": "Ethernet", "ip": "IPv4"}.get(line.strip())
         if not first:
             raise LabError("Use it as `%%bytes` for a frame, or `%%bytes ip` for a packet without Ethernet.")
-        self._answer(tunnelling.pasted(cell, first), MODEL)
+        show.put(show.figure(MODEL, tunnelling.pasted(cell, first)))
 
     @line_magic
-    @no_var_expand
     @teaching
     def tunnel(self, line: str) -> None:
         """``%tunnel KIND ["text"]``: a packet through a tunnel, and the wire outside; ``%tunnel help`` tells more."""
         self._now()
-        self._answer(tunnelling.do(split(line)), MODEL)
+        show.put(show.figure(MODEL, tunnelling.do(split(line))))
 
     @line_magic
-    @no_var_expand
     @teaching
     def tunnel_panel(self, line: str) -> None:
         """``%tunnel_panel``: choose a tunnel, and see what an eavesdropper on the wire sees."""
@@ -377,7 +343,6 @@ class LabMagics(Magics):
         show.put(tunnel_panel(self._now())._repr_mimebundle_())
 
     @line_magic
-    @no_var_expand
     @teaching
     def task(self, line: str) -> None:
         """``%task NAME``: start a task (again)."""
@@ -388,7 +353,6 @@ class LabMagics(Magics):
                                     f"Stuck? `%hint {task.name}`", *notes]))
 
     @line_magic
-    @no_var_expand
     @teaching
     def check(self, line: str) -> None:
         """``%check NAME [ANSWER]``: is the task solved, and if not, why not."""
@@ -399,7 +363,6 @@ class LabMagics(Magics):
         self._say(found.status, text)
 
     @line_magic
-    @no_var_expand
     @teaching
     def hint(self, line: str) -> None:
         """``%hint NAME``: the next hint."""
@@ -412,7 +375,6 @@ class LabMagics(Magics):
             self._say("note", f"No more hints; `%solution {task.name}` shows one way.", badge=False)
 
     @line_magic
-    @no_var_expand
     @teaching
     def solution(self, line: str) -> None:
         """``%solution NAME``: one way to do it."""
@@ -422,7 +384,6 @@ class LabMagics(Magics):
         self._say("note", "One way:\n" + "\n".join(f"`{line}`" for line in lines), badge=False)
 
     @line_magic
-    @no_var_expand
     @teaching
     def predict(self, line: str) -> None:
         """``%predict NAME [LETTER]``: commit to an answer before running (with a LETTER: without the mouse)."""
@@ -437,7 +398,6 @@ class LabMagics(Magics):
         show.put(chooser(lesson, asked)._repr_mimebundle_())
 
     @line_magic
-    @no_var_expand
     @teaching
     def answer(self, line: str) -> None:
         """``%answer NAME``: what really happened, and why the other choices are wrong."""
@@ -454,10 +414,6 @@ class LabMagics(Magics):
 
     def _task(self, name: str) -> tasks.Task:
         return tasks.material(self._now().folder).task(name)
-
-
-def _bundle(answer: Answer, badge: str) -> dict[str, str]:
-    return {"text/plain": f"{badge}\n{answer}", "text/html": f"<div>{show.badge_html(badge)}{answer.html()}</div>"}
 
 
 def _one(line: str, usage: str) -> str:

@@ -22,13 +22,12 @@ def notebooks(lesson: str) -> list[Path]:
 
 @contextlib.contextmanager
 def _setting(folder: Path, **variables: str) -> Iterator[None]:
-    here, before = Path.cwd(), {name: os.environ.get(name) for name in variables}
-    os.chdir(folder)
+    before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
-        yield
+        with contextlib.chdir(folder):
+            yield
     finally:
-        os.chdir(here)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from labkit.trees import Figure
+
 # Signs carry the meaning; the colours (Okabe-Ito, safe for colour-blind eyes) only repeat it.
 KINDS = {"live": ("●", "#009E73"), "replay": ("↻", "#0072B2"), "pass": ("✔", "#009E73"), "fail": ("✘", "#D55E00"),
          "unknown": ("?", "#CC79A7"), "note": ("ℹ", "#0072B2"), "model": ("◇", "#CC79A7"), "ask": ("?", "#0072B2")}  # noqa: RUF001
@@ -42,6 +44,11 @@ def output(badge: str, text: str, note: str = "") -> dict[str, str]:
     tail = message("note", note)["text/html"] if note else ""
     plain = "\n".join(part for part in (badge, text, note) if part)
     return {"text/plain": plain, "text/html": f"<div>{badge_html(badge)}{body}{tail}</div>"}
+
+
+def figure(badge: str, shown: Figure) -> dict[str, str]:
+    """A figure with its badge as a mime bundle."""
+    return {"text/plain": f"{badge}\n{shown}", "text/html": f"<div>{badge_html(badge)}{shown.html()}</div>"}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

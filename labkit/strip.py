@@ -16,7 +16,7 @@ from textwrap import wrap
 from typing import Any
 
 from labkit.disks import Disk, Extent, human
-from labkit.trees import _INK, MARKS, PAD, Look, clean, shorten
+from labkit.trees import _INK, MARKS, PAD, Figure, Look, clean, shorten
 
 # Colours as in trees; what is not in the file has none. Dash: of the stripes across it, for grey printers.
 LOOKS = {"data": Look("#0072B2", "█"), "compressed": Look("#56B4E9", "▓", "3 3"), "header": Look("#CC79A7", "▒", "1 2"),
@@ -81,7 +81,7 @@ def spans(pairs: Iterable[tuple[int, int]], limit: int) -> str:
     return text
 
 
-class Strip:
+class Strip(Figure):
     """The figure of a disk. Since `before`, an earlier look at it, new blocks are marked.
 
     `scale`: bytes a px, more where they would not fit; give that of another figure to compare. LabError as the disk's.
@@ -189,8 +189,6 @@ class Strip:
         legend = "   ".join(f"{(LOOKS | MARKS)[word].sign} {word}" for word in self.legend)
         return "\n".join([*lines, "", *wrap(legend, 80), f"A sign of the guest is {human(self.step)}."])
 
-    __repr__ = __str__
-
     def _box(self, cell: Cell, x: float, y: float, wide: float, high: float, tip: str) -> str:
         """A cell, filled from below as far as its parts go, with its sign."""
         out, bottom, middle = "", y + high, round(x + wide / 2, 2)
@@ -249,5 +247,6 @@ class Strip:
                           f'height="{end}" viewBox="0 0 {WIDE} {end}"><title>{escape(self.title or "Disk")}</title>'
                           f"<desc>{escape(about)}</desc><style>{_CSS}</style>", *out, "</svg>"])
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": f'<div style="overflow:auto" tabindex="0">{self.svg()}</div>'}
+    def html(self) -> str:
+        """The picture; one too wide scrolls."""
+        return f'<div style="overflow:auto" tabindex="0">{self.svg()}</div>'

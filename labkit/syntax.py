@@ -132,6 +132,13 @@ def split(line: str, keep: Sequence[str] = ()) -> list[str]:
     return words if started else words[:-1]
 
 
+def number(word: str, least: int, most: int, said: str) -> int:
+    """A whole number as typed. Raises :class:`LabError` with what is ``said`` if it is none from least to most."""
+    if not word.isascii() or not word.isdigit() or len(word) > 9 or not least <= int(word) <= most:
+        raise LabError(said)
+    return int(word)
+
+
 def parse(argv: Sequence[str]) -> Words:
     """Take apart the words after ``docker``.
 

@@ -113,6 +113,15 @@ def material(folder: Path) -> Material:
                     getattr(module, "NEEDS", Material.needs))
 
 
+def number(answer: str, example: str, asked: str = "your number") -> int:
+    """A student's answer that is to be a number. Raises :class:`NotYet` if it is none, showing an ``example``."""
+    if not answer:
+        raise NotYet(f"Give {asked} behind the name: `%check {example}`.")
+    if not answer.isascii() or not answer.isdigit() or len(answer) > 15:
+        raise NotYet(f"`{answer:.40}` is not a whole number in decimal: `%check {example}`.")
+    return int(answer)
+
+
 def enter(lesson: Lesson, name: str, commands: Iterable[str]) -> list[str]:
     """Leave the open task and mark where this one begins; what had to stay of the other is said.
 
@@ -150,11 +159,16 @@ def begin(lesson: Lesson, task: Task) -> list[str]:
 
 def set_up(lesson: Lesson, task: Task) -> None:
     """Make what a task is about. Raises :class:`LabError` with the engine's words if that fails."""
-    for line in task.setup:
+    succeed(lesson, task.setup, "The task could not be set up; ")
+    lesson.tape.task_begins()
+
+
+def succeed(lesson: Lesson, lines: Iterable[str], why: str = "") -> None:
+    """Run commands as typed. Raises :class:`LabError` with ``why`` and the engine's words when one fails."""
+    for line in lines:
         result = lesson.command(lesson.words(line))
         if result.code:
-            raise LabError(f"The task could not be set up; `{line}` says: {' '.join(result.text.split())[:200]}")
-    lesson.tape.task_begins()
+            raise LabError(f"{why}`{line}` says: {' '.join(result.text.split())[:200]}")
 
 
 def attempt_at(lesson: Lesson, task: Task, attempt: Try) -> Verdict:

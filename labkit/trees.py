@@ -113,6 +113,20 @@ def _path(line: Points) -> str:
     return f"{path}L{line[-1][0]:g} {line[-1][1]:g}"
 
 
+class Figure:
+    """What shows itself, as text (`str`) and as HTML of the same content."""
+
+    def html(self) -> str:
+        """For a notebook."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/plain": str(self), "text/html": self.html()}
+
+
 @dataclass(frozen=True)
 class Node:
     """One thing in a tree. `kind`: a key of KINDS; `mark`: a key of MARKS; `names` are drawn as pills."""
@@ -146,7 +160,7 @@ class Item(NamedTuple):
     full: str = ""  # the text before it was shortened
 
 
-class Tree:
+class Tree(Figure):
     """A forest of `nodes`, with dashed `links` (from, to, label) across. LabError if it is no forest."""
 
     def __init__(self, nodes: Iterable[Node], title: str = "",
@@ -270,8 +284,6 @@ class Tree:
             lines += [""] * (up is None and bool(lines)) + ["  ".join(filter(None, columns)).rstrip()]
         return "\n".join(lines if self.rows else [*lines, "(empty)"])
 
-    __repr__ = __str__
-
     def _describe(self) -> str:
         """The picture in sentences, for those who do not see it."""
         def count(number: int, what: str) -> str:
@@ -316,10 +328,10 @@ class Tree:
                 out.append(f'<text class="{classes}" x="{x:g}" y="{y:g}">{tip}{escape(text)}</text>')
         return "\n".join([*out, "</svg>"])
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+    def html(self) -> str:
+        """The picture; a large one scrolls."""
         scroll = ";max-height:640px" if self.height > 960 else ""
-        html = f'<div style="overflow:auto{scroll}" tabindex="0">{self.svg()}</div>'
-        return {"text/plain": str(self), "text/html": html}
+        return f'<div style="overflow:auto{scroll}" tabindex="0">{self.svg()}</div>'
 
     def axes(self, ax: Axes | None = None) -> Axes:
         """Draw on matplotlib axes, by default of a new figure of the picture's size, and return them."""

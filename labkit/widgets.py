@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as w
 
 from labkit import show, syntax, tasks
-from labkit.bench import advice
 from labkit.commands import LabError
 from labkit.layers import Image, humanise, instruction
+from labkit.lesson import Lesson, ending
+from labkit.net.console import MODEL
 from labkit.trees import clean
 
 if TYPE_CHECKING:
-    from labkit.lesson import Lesson
     from labkit.snapshots import Graph
 
 _WIDE = {"description_width": "initial"}
@@ -41,6 +41,15 @@ class Panel(w.VBox):  # type: ignore[misc]
         bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
         bundle["text/plain"] = self._alternative
         return bundle
+
+
+@contextmanager
+def teaching(view: w.HTML, lesson: Lesson | None = None) -> Iterator[None]:
+    """Whatever goes wrong behind a button is shown as one line; without a ``lesson`` it is the model's word."""
+    try:
+        yield
+    except LabError as error:
+        view.value = show.message("unknown", str(error), lesson.badge if lesson else MODEL)["text/html"]
 
 
 def chooser(lesson: Lesson, asked: tasks.Prediction) -> Panel:
@@ -85,7 +94,7 @@ def real(image: Image) -> list[int]:
 
 def stack_html(image: Image, at: int, other: Image | None = None) -> str:
     """An image's layers, newest on top as on a shelf; those above the ``at``-th are not laid yet."""
-    shared = {layer.chain_id for layer in other.layers if not layer.empty} if other else set()
+    shared = _chains(other) if other else set()
     rows = []
     for number, step in enumerate(real(image), 1):
         layer = image.layers[step - 1]
@@ -178,13 +187,11 @@ def explorer(lesson: Lesson, names: Sequence[str]) -> Panel:
         views.append((pick, slider, stack, tree))
 
         def picked(change: dict[str, Any]) -> None:
-            try:
+            tree.value = ""
+            with teaching(stack, lesson):
                 images[index] = lesson.layers(change["new"])
-            except LabError as error:
-                stack.value, tree.value = show.message("unknown", str(error), lesson.badge)["text/html"], ""
-                return
-            slider.max = slider.value = len(real(images[index]))
-            draw()
+                slider.max = slider.value = len(real(images[index]))
+                draw()
 
         pick.observe(picked, "value")
         slider.observe(draw, "value")
@@ -194,13 +201,13 @@ def explorer(lesson: Lesson, names: Sequence[str]) -> Panel:
         column(index, name)
     draw()
     text = "\n".join(["Layer explorer (needs JupyterLab): " + " and ".join(names), *(
-        [f"shared layers: {len(set(_chains(images[0])) & set(_chains(images[1])))}"] if len(images) == 2 else [])])
+        [f"shared layers: {len(_chains(images[0]) & _chains(images[1]))}"] if len(images) == 2 else [])])
     return Panel([w.HTML(show.badge_html(lesson.badge)),
                   w.HBox(columns, layout={"flex_flow": "row wrap"})], text)
 
 
-def _chains(image: Image) -> list[str]:
-    return [layer.chain_id for layer in image.layers if layer.chain_id and not layer.empty]
+def _chains(image: Image) -> set[str]:
+    return {layer.chain_id for layer in image.layers if layer.chain_id and not layer.empty}
 
 
 def before_after(lesson: Lesson, line: str) -> Panel:
@@ -224,7 +231,7 @@ def before_after(lesson: Lesson, line: str) -> Panel:
         tasks.leave(lesson)
 
     def go(_: object) -> None:
-        try:
+        with teaching(view, lesson):
             argv = typed(command.value)
             tasks.enter(lesson, line, [line])
             before = lesson.forest()
@@ -232,11 +239,9 @@ def before_after(lesson: Lesson, line: str) -> Panel:
             undo.disabled, run.disabled = False, True
             note = f"exit code {result.code}" if result.code else ""
             said = show.output(lesson.badge, result.text, note)["text/html"]
-            after = lesson.forest().tree(before)._repr_mimebundle_()["text/html"]
-            was = before.tree()._repr_mimebundle_()["text/html"]
+            after = lesson.forest().tree(before).html()
+            was = before.tree().html()
             view.value = f"{said}<b>Before</b>{was}<b>After</b>{after}"
-        except LabError as error:
-            view.value = show.message("unknown", str(error), lesson.badge)["text/html"]
 
     def back(_: object) -> None:
         notes = tasks.leave(lesson)
@@ -257,9 +262,7 @@ def _panel(lesson: Lesson, name: str, setup: Sequence[str], trials: Sequence[Seq
 
     def start() -> None:
         tasks.enter(lesson, name, [*setup, *more])
-        for line in setup:
-            if (result := lesson.command(lesson.words(line))).code:
-                raise LabError(f"`{line}` says: {' '.join(result.text.split())[:200]}")
+        tasks.succeed(lesson, setup)
 
     if lesson.tape.mode == "record":
         start()
@@ -298,22 +301,20 @@ def disk_panel(lesson: Lesson, size: int) -> Panel:
         disks = {name: lesson.disk(name) for name in names}
         scale = max(Strip(disk).scale for disk in disks.values())
         for name, disk in disks.items():
-            parts.append(Strip(disk, drawn.get(name), name, scale)._repr_mimebundle_()["text/html"])
+            parts.append(Strip(disk, drawn.get(name), name, scale).html())
         drawn.update(disks)
         view.value = "".join(parts)
 
     def started(_: object) -> None:
-        with _teaching(lesson, view):
+        with teaching(view, lesson):
             drawn.clear()
             start()
             begin.description, button.disabled = "Start over", False
             draw(f"Two disks of {size} MiB, new and empty.")
 
     def written(_: object) -> None:
-        with _teaching(lesson, view):
-            for line in write(where.value):
-                if (result := lesson.command(lesson.words(line))).code:
-                    raise LabError(f"`{line}` says: {' '.join(result.text.split())[:200]}")
+        with teaching(view, lesson):
+            tasks.succeed(lesson, write(where.value))
             draw(f"64 KiB written at {where.value} MiB of the guest's disk, in both.")
 
     begin.on_click(started)
@@ -353,11 +354,11 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
         graph, chosen = now(), which.value
         which.options = list(dict.fromkeys(s.name for s in graph.machine(copy).snapshots)) or [""]
         which.value = chosen if chosen in which.options else which.options[0]
-        view.value = said["text/html"] + graph.tree(before)._repr_mimebundle_()["text/html"]
+        view.value = said["text/html"] + graph.tree(before).html()
 
     def started(_: object) -> None:
         sure.layout.display = "none"
-        with _teaching(lesson, view):
+        with teaching(view, lesson):
             start()
             begin.description = "Start over"
             for button in buttons.values():
@@ -368,7 +369,7 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
     def wanted(button: w.Button) -> None:
         action, sure.layout.display = button.description, "none"
         name = title.value if action == "Take" else which.value
-        with _teaching(lesson, view):
+        with teaching(view, lesson):
             asked[:] = [(action, name)]
             if action not in ("Restore", "Delete"):
                 return done()
@@ -379,11 +380,10 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
 
     def done(_: object = None) -> None:
         sure.layout.display = "none"
-        with _teaching(lesson, view):
+        with teaching(view, lesson):
             before, typed = now(), line(*asked[0])
             result = lesson.command(lesson.words(typed))
-            note = ". ".join(filter(None, [f"exit code {result.code}", advice(result)])) if result.code else ""
-            draw(show.output(lesson.badge, f"{typed}\n{result.text}", note), before)
+            draw(show.output(lesson.badge, f"{typed}\n{result.text}", ending(result)), before)
 
     begin.on_click(started)
     sure.on_click(done)
@@ -392,12 +392,3 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
     text = f"Snapshot panel (needs JupyterLab): take, restore, delete and clone on a copy of {machine}"
     return Panel([w.HBox([begin, which, title], layout={"flex_flow": "row wrap"}),
                   w.HBox([*buttons.values(), sure], layout={"flex_flow": "row wrap"}), view], text)
-
-
-@contextmanager
-def _teaching(lesson: Lesson, view: w.HTML) -> Iterator[None]:
-    """Whatever goes wrong behind a button is shown as one line."""
-    try:
-        yield
-    except LabError as error:
-        view.value = show.message("unknown", str(error), lesson.badge)["text/html"]

@@ -423,6 +423,14 @@ def test_a_program_is_known_however_it_is_spelt(replay: Notebook, spelt: str) ->
     assert words(replay.run("%folder")) == ["2 MiB  grows.vdi"]
 
 
+def test_words_of_a_program_mean_nothing_to_python(replay: Notebook) -> None:
+    replay.run("%load_ext labkit")
+    replay.run("%lesson 07")
+    replay.shell.user_ns["name"] = "WRONG"
+    for line in ("%qemu-img info {name}", "%qemu_img info $name"):
+        assert f"`qemu-img info '{line.split()[-1]}'` was not recorded" in replay.run(line)
+
+
 def test_qemu_img_by_both_its_names(replay: Notebook) -> None:
     line = replay.until("07", "%qemu-img info")
     assert words(replay.run(line))[:2] == ["image: kvm.qcow2", "file format: qcow2"]
@@ -600,8 +608,8 @@ def test_the_solution_solves_it(greeting: Notebook) -> None:
 def test_an_answer_is_given_behind_the_name(pulled: Notebook) -> None:
     pulled.run("%task shared-layers")
     assert "Give your number behind the name" in pulled.run("%check shared-layers")
-    for answer in ("one", "²", "-1"):
-        assert f"`{answer}` is not a whole number" in pulled.run(f"%check shared-layers {answer}")
+    for answer in ("one", "²", "-1", "9" * 5000):
+        assert f"`{answer:.40}` is not a whole number" in pulled.run(f"%check shared-layers {answer}")
     assert "✘" in pulled.run("%check shared-layers 99")
     solution = re.findall("`%(.*)`", pulled.run("%solution shared-layers"))[0]
     assert solution.startswith("check shared-layers ")

@@ -9,7 +9,7 @@ import pytest
 from test_show import Page
 
 from labkit.commands import LabError
-from labkit.net.console import _COMMANDS, _USAGE, Answer, Console, Text
+from labkit.net.console import _COMMANDS, Answer, Console, Text
 from labkit.net.headers import vlans
 from labkit.net.switching import AGEING
 
@@ -64,8 +64,7 @@ def state(console: Console) -> object:
 # -- each command -------------------------------------------------------------------------------
 
 
-def test_every_command_has_a_usage_and_is_told_to_who_asks_for_another(console: Console) -> None:
-    assert _COMMANDS.keys() == _USAGE.keys()
+def test_every_command_is_told_to_who_asks_for_another(console: Console) -> None:
     said = refused(console, "pong", "ana")
     assert said.startswith("'pong' is no command of the network") and all(name in said for name in _COMMANDS)
 

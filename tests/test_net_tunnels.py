@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from networks import scapy
 
 from labkit.commands import LabError
-from labkit.net import tunnels
 from labkit.net.headers import checksum, dissect, icmp, ipv4, udp
 from labkit.net.tunnels import KINDS, Tunnel, fragments, largest, overhead
 
@@ -141,19 +139,6 @@ def test_any_bytes_are_opened_or_refused_in_one_line(kind: str, data: bytes, cut
 def test_no_such_tunnel() -> None:
     with pytest.raises(LabError, match=r"'pptp' is no tunnel here; there are: none, ipip, gre, vxlan, esp, openvpn"):
         Tunnel("pptp")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_without_cryptography(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    outside = Tunnel(kind).wrap(packet())
-    for name in ["cryptography", *(name for name in sys.modules if name.startswith("cryptography."))]:
-        monkeypatch.setitem(sys.modules, name, None)
-    if kind in OPEN:
-        assert Tunnel(kind).unwrap(Tunnel(kind).wrap(packet())) == packet()
-        return
-    for does, what in ((Tunnel(kind).wrap, packet()), (Tunnel(kind).unwrap, outside)):
-        with pytest.raises(LabError, match=f"which is missing here: `{tunnels.HOW_TO_GET}`"):
-            does(what)
 
 
 # -- sizes --------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,15 @@ from labkit.commands import LabError
 from labkit.net import headers, picture
 from labkit.net.reach import Reach
 from labkit.net.switching import Network, Step, table
-from labkit.net.topology import Topology, parse
+from labkit.net.topology import CHANGES, Topology, parse
+from labkit.show import pre
+from labkit.syntax import number
+from labkit.trees import Figure
 
+LIVE = ("up", "compare", "down")  # commands of the live twin, which a lesson runs
 MODEL = "model · real frames, in this notebook's own process"  # the badge
 NOTHING = b"nothing but a frame to see where it goes"
 EXPERIMENT = 0x88B5  # an EtherType for experiments: IEEE 802-2014, 9.2.4
-
-
-def number(word: str, least: int, most: int, said: str) -> int:
-    """A whole number as typed. Raises :class:`LabError` with what is ``said`` if it is none from least to most."""
-    if not word.isascii() or not word.isdigit() or len(word) > 9 or not least <= int(word) <= most:
-        raise LabError(said)
-    return int(word)
 
 
 def crafted(made: Topology, start: str, target: str, tags: Sequence[str]) -> bytes:
@@ -44,10 +41,10 @@ def crafted(made: Topology, start: str, target: str, tags: Sequence[str]) -> byt
     return headers.ethernet(other.mac, one.mac, EXPERIMENT, NOTHING, numbers)
 
 
-class Answer:
-    """What a command shows: figures in a column, each with text and HTML. ``ok``: False for a ping without reply."""
+class Answer(Figure):
+    """What a command shows: figures in a column. ``ok``: False for a ping without reply."""
 
-    def __init__(self, *figures: Any, ok: bool = True) -> None:
+    def __init__(self, *figures: Figure, ok: bool = True) -> None:
         self.figures, self.ok = figures, ok
 
     def __str__(self) -> str:
@@ -55,10 +52,10 @@ class Answer:
 
     def html(self) -> str:
         """All of it as HTML."""
-        return "".join(figure._repr_mimebundle_()["text/html"] for figure in self.figures)
+        return "".join(figure.html() for figure in self.figures)
 
 
-class Text:
+class Text(Figure):
     """A figure that is plain text."""
 
     def __init__(self, text: str) -> None:
@@ -67,10 +64,9 @@ class Text:
     def __str__(self) -> str:
         return self.text
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from labkit import show
-
-        return {"text/plain": self.text, "text/html": show.pre(self.text, fold=True)}
+    def html(self) -> str:
+        """The same, where lines that are too long fold."""
+        return pre(self.text, fold=True)
 
 
 class Console:
@@ -101,16 +97,16 @@ class Console:
     def do(self, words: Sequence[str]) -> Answer:
         """Run one command. Raises :class:`LabError` for one that is none."""
         name, rest = (words[0] if words else "show"), list(words[1:])
-        if name in ("access", "trunk", "deny"):
+        if name in CHANGES:
             self.now.change(self.topology.changed(" ".join(words)))
             return Answer(picture.Map(self.topology))
         if name not in _COMMANDS:
-            raise LabError(f"{name!r:.30} is no command of the network; there are: access, trunk, deny, "
-                           f"{', '.join(_COMMANDS)}.")
-        usage, least, most = _USAGE[name]
-        if not least <= len(rest) <= most or (name == "reach" and len(rest) == 1):
-            raise LabError(f"Use it as `%net {name}{' ' + usage if usage else ''}`.")
-        return _COMMANDS[name](self, rest)
+            raise LabError(f"{name!r:.30} is no command of the network; there are: "
+                           f"{', '.join([*CHANGES, *_COMMANDS])}.")
+        does, usage, counts = _COMMANDS[name]
+        if len(rest) not in counts:
+            raise LabError(f"Use it as `%net {f'{name} {usage}'.rstrip()}`.")
+        return does(self, rest)
 
     # -- for tasks: like the engines, a console can be marked, and cleaned back to the mark -----
 
@@ -189,11 +185,16 @@ class Console:
         return Answer(picture.Map(self.topology))
 
 
-_COMMANDS = {
-    "open": Console._open, "ping": Console._ping, "send": Console._send, "broadcast": Console._broadcast,
-    "table": Console._table, "reach": Console._reach, "bytes": Console._bytes, "wait": Console._wait,
-    "forget": Console._forget, "show": Console._show}
-_USAGE = {
-    "open": ("NAME", 1, 1), "ping": ("HOST HOST", 2, 2), "send": ("HOST HOST [TAG …]", 2, 6),
-    "broadcast": ("HOST", 1, 1), "table": ("SWITCH", 1, 1), "reach": ("[HOST HOST]", 0, 2), "bytes": ("STEP", 1, 1),
-    "wait": ("SECONDS", 1, 1), "forget": ("", 0, 0), "show": ("", 0, 0)}
+# Command → what does it, what follows it, and how many words that may be.
+_COMMANDS: dict[str, tuple[Callable[[Console, list[str]], Answer], str, Container[int]]] = {
+    "open": (Console._open, "NAME", {1}),
+    "ping": (Console._ping, "HOST HOST", {2}),
+    "send": (Console._send, "HOST HOST [TAG …]", range(2, 7)),
+    "broadcast": (Console._broadcast, "HOST", {1}),
+    "table": (Console._table, "SWITCH", {1}),
+    "reach": (Console._reach, "[HOST HOST]", {0, 2}),
+    "bytes": (Console._bytes, "STEP", {1}),
+    "wait": (Console._wait, "SECONDS", {1}),
+    "forget": (Console._forget, "", {0}),
+    "show": (Console._show, "", {0}),
+}

@@ -10,7 +10,7 @@ the tests.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import NamedTuple
@@ -86,7 +86,7 @@ _OPTIONAL = {0x8000: (Field("checksum", 16, "hex"), Field("reserved", 16)), 0x20
              0x1000: (Field("sequence", 32),)}
 _UNKNOWN = 0x4C07  # flags of GRE that mean other fields, and versions: RFC 2784, 2.2 and 2.3
 _SHOWN: dict[str, Callable[[int], str]] = {
-    "mac": lambda value: mac_text(value.to_bytes(6, "big")),
+    "mac": lambda value: value.to_bytes(6, "big").hex(":"),
     "ip": lambda value: str(IPv4Address(value)),
     "hex": lambda value: f"0x{value:x}",
     # Up to 1500 it is the length of what follows: IEEE 802.3-2022, 3.2.6.
@@ -120,25 +120,6 @@ class Header(NamedTuple):
     def of(self, name: str) -> int:
         """The value of a field that this header has."""
         return {value.name: value.value for value in self.values}[name]
-
-
-# -- addresses ----------------------------------------------------------------------------------
-
-
-def mac_text(address: bytes) -> str:
-    """``02:00:00:00:00:01``."""
-    return address.hex(":")
-
-
-def mac_bytes(text: str) -> bytes:
-    """Six bytes from their text. Raises :class:`LabError`."""
-    try:
-        address = bytes.fromhex(text.replace(":", "").replace("-", ""))
-    except ValueError:
-        address = b""
-    if len(address) != 6:
-        raise LabError(f"{text!r:.40} is no MAC address: it has six bytes, as in 02:00:00:00:00:01.")
-    return address
 
 
 # -- building -----------------------------------------------------------------------------------
@@ -268,23 +249,21 @@ def dissect(frame: bytes, first: str = "Ethernet") -> list[Header]:
 
 def vlans(frame: bytes) -> tuple[int, ...]:
     """The VLAN identifiers of a frame's tags, the outer one first."""
-    return tuple(tag for _, tag in _tags(frame))
-
-
-def _tags(frame: bytes) -> Iterator[tuple[int, int]]:
-    at = 12
+    found, at = list[int](), 12
     while frame[at:at + 2] == b"\x81\0" and len(frame) >= at + 4:
-        yield at, int.from_bytes(frame[at + 2:at + 4], "big") & 0xFFF
+        found.append(int.from_bytes(frame[at + 2:at + 4], "big") & 0xFFF)
         at += 4
+    return tuple(found)
 
 
-def summary(frame: bytes, first: str = "Ethernet", names: Mapping[str, str] | None = None) -> str:
+def summary(frame: bytes, names: Mapping[str, str]) -> str:
     """A frame in a few words, as tcpdump would put it; ``names`` for addresses."""
-    found = {header.name: header for header in reversed(dissect(frame, first))}  # of two alike, the outer one
+    headers = dissect(frame)
+    found = {header.name: header for header in reversed(headers)}  # of two alike, the outer one
 
     def name(header: Header, field: str) -> str:
         text = next(value.text for value in header.values if value.name == field)
-        return (names or {}).get(text, text)
+        return names.get(text, text)
 
     if "ARP" in found:
         packet = found["ARP"]
@@ -293,11 +272,11 @@ def summary(frame: bytes, first: str = "Ethernet", names: Mapping[str, str] | No
         return f"ARP {name(packet, 'sender IP')} is at {name(packet, 'sender MAC')}"
     if "IPv4" in found:
         packet = found["IPv4"]
-        what = [header.name for header in dissect(frame, first) if header.name not in ("Ethernet", "802.1Q", "type")]
+        what = [header.name for header in headers if header.name not in ("Ethernet", "802.1Q", "type")]
         way = f"{name(packet, 'source')} → {name(packet, 'destination')}"
         if what[1:2] == ["ICMP"]:
             kind = found["ICMP"].values[0].text.partition(" ")[2] or f"type {found['ICMP'].of('type')}"
             return f"ICMP {kind} {way}"
-        return f"{' | '.join(what[:-1] if what[-1] in ('data',) else what)} {way}"
+        return f"{' | '.join(what[:-1] if what[-1] == 'data' else what)} {way}"
     kind = found["type"].values[0].text if "type" in found else ""
     return f"{len(frame)} bytes {kind}".strip()

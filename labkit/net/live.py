@@ -277,7 +277,7 @@ class Lab:
                 data = archive.extractfile(member)
                 device, _, port = Path(member.name).stem.rpartition(".")
                 if data and port.isdigit() and member.size:  # else tcpdump is just about to begin
-                    found[Plug(device, int(port))] = [seen.frame for seen in capture.read(data.read())[1]]
+                    found[Plug(device, int(port))] = capture.read(data.read())
         return found
 
     def _settled(self) -> dict[Plug, list[bytes]]:
@@ -335,7 +335,7 @@ def _settings(made: Topology, plug: Plug) -> list[str]:
 def lines(plug: Plug, frames: Sequence[bytes], made: Topology) -> list[str]:
     """Frames at a port, one a line: the port, the tags, what it is."""
     names = made.names()
-    return [f"{plug!s:<6} {','.join(map(str, vlans(frame))) or '-':<5} {summary(frame, names=names)}"
+    return [f"{plug!s:<6} {','.join(map(str, vlans(frame))) or '-':<5} {summary(frame, names)}"
             for frame in frames]
 
 

@@ -15,7 +15,7 @@ from labkit.net.picture import Bytes, Journey, Map
 from labkit.net.reach import Reach
 from labkit.net.topology import Topology
 from labkit.net.tunnels import KINDS
-from labkit.widgets import Panel
+from labkit.widgets import Panel, teaching
 
 if TYPE_CHECKING:
     from labkit.lesson import Lesson
@@ -57,13 +57,11 @@ def net_panel(lesson: Lesson) -> Panel:
 
     def draw(_: object = None) -> None:
         made = start
-        try:
+        with teaching(view):
             for host in hosts:
                 if picks[host.name].value != start.port(host.plug).vlan:
                     made = made.changed(f"access {picks[host.name].value} {host.plug}")
             view.value = show.badge_html(MODEL) + Map(made).svg() + matrix_html(made)
-        except LabError as error:
-            view.value = show.message("unknown", str(error), MODEL)["text/html"]
 
     def back(_: object) -> None:
         for host in hosts:
@@ -112,10 +110,8 @@ def tunnel_panel(lesson: Lesson) -> Panel:
     view = w.HTML()
 
     def draw(_: object = None) -> None:
-        try:
+        with teaching(view):
             view.value = show.badge_html(MODEL) + tunnelling.through(kind.value, text.value).html()
-        except LabError as error:
-            view.value = show.message("unknown", str(error), MODEL)["text/html"]
 
     kind.observe(draw, "value")
     text.observe(draw, "value")

@@ -12,9 +12,9 @@ from textwrap import wrap
 
 from labkit.net.headers import LAYOUTS, Header, dissect, summary
 from labkit.net.switching import Step
-from labkit.net.topology import Plug, Topology, ranges
+from labkit.net.topology import Plug, Port, Topology, ranges
 from labkit.show import table
-from labkit.trees import _INK, clean, shorten
+from labkit.trees import _INK, Figure, clean, shorten
 
 # Okabe and Ito, "Color Universal Design" (2008); the dash tells VLANs apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#808080")
@@ -35,11 +35,11 @@ _CSS = f"""
 """.strip().replace("@", ".lk-net ")
 
 
-class Map:
+class Map(Figure):
     """A topology as a picture; ``steps`` are drawn on its cables, numbered from ``first`` on."""
 
-    def __init__(self, topology: Topology, steps: Sequence[Step] = (), title: str = "", first: int = 1) -> None:
-        self.topology, self.steps, self.title, self.first = topology, steps, clean(title), first
+    def __init__(self, topology: Topology, steps: Sequence[Step] = (), first: int = 1) -> None:
+        self.topology, self.steps, self.first = topology, steps, first
         vlans = {port.vlan for port in topology.ports.values() if not port.trunk} | {1}
         self.vlans = sorted(vlan for vlan in vlans if vlan)
         longest = [len(str(host.address)) for host in topology.hosts.values()]
@@ -55,11 +55,9 @@ class Map:
     def __str__(self) -> str:
         return "" if self.steps else self.about()  # a journey tells its steps itself
 
-    __repr__ = __str__
-
     def about(self) -> str:
         """The picture in words, for those who do not see it."""
-        made, lines = self.topology, [self.title] * bool(self.title)
+        made, lines = self.topology, list[str]()
         for name in made.switches:
             ports = {plug: other for plug, other in sorted(made.cables.items()) if plug.device == name}
             lines.append(name)
@@ -89,36 +87,35 @@ class Map:
         """One self-contained <svg>, with a description for those who do not see it."""
         made, (places, wide) = self.topology, self._places()
         out, rows = list[str](), TOP + HIGH + DROP
-        above = sorted(made.links(), key=lambda link: abs(places[link[0].device] - places[link[1].device]))
-        ways: dict[tuple[Plug, Plug], str] = {}
-        for one, other in above:
+        top = 40  # without the room for cables that pass above
+        links = sorted(made.links(), key=lambda link: abs(places[link[0].device] - places[link[1].device]))
+        ways: dict[tuple[Plug, Plug], tuple[str, float, float]] = {}  # cable → its path, and the middle of it
+        for one, other in links:
             a, b = places[one.device], places[other.device]
             if a > b:
                 one, other, a, b = other, one, b, a
             near = abs(made.switches.index(one.device) - made.switches.index(other.device)) == 1
             ax, bx = a + self._half(one.device), b - self._half(other.device)
-            y = TOP + HIGH / 2
-            path = f"M{ax:g} {y:g}H{bx:g}" if near else f"M{a:g} {TOP}C{a:g} 20 {b:g} 20 {b:g} {TOP}"
-            ways[one, other] = path
+            if near:
+                y = TOP + HIGH / 2
+                ways[one, other] = f"M{ax:g} {y:g}H{bx:g}", (ax + bx) / 2, y
+            else:
+                y, top = 34.0, 0
+                ways[one, other] = f"M{a:g} {TOP}C{a:g} 20 {b:g} 20 {b:g} {TOP}", (a + b) / 2, y
             port, far = made.port(one), made.port(other)
-            if port.trunk or far.trunk:
-                out.append(f'<path class="trunk" d="{path}"/>')
-            colour, dash = self.look(None if port.trunk else port.vlan)
-            out.append(f'<path class="cable" stroke="{colour}" stroke-dasharray="{dash}" d="{path}"/>')
+            out += self._cable(ways[one, other][0], port, port.trunk or far.trunk)
             ends = dict.fromkeys(ranges(end.allowed) if end.trunk else str(end.vlan) for end in (port, far))
             native = dict.fromkeys(str(end.vlan or "none") for end in (port, far) if end.trunk)
-            tip, middle = f"{one}: {port} — {other}: {far}", y if near else 34
-            out.append(self._text((ax + bx) / 2, middle - 13, shorten(" | ".join(ends), 14), "small", tip))
+            tip = f"{one}: {port} — {other}: {far}"
+            out.append(self._text((ax + bx) / 2, y - 13, shorten(" | ".join(ends), 14), "small", tip))
             if [*native] not in ([], ["none"]):
-                out.append(self._text((ax + bx) / 2, middle + 21, f"native {' | '.join(native)}", "small", tip))
+                out.append(self._text((ax + bx) / 2, y + 21, f"native {' | '.join(native)}", "small", tip))
         for plug, other in made.cables.items():
             if plug.port and not other.port:
                 x, port = places[other.device], made.port(plug)
-                path = ways[plug, other] = f"M{x:g} {TOP + HIGH}V{rows - 22}"
-                colour, dash = self.look(port.vlan if not port.trunk else None)
-                if port.trunk:
-                    out.append(f'<path class="trunk" d="{path}"/>')
-                out.append(f'<path class="cable" stroke="{colour}" stroke-dasharray="{dash}" d="{path}"/>')
+                path = f"M{x:g} {TOP + HIGH}V{rows - 22}"
+                ways[plug, other] = path, x, (TOP + HIGH + rows - 22) / 2
+                out += self._cable(path, port, port.trunk)
                 vlan = f"trunk {ranges(port.allowed)}" if port.trunk else f"VLAN {port.vlan}"
                 out.append(self._text(x + 6, TOP + HIGH + 16, f"port {plug.port}", "small left", f"{plug}: {port}"))
                 out.append(self._text(x + 6, rows - 30, shorten(vlan, 15), "small left"))
@@ -140,17 +137,22 @@ class Map:
                 out.append(self._text(x, rows + 20 + 15 * row, f"{number}: {address}", "small"))
         out += self._ways(ways)
         tall = rows + 36 + 15 * max((len(router.addresses) for router in made.routers.values()), default=0)
-        top = 0 if any("C" in path for path in ways.values()) else 40  # room for cables that pass above
         return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" class="lk-net" role="img" width="{wide}" '
                           f'height="{tall - top}" viewBox="0 {top} {wide} {tall - top}">'
-                          f"<title>{escape(self.title or 'Network')}</title>"
-                          f"<desc>{escape(self.about())}</desc><style>{_CSS}</style>", *out, "</svg>"])
+                          f"<title>Network</title><desc>{escape(self.about())}</desc><style>{_CSS}</style>",
+                          *out, "</svg>"])
 
     def _half(self, switch: str) -> float:
         ends = sum(plug.device == switch and not other.port for plug, other in self.topology.cables.items())
         return max(ends, 1) * self.column / 2 - 6
 
-    def _ways(self, ways: Mapping[tuple[Plug, Plug], str]) -> list[str]:
+    def _cable(self, path: str, port: Port, trunk: bool) -> list[str]:
+        """A cable in the look of a port's VLAN; broad if it is a trunk."""
+        colour, dash = self.look(None if port.trunk else port.vlan)
+        broad = [f'<path class="trunk" d="{path}"/>'] * trunk
+        return [*broad, f'<path class="cable" stroke="{colour}" stroke-dasharray="{dash}" d="{path}"/>']
+
+    def _ways(self, ways: Mapping[tuple[Plug, Plug], tuple[str, float, float]]) -> list[str]:
         """The frames: a broad line on each cable, with their numbers."""
         found: dict[tuple[Plug, Plug], list[str]] = {}
         for number, step in enumerate(self.steps, self.first):
@@ -158,12 +160,8 @@ class Map:
             found.setdefault(pair, []).append(f"{number}")
         out = list[str]()
         for pair, numbers in found.items():
-            if path := ways.get(pair):
-                start = [float(word) for word in path.replace("M", "").replace("V", " ").replace("H", " ")
-                         .replace("C", " ").split()]
-                x, y = (start[0], (start[1] + start[2]) / 2) if "V" in path else (
-                    (start[0] + start[2]) / 2 if "H" in path else (start[0] + start[6]) / 2,
-                    start[1] if "H" in path else 34.0)
+            if pair in ways:
+                path, x, y = ways[pair]
                 text = shorten(",".join(numbers), 11)
                 half = max(9, 5 + 3.6 * len(text))
                 out += [f'<path class="way" d="{path}"/>',
@@ -176,19 +174,19 @@ class Map:
         title = f"<title>{escape(tip)}</title>" if tip else ""
         return f'<text class="{cls}" x="{x:g}" y="{y:g}">{escape(text)}{title}</text>'
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+    def html(self) -> str:
+        """The picture, if it is not too large for one."""
         if len(self.topology.hosts) > MOST:
-            note = f"<p>{len(self.topology.hosts)} hosts are too many to draw; <code>%net reach</code> groups them.</p>"
-            return {"text/plain": str(self), "text/html": note}
-        return {"text/plain": str(self), "text/html": f'<div style="overflow:auto" tabindex="0">{self.svg()}</div>'}
+            return f"<p>{len(self.topology.hosts)} hosts are too many to draw; <code>%net reach</code> groups them.</p>"
+        return f'<div style="overflow:auto" tabindex="0">{self.svg()}</div>'
 
 
-class Journey:
+class Journey(Figure):
     """A frame's way, step by step, as a table; ``names`` for addresses, numbered from ``first`` on."""
 
     def __init__(self, steps: Sequence[Step], names: Mapping[str, str], first: int = 1) -> None:
         self.rows = [(str(number), f"{step.start} → {step.end}", ", ".join(map(str, step.vlans)) or "-",
-                      summary(step.frame, names=names), _named(step.does, names))
+                      summary(step.frame, names), _named(step.does, names))
                      for number, step in enumerate(steps, first)]
 
     def __str__(self) -> str:
@@ -201,14 +199,9 @@ class Journey:
             lines.append(f"{head}  {row[4]}".rstrip())
         return "\n".join(lines) or "(no frame was sent)"
 
-    __repr__ = __str__
-
     def html(self) -> str:
         """The table, with a heading for each column."""
         return table(("", "cable", "tag", "frame", "what becomes of it"), self.rows) or "<p>(no frame was sent)</p>"
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": self.html()}
 
 
 def _named(text: str, names: Mapping[str, str]) -> str:
@@ -217,7 +210,7 @@ def _named(text: str, names: Mapping[str, str]) -> str:
     return text
 
 
-class Bytes:
+class Bytes(Figure):
     """A frame, byte by byte: which header each belongs to, and what its fields say. ``first``: what it begins with."""
 
     def __init__(self, frame: bytes, title: str = "", first: str = "Ethernet") -> None:
@@ -234,8 +227,6 @@ class Bytes:
             where = f"{header.name}, {header.size} bytes from {header.offset}"
             lines += wrap(f"{where}: {self._fields(header)}", 110, subsequent_indent="    ", break_on_hyphens=False)
         return "\n".join(lines)
-
-    __repr__ = __str__
 
     def html(self) -> str:
         """Rows of sixteen bytes; the field of each is told under the cursor, and all of them below."""
@@ -258,9 +249,6 @@ class Bytes:
                 f'line-height:1.75">{rows}</div><table style="border-collapse:collapse;margin-top:.4em;font-size:13px">'
                 f"{heads}</table></div>")
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": self.html()}
-
 
 _FONT = "margin-top:.4em;font-size:13px;line-height:1.4;color:var(--jp-content-font-color1,#111)"
 
@@ -280,7 +268,7 @@ def _readable(data: bytes) -> str:
     return text + "…" * (len(data) > 64)
 
 
-class Boxes:
+class Boxes(Figure):
     """A packet in a packet: ``outside`` as it crosses the wire, and what is ``inside`` for who has the key."""
 
     def __init__(self, outside: bytes, inside: bytes, title: str = "") -> None:
@@ -297,8 +285,6 @@ class Boxes:
             lines.append(f"in it        {len(self.inside):>5} bytes: {line(self.within)}, then padding and a tag")
         return "\n".join(lines)
 
-    __repr__ = __str__
-
     def html(self) -> str:
         """Each header a box that holds the next one."""
         sealed = self.out[-1].name == "encrypted"
@@ -314,13 +300,10 @@ class Boxes:
         return (f'<div style="{_FONT};overflow:auto" tabindex="0" role="img" aria-label="{escape(str(self))}">{title}'
                 f'<div style="display:inline-flex">{text}</div><div style="opacity:.8">{about}</div></div>')
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": self.html()}
-
 
 def _box(header: Header, inside: str) -> str:
-    style = _style(header.name).replace("display:inline-block;width:2.1em;", "")
-    border = f"border:2px {UNDERLINES[HEADERS.get(header.name, 6) % 4]} {COLOURS[HEADERS.get(header.name, 6)]}"
+    style, at = _style(header.name).replace("display:inline-block;width:2.1em;", ""), HEADERS.get(header.name, 6)
+    border = f"border:2px {UNDERLINES[at % 4]} {COLOURS[at]}"
     source = LAYOUTS[header.name].source if header.name in LAYOUTS else ""
     shape = "border-radius:4px;padding:4px 6px;margin:2px;display:flex;align-items:center"
     return (f'<div style="{style};{border};{shape}" '

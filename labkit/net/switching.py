@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from labkit.commands import LabError
 from labkit.net import headers
-from labkit.net.headers import ARP, BROADCAST, IPV4, mac_text
+from labkit.net.headers import ARP, BROADCAST, IPV4
 from labkit.net.topology import Host, Plug, Router, Topology
 
 AGEING = 300.0  # seconds that a switch remembers an address unheard: IEEE 802.1Q-2022, table 8-6
@@ -47,14 +47,13 @@ class Entry(NamedTuple):
 class Network:
     """A topology at work. ``tables``: (VLAN, MAC) → :class:`Entry` for each switch. ``caches``: IP → MAC for each host.
 
-    ``clock`` is in seconds. ``record=False`` keeps no steps, for floods.
+    ``clock`` is in seconds.
     """
 
     def __init__(self, topology: Topology) -> None:
-        self.topology, self.clock, self.record = topology, 0.0, True
+        self.topology, self.clock = topology, 0.0
         self.tables: dict[str, dict[tuple[int, bytes], Entry]] = {name: {} for name in topology.switches}
         self.caches: dict[str, dict[int, bytes]] = {name: {} for name in [*topology.hosts, *topology.routers]}
-        self.heard: dict[str, int] = dict.fromkeys(topology.hosts, 0)  # frames that reached each host's cable
         self.sent = 0
         self._waiting: dict[str, list[tuple[int, int, bytes]]] = {}  # packets until a router knows the next MAC
         self._queue: deque[tuple[Plug, bytes]] = deque()
@@ -145,8 +144,7 @@ class Network:
                 self._queue.clear()
                 raise LabError(f"More than {MOST_STEPS:,} frames from one: stopped. Is there a ring?")
             does, taken = self._switch(end, frame) if end.device in switches else self._end(end.device, frame)
-            if self.record:
-                self._steps.append(Step(start, end, frame, does, taken))
+            self._steps.append(Step(start, end, frame, does, taken))
         self._waiting.clear()  # whoever has not answered by now will not
 
     # -- devices --------------------------------------------------------------------------------
@@ -167,15 +165,15 @@ class Network:
         notes = []
         if not frame[6] & 1:
             known = table.get(source)
-            if self.record and (not known or known.port != at.port):
-                notes.append(f"learns {mac_text(frame[6:12])} on port {at.port}")
+            if not known or known.port != at.port:
+                notes.append(f"learns {frame[6:12].hex(':')} on port {at.port}")
             table[source] = Entry(at.port, self.clock)
         ways = self._ways(at.device, vlan)
         known = table.get(target)
         if known and self.clock - known.heard < AGEING:
             ways = [way for way in ways if way[0] == known.port]
-            notes.append(f"knows {mac_text(frame[:6])} on port {known.port}")
-        elif self.record:
+            notes.append(f"knows {frame[:6].hex(':')} on port {known.port}")
+        else:
             notes.append("floods, for it is for all" if frame[0] & 1 else "floods, for it does not know where that is")
         with_tag = b""
         for number, plug, tag_it in ways:
@@ -184,8 +182,6 @@ class Network:
                     control = (frame[14] & 0xF0) << 8 if tagged else 0  # the priority stays
                     with_tag = bare[:12] + b"\x81\0" + (control | vlan).to_bytes(2, "big") + bare[12:]
                 self._queue.append((plug, with_tag if tag_it else bare))
-        if not self.record:
-            return "", False
         gone = [f"{number}{' tagged' * tag_it}" for number, _, tag_it in ways if number != at.port]
         out = f"out of port {', '.join(gone)}" if gone else "no other port for it"
         return f"{at.device}, VLAN {vlan}: {'; '.join([*notes, out])}", False
@@ -202,8 +198,6 @@ class Network:
     def _end(self, name: str, frame: bytes) -> tuple[str, bool]:
         """A host or a router hears a frame."""
         one = self._devices[name]
-        if name in self.heard:
-            self.heard[name] += 1
         tags = headers.vlans(frame)
         vlan = tags[0] if tags else None
         if frame[:6] not in (one.mac, BROADCAST):
@@ -223,7 +217,7 @@ class Network:
     def _arp(self, name: str, vlan: int | None, own: int, packet: bytes) -> tuple[str, bool]:
         mac, sender, target = packet[8:14], int.from_bytes(packet[14:18], "big"), int.from_bytes(packet[24:28], "big")
         if target != own:
-            return f"{name} ignores it: not its address" if self.record else "", False
+            return f"{name} ignores it: not its address", False
         self.caches[name][sender] = mac
         if packet[7] == 1:
             answer = headers.arp(2, (self._devices[name].mac, own), (mac, sender))
@@ -317,5 +311,5 @@ def table(network: Network, switch: str) -> Sequence[tuple[int, str, int, float]
     """What a switch has learned, sorted: VLAN, MAC, port, seconds since it was heard. Raises :class:`LabError`."""
     if switch not in network.tables:
         raise LabError(f"There is no switch {switch!r:.40}; there are: {', '.join(network.tables)[:200]}.")
-    return sorted((vlan, mac_text(mac), entry.port, network.clock - entry.heard)
+    return sorted((vlan, mac.hex(":"), entry.port, network.clock - entry.heard)
                   for (vlan, mac), entry in network.tables[switch].items())

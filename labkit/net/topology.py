@@ -23,9 +23,11 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
+from labkit import syntax
 from labkit.commands import LabError
 
 MOST = 10_000  # devices
+CHANGES = ("access", "trunk", "deny")  # statements that a made topology takes
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,9}")
 _PLUG = re.compile(r"([a-z][a-z0-9-]{0,9})\.([0-9]{1,4})")
 
@@ -156,12 +158,12 @@ class Topology:
         return "\n".join(lines)
 
     def changed(self, statement: str) -> Topology:
-        """This topology after a statement ``access``, ``trunk`` or ``deny``. Raises :class:`LabError`."""
+        """This topology after one of the statements CHANGES. Raises :class:`LabError`."""
         words = statement.split()
         made = replace(self, ports=dict(self.ports), routers=dict(self.routers))
         if words[:1] == ["deny"]:
             _deny(made, words)
-        elif words[:1] in (["access"], ["trunk"]):
+        elif words and words[0] in CHANGES:
             port, plugs = _port(self, words)
             made.ports.update(dict.fromkeys(plugs, port))
         else:
@@ -239,9 +241,8 @@ def _connect(made: Topology, one: Plug, other: Plug) -> None:
 
 def _vlan(word: str) -> int:
     """A VLAN identifier: 1 to 4094, for 0 means none and 4095 is reserved (IEEE 802.1Q-2022, table 9-2)."""
-    if not word.isascii() or not word.isdigit() or len(word) > 9 or not 1 <= int(word) <= 4094:
-        raise LabError(f"{word!r:.30} is no VLAN: it is a number from 1 to 4094 (0 means none, 4095 is reserved).")
-    return int(word)
+    said = f"{word!r:.30} is no VLAN: it is a number from 1 to 4094 (0 means none, 4095 is reserved)."
+    return syntax.number(word, 1, 4094, said)
 
 
 def _vlans(word: str) -> frozenset[int]:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from labkit.commands import LabError
 from labkit.net import picture
-from labkit.net.console import Answer, Text, number
+from labkit.net.console import Answer, Text
 from labkit.net.headers import ipv4, tcp
 from labkit.net.tunnels import KINDS, Tunnel, fragments, largest, overhead
+from labkit.syntax import number
 from labkit.trees import clean
 
 CLIENT, SERVER = 0x0A320001, 0x0A320002  # 10.50.0.1 and .2: the network inside
@@ -56,8 +57,8 @@ def _sizes() -> Answer:
     return Answer(Text("\n".join([*head, *rows])))
 
 
-def _mtu(words: Sequence[str]) -> Answer:
-    mtu = number(words[1], 100, 9000, "The MTU is a number of bytes from 100 to 9000: `%tunnel mtu 1500`.")
+def _mtu(word: str) -> Answer:
+    mtu = number(word, 100, 9000, "The MTU is a number of bytes from 100 to 9000: `%tunnel mtu 1500`.")
     rows = [f"{kind:<10} {largest(kind, mtu):>4}" for kind in KINDS]
     return Answer(Text("\n".join([f"bytes of the longest packet inside, when outside {mtu} fit", *rows])))
 
@@ -68,15 +69,16 @@ def altered(kind: str, outside: bytes) -> bytes:
     return outside[:at] + bytes([outside[at] ^ 1]) + outside[at + 1:]
 
 
-def _attack(words: Sequence[str]) -> Answer:
+def _attack(how: str, kind: str) -> Answer:
     """Alter or repeat a packet on the way, and see what the other end makes of it."""
-    tunnel = Tunnel(words[1])
+    tunnel = Tunnel(kind)
     outside = tunnel.wrap(packet(SECRET))
-    arrives = outside if words[0] == "replay" else altered(words[1], outside)
-    if words[0] == "replay":
+    if how == "replay":
         tunnel.unwrap(outside)
+    else:
+        outside = altered(kind, outside)
     try:
-        found = tunnel.unwrap(arrives)
+        found = tunnel.unwrap(outside)
     except LabError as error:
         return Answer(Text(str(error)), ok=False)
     text = found[40:].decode("ascii", "replace")
@@ -85,7 +87,7 @@ def _attack(words: Sequence[str]) -> Answer:
 
 def _fragment(words: Sequence[str]) -> Answer:
     size, mtu = (number(word, 0, 65535, "Two numbers of bytes up to 65535: `%tunnel fragment 1600 1500`.")
-                 for word in words[1:])
+                 for word in words)
     if size < 28:
         raise LabError("A packet with anything in it takes 28 bytes at least.")
     if size <= mtu:
@@ -114,11 +116,11 @@ def do(words: Sequence[str]) -> Answer:
     if name == "sizes" and not rest:
         return _sizes()
     if name == "mtu" and len(rest) == 1:
-        return _mtu(words)
+        return _mtu(*rest)
     if name in ("tamper", "replay") and len(rest) == 1:
-        return _attack(words)
+        return _attack(name, *rest)
     if name == "fragment" and len(rest) == 2:
-        return _fragment(words)
+        return _fragment(rest)
     if name == "help":
         return Answer(Text(f"{HELP}\nKINDs: {', '.join(KINDS)}"))
     raise LabError(f"`%tunnel {' '.join(words)[:40]}` is not known; `%tunnel help` shows what is.")

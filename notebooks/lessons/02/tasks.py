@@ -8,7 +8,7 @@ from labkit.net.headers import vlans
 from labkit.net.reach import Reach
 from labkit.net.switching import PING, Network
 from labkit.net.topology import Topology, parse
-from labkit.tasks import NotYet, Prediction, Task, Try
+from labkit.tasks import NotYet, Prediction, Task, Try, number
 
 CLASSROOM, SECRETARIAT = ("pc1", "pc2"), ("sec1", "sec2")
 IP = b"\x08\0"  # the EtherType of IPv4
@@ -46,17 +46,12 @@ def check_separate(lesson: Lesson, answer: str) -> str:
 
 
 def check_tag(lesson: Lesson, answer: str) -> str:
-    if not answer:
-        raise NotYet("Give the number of the VLAN behind the name: `%check read-tag 7`.")
-    if not answer.isascii() or not answer.isdigit() or len(answer) > 9:
-        raise NotYet(f"`{answer[:40]}` is no number in decimal: `%check read-tag 7`.")
-    said, vlan = int(answer), TAG & 0xFFF
+    said, vlan = number(answer, "read-tag 7", "the number of the VLAN"), TAG & 0xFFF
     if said == vlan:
         return f"VLAN {vlan}, with priority {TAG >> 13}: 0x{TAG:04x} is {TAG >> 13:03b} 0 {vlan:012b} in bits."
     if said == TAG:
         raise NotYet(f"{said} is all sixteen bits. The upper four are priority and drop eligible; the VLAN is the "
-                     f"lower "
-                     "twelve.")
+                     "lower twelve.")
     if said == 14:
         raise NotYet("14 is how the last byte looks in hex. In decimal 0x14 is 1 × 16 + 4.")
     if said == 0x8100:
@@ -93,8 +88,7 @@ def check_hopping(lesson: Lesson, answer: str) -> str:
         steps = Network(made).send("mallory", crafted(made, "mallory", "sec2", tags))
         if any(step.taken and step.end.device == "sec2" for step in steps):
             raise NotYet(f"A frame of mallory's with the tags {', '.join(tags)} still gets to sec2. It hops where a "
-                         f"switch "
-                         "takes the first tag off and sends the rest as it is.")
+                         "switch takes the first tag off and sends the rest as it is.")
     return "Everybody works as before, and the frame with two tags ends in a VLAN where nobody is."
 
 
@@ -115,7 +109,7 @@ TASKS = [
         solution=Try(answer="20"),
         wrong=[Try(answer="24596", hint="all sixteen bits"), Try(answer="14", hint="looks in hex"),
                Try(answer="33024", hint="a tag follows"), Try(answer="6", hint="Not 6"),
-               Try(answer="0x14", hint="no number in decimal")],
+               Try(answer="0x14", hint="not a whole number in decimal")],
         hints=["The frame begins with six bytes of destination and six of source.",
                "Paste the bytes into a cell under `%%bytes`, and look at the header 802.1Q."],
     ),
@@ -193,8 +187,7 @@ PREDICTIONS = [
               "know the address yet: it has to ask all.",
          "B": "To a switch another switch is a port like any other: a frame for all goes there too.",
          "C": "pc1 knows pc2's IP address but not its MAC address, so it asks everybody (ARP): all hosts whom such a "
-              "frame "
-              "reaches are one broadcast domain."},
+              "frame reaches are one broadcast domain."},
         right_first,
     ),
     Prediction(
@@ -213,31 +206,27 @@ PREDICTIONS = [
     Prediction(
         "who-sees-tags",
         "With VLANs 10 and 20 on one cable something has to say which frame is whose: a tag of four bytes. Where will "
-        "the "
-        "tag be seen?",
+        "the tag be seen?",
         {"A": "Nowhere: the switches agree on it among themselves.",
          "B": "Only on the cable between the switches.",
          "C": "Everywhere, at the hosts too."},
         {"A": "The two switches know of each other only what is written in the frames, so it has to be in there.",
          "B": "Access ports take it off: a host knows nothing of VLANs, and cannot tell in which one it is.",
          "C": "A host's port is an access port: the tag is added when a frame leaves through a trunk, and taken off "
-              "where "
-              "it leaves to a host."},
+              "where it leaves to a host."},
         right_tags,
     ),
     Prediction(
         "on-a-stick",
         "pc1 (VLAN 10) pings the printer (VLAN 30). How often do the ping and its answer together cross the one cable "
-        "of "
-        "the router?",
+        "of the router?",
         {"A": "Never: the switches know both VLANs.",
          "B": "Twice: once with the ping, once with the answer.",
          "C": "Four times."},
         {"A": "A switch passes nothing from one VLAN to another, even if both are on neighbouring ports.",
          "B": "That would do if the router had a cable in each VLAN; this one has to send back through the same cable.",
          "C": "Each of the two comes in with the tag of one VLAN and goes out on the same cable with the tag of the "
-              "other. "
-              "Hence the name, router on a stick, and hence its limit."},
+              "other. Hence the name, router on a stick, and hence its limit."},
         right_stick,
     ),
     Prediction(
@@ -249,11 +238,9 @@ PREDICTIONS = [
          "C": "It arrives at sec2, in VLAN 20."},
         {"A": "A switch looks at the first tag only; what follows it may be anything.",
          "B": "So it is on s1. But VLAN 1 is the native VLAN of the trunk: its frames go out without a tag, so the "
-              "first "
-              "tag comes off, and then the second is the first.",
+              "first tag comes off, and then the second is the first.",
          "C": "s1 takes the first tag off, for VLAN 1 crosses the trunk without one. What s2 gets begins with tag 20, "
-              "and "
-              "s2 believes it."},
+              "and s2 believes it."},
         right_double,
     ),
 ]

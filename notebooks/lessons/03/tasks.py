@@ -7,7 +7,7 @@ from labkit.lesson import Lesson
 from labkit.net.headers import dissect
 from labkit.net.tunnelling import SECRET, altered, packet
 from labkit.net.tunnels import KINDS, Tunnel, largest
-from labkit.tasks import NotYet, Prediction, Task, Try
+from labkit.tasks import NotYet, Prediction, Task, Try, number
 
 DSL = 1492  # bytes: the MTU of a line with PPPoE (RFC 2516, 7)
 CAUGHT = Tunnel("esp", counter=40).wrap(packet("GET /timetable"))[:36]  # what the notebook shows in hex
@@ -17,12 +17,7 @@ OUTSIDE, INSIDE = "http://192.0.2.2:8081/", "http://10.66.0.2:8081/"
 
 
 def check_mtu(lesson: Lesson, answer: str) -> str:
-    right = largest("wireguard", DSL)
-    if not answer:
-        raise NotYet("Give the number of bytes behind the name: `%check through-dsl 1000`.")
-    if not answer.isascii() or not answer.isdigit() or len(answer) > 9:
-        raise NotYet(f"`{answer[:40]}` is no number of bytes: `%check through-dsl 1000`.")
-    said = int(answer)
+    right, said = largest("wireguard", DSL), number(answer, "through-dsl 1000", "the number of bytes")
     if said == right:
         return f"Yes: {right} and 60 of headers and tag are {DSL}. wg-quick would take 20 less, for IPv6 outside."
     if said == right - 20:
@@ -41,8 +36,7 @@ def check_which(lesson: Lesson, answer: str) -> str:
         raise NotYet("Name the kind: `%check which-tunnel gre`.")
     if said in (right, "ipsec"):
         return ("ESP, the part of IPsec that carries data: protocol 50 (0x32), then its SPI and the number of the "
-                "packet. "
-                "Those are for everybody to see; what follows is not.")
+                "packet. Those are for everybody to see; what follows is not.")
     numbers = {"ipip": 4, "gre": 47, "vxlan": 17, "openvpn": 17, "wireguard": 17}
     if said not in numbers:
         raise NotYet(f"`{said}` is no kind that `%tunnel` knows: {', '.join(KINDS)}.")
@@ -68,12 +62,10 @@ def check_service(lesson: Lesson, answer: str) -> str:
                      "addresses, for everybody. Let it listen on one (`-p ADDRESS:8081`).")
     if outside:
         raise NotYet("It answers at 192.0.2.2, and so to everybody outside, but not in the tunnel: it listens on the "
-                     "wrong "
-                     "one of the school's addresses.")
+                     "wrong one of the school's addresses.")
     if not inside:
         raise NotYet("Nobody answers at 10.66.0.2:8081, the school's address in the tunnel: the server does not run, "
-                     "or "
-                     "listens elsewhere.")
+                     "or listens elsewhere.")
     return "Through the tunnel it answers, outside nobody does: no door that an attacker could even knock at."
 
 
@@ -92,7 +84,7 @@ TASKS = [
         solution=Try(answer="1432"),
         wrong=[Try(answer="1412", hint="an IPv6 header outside"), Try(answer="1440", hint="right for 1500 outside"),
                Try(answer="1492", hint="1492 bytes is 1552 outside"), Try(answer="1000", hint="larger ones too"),
-               Try(answer="much", hint="no number of bytes")],
+               Try(answer="much", hint="not a whole number")],
         hints=["`%tunnel mtu` takes the MTU outside as its argument.",
                "WireGuard adds 60 bytes; it pads to a multiple of 16, but never beyond the MTU of its interface."],
     ),
@@ -145,8 +137,7 @@ PREDICTIONS = [
         {"A": "A tunnel is a packet in a packet: another envelope around it, and the envelope is of glass.",
          "B": "That would need encryption, and GRE does not encrypt.",
          "C": "GRE puts 24 bytes in front of the packet and leaves it as it is. Whoever carries it can read it, and "
-              "change "
-              "it."},
+              "change it."},
         right_read,
     ),
     Prediction(

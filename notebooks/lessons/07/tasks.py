@@ -5,22 +5,14 @@ from __future__ import annotations
 from labkit.commands import LabError
 from labkit.disks import Disk, human
 from labkit.lesson import Lesson
-from labkit.tasks import NotYet, Prediction, Task, Try
+from labkit.tasks import NotYet, Prediction, Task, Try, number
 
 NEEDS = ("VBoxManage", "qemu-img", "qemu-io")
 MIB = 1 << 20
 
 
-def size(lesson: Lesson, name: str) -> int:
-    """Bytes of a file in the lesson's folder. LabError if a cell above has not been run."""
-    found = [file["size"] for file in lesson.world()["files"] if file["path"] == name]
-    if not found:
-        raise LabError(f"The file {name} is missing: run the cells above this one first.")
-    return int(found[0])
-
-
 def need_disk(lesson: Lesson, name: str, how: str) -> Disk:
-    if name not in {file["path"] for file in lesson.world()["files"]}:
+    if name not in lesson.files():
         raise NotYet(f"There is no file `{name}` yet: {how}")
     return lesson.disk(name)
 
@@ -44,20 +36,17 @@ def check_where(lesson: Lesson, answer: str) -> str:
     if not found or found[0].at is None:
         raise LabError("Nothing is written at 40 MiB of grows.vdi: run the cells above this one first.")
     right = found[0].at + 40 * MIB - found[0].start
-    if not answer:
-        raise NotYet("Give your number behind the name: `%check where 123456`.")
-    if not answer.isdecimal():
-        raise NotYet(f"`{answer}` is not a whole number of bytes: `%check where 123456`.")
-    if int(answer) == right:
+    said = number(answer, "where 123456")
+    if said == right:
         return f"Yes: the data begins at {right:,} and the block of byte 40 MiB was the first to be written."
-    if int(answer) == 40 * MIB:
+    if said == 40 * MIB:
         raise NotYet("That is where the byte is for the guest. In the file it is elsewhere: follow the line down from "
                      "block 40.")
-    if int(answer) == right + MIB:
+    if said == right + MIB:
         raise NotYet("That is the second block in the file, the one of 3 MiB. Block 40 was written before it.")
-    if int(answer) < right:
+    if said < right:
         raise NotYet("Header and block map are there. The data begins after them: look for the offset of the data.")
-    raise NotYet(f"Not {answer}. The file has {disk.file_size:,} bytes in all; block 40 is the first of its data.")
+    raise NotYet(f"Not {said}. The file has {disk.file_size:,} bytes in all; block 40 is the first of its data.")
 
 
 def check_three(lesson: Lesson, answer: str) -> str:
@@ -172,7 +161,7 @@ TASKS = [
 
 
 def right_two(lesson: Lesson) -> str:
-    grows, reserved = size(lesson, "grows.vdi"), size(lesson, "reserved.vdi")
+    grows, reserved = lesson.size("grows.vdi"), lesson.size("reserved.vdi")
     return "C" if grows >= 64 * MIB else "B" if reserved >= 64 * MIB else "A"
 
 
@@ -182,7 +171,7 @@ def right_byte(lesson: Lesson) -> str:
 
 
 def right_shrink(lesson: Lesson) -> str:
-    return "A" if size(lesson, "grows.vdi") < 4 * MIB else "B"
+    return "A" if lesson.size("grows.vdi") < 4 * MIB else "B"
 
 
 def right_same(lesson: Lesson) -> str:
@@ -190,7 +179,7 @@ def right_same(lesson: Lesson) -> str:
 
 
 def right_inside(lesson: Lesson) -> str:
-    return "A" if size(lesson, "seen.img") == 128 * MIB else "C"
+    return "A" if lesson.size("seen.img") == 128 * MIB else "C"
 
 
 PREDICTIONS = [

@@ -21,13 +21,6 @@ def own_bytes(graph: Graph, name: str) -> int:
                if medium.used_by and all(user == users[0] or user.startswith(users[1]) for user in medium.used_by))
 
 
-def size(lesson: Lesson, name: str) -> int:
-    found = [file["size"] for file in lesson.world()["files"] if file["path"] == name]
-    if not found:
-        raise LabError(f"The file {name} is missing: run the cells above this one first.")
-    return int(found[0])
-
-
 # -- tasks --------------------------------------------------------------------------------------
 
 
@@ -50,7 +43,7 @@ def check_seats(lesson: Lesson, answer: str) -> str:
         total += own_bytes(graph, name)
     if total >= 1_000_000:
         raise NotYet(f"Together they take {human(total)}, and less than 1 MB was asked for.")
-    full = 3 * size(lesson, "lab10.vmdk")
+    full = 3 * lesson.size("lab10.vmdk")
     return f"Three machines, {human(total)} in all. Three full clones would take {human(full)}."
 
 
@@ -70,7 +63,7 @@ def ovf(lesson: Lesson, name: str) -> Any:
 
 
 def check_appliance(lesson: Lesson, answer: str) -> str:
-    if "colleague.ova" not in {file["path"] for file in lesson.world()["files"]}:
+    if "colleague.ova" not in lesson.files():
         raise NotYet("There is no `colleague.ova` yet: `%VBoxManage export MACHINE --output colleague.ova …`.")
     found = ovf(lesson, "colleague")
     space = "{http://schemas.dmtf.org/ovf/envelope/1}"
@@ -175,8 +168,8 @@ def right_base(lesson: Lesson) -> str:
 
 
 def right_ova(lesson: Lesson) -> str:
-    ova, capacity = size(lesson, "lab10.ova"), 256 << 20
-    return "A" if ova > capacity // 2 else "C" if ova < size(lesson, "lab10.vmdk") // 10 else "B"
+    ova, capacity = lesson.size("lab10.ova"), 256 << 20
+    return "A" if ova > capacity // 2 else "C" if ova < lesson.size("lab10.vmdk") // 10 else "B"
 
 
 PREDICTIONS = [

@@ -6,7 +6,7 @@ from labkit.commands import LabError
 from labkit.docker import Thing
 from labkit.layers import Image
 from labkit.lesson import Lesson
-from labkit.tasks import NotYet, Prediction, Task, Try
+from labkit.tasks import NotYet, Prediction, Task, Try, number
 
 
 def need_image(lesson: Lesson, name: str, how: str) -> Thing:
@@ -43,18 +43,15 @@ def visible(image: Image) -> set[str]:
 def check_shared(lesson: Lesson, answer: str) -> str:
     debian, httpd = len(diff_ids(lesson, "debian:bookworm-slim")), len(diff_ids(lesson, "httpd"))
     right = shared(lesson, "debian:bookworm-slim", "httpd")
-    if not answer:
-        raise NotYet("Give your number behind the name: `%check shared-layers 3`.")
-    if not answer.isdecimal():
-        raise NotYet(f"`{answer}` is not a whole number: `%check shared-layers 3`.")
-    if int(answer) == right:
+    said = number(answer, "shared-layers 3")
+    if said == right:
         return (f"Yes: {right} of httpd's {httpd} layers {'is' if right == 1 else 'are'} Debian's, kept once on "
                 "disk and used by both.")
-    if int(answer) == httpd:
+    if said == httpd:
         raise NotYet(f"{httpd} is how many layers httpd has in all. Which of them does debian:bookworm-slim have too?")
-    if int(answer) == 0:
+    if said == 0:
         raise NotYet("Look at the picture: the rail of httpd starts in a box that already has a name.")
-    raise NotYet(f"Not {answer}. debian:bookworm-slim has {debian} in all, so it cannot share more than that; count "
+    raise NotYet(f"Not {said}. debian:bookworm-slim has {debian} in all, so it cannot share more than that; count "
                  "the boxes both rails pass through.")
 
 
