@@ -312,11 +312,11 @@ def test_net_of_five_thousand_hosts(tmp_path: Path, capsys: pytest.CaptureFixtur
         lines += [f"host h{n} 10.0.{n // 250}.{n % 250 + 1}/16 {plug}", f"access {10 + n % 2 * 10} {plug}"]
     path = tmp_path / "big.net"
     path.write_text("\n".join(lines), "utf-8")
-    started = time.perf_counter()
+    started = time.process_time()
     lines = said(capsys, "net", str(path)).splitlines()
     assert lines[:3] == ["          h0 +2499  h1 +2499", "h0 +2499  yes       no", "h1 +2499  no        yes"]
     data = json.loads(said(capsys, "net", str(path), "--json"))
-    assert [len(group) for group in data["groups"]] == [2500, 2500] and time.perf_counter() - started < 10
+    assert [len(group) for group in data["groups"]] == [2500, 2500] and time.process_time() - started < 10
 
 
 @pytest.mark.parametrize("error,code,line", [

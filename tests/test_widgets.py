@@ -218,9 +218,9 @@ def test_an_endless_nest_of_folders_is_cut_off() -> None:
     deep = "/".join("d" * 2000)
     lines = [f"f 1 {deep}/x", *(f"f 1 {a}/{b}/{c}/f" for a in range(18) for b in range(18) for c in range(18))]
     nested = image("nested", "sha256:x", extra={"sha256:x": lines})
-    started = time.perf_counter()
+    started = time.process_time()
     html = widgets.tree_html(nested, 1)
-    assert len(html) < 2_000_000 and time.perf_counter() - started < 5
+    assert len(html) < 2_000_000 and time.process_time() - started < 5
 
 
 def test_a_crowded_folder_is_cut_off_and_says_so() -> None:
