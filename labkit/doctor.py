@@ -14,8 +14,8 @@ from labkit.virtualbox import VirtualBox
 
 def _virtualbox() -> str:
     virtualbox = VirtualBox(Path(), Path.cwd())
-    lacking = "" if virtualbox.driver else "; its kernel driver is not loaded, so machines cannot be started"
-    return f"{virtualbox}{lacking}"
+    return str(virtualbox) + (  # whose answer also tells of the driver
+        "" if virtualbox.driver else "; its kernel driver is not loaded, so machines cannot be started")
 
 
 def examine() -> list[tuple[bool, str]]:

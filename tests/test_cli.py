@@ -15,6 +15,7 @@ import pytest
 from corpus import digest, file, tar
 from disks_corpus import UUID, vdi
 from test_snapshots import attached, chain, home, machine, uuid
+from test_virtualbox import ORACLE
 
 from labkit import cli
 from labkit.bench import Bench
@@ -96,6 +97,19 @@ def test_doctor_works_without_an_engine(capsys: pytest.CaptureFixture[str]) -> N
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("✔ Python 3.") and lines[1].startswith("✘ No Docker engine answers")
     assert "replay" in lines[1] and lines[-1].startswith("✔ recordings of") and "07, 09, 10, 12" in lines[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a program in one line of sh")
+def test_doctor_says_that_machines_cannot_be_started(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "VBoxManage"
+    program.write_text(f"#!/bin/sh\nprintf '%s' '{ORACLE}7.2.22r1\n'\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("labkit.virtualbox.find_program", lambda: str(program))
+    assert cli.main(["doctor"]) == 0
+    assert "✔ VirtualBox 7.2.22; its kernel driver is not loaded, so machines cannot be started\n" in (
+        capsys.readouterr().out)
 
 
 def test_doctor_says_where_to_get_virtualbox(
