@@ -114,6 +114,7 @@ def set_up() -> None:
         run(f"[2/3] installing up to {total} packages, once",
             [*pip, "--progress-bar=off", "-r", str(ROOT / "requirements.txt")], total)
         run("[3/3] installing labkit", [*pip, "--no-build-isolation", "-e", str(ROOT)])
+        (VENV / "home").mkdir(exist_ok=True)  # where IPython makes its folder, or warns
         settings = VENV / "share/jupyter/lab/settings/overrides.json"
         settings.parent.mkdir(parents=True, exist_ok=True)  # so that JupyterLab does not ask about its news
         settings.write_text('{"@jupyterlab/apputils-extension:notification": '

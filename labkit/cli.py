@@ -1,4 +1,4 @@
-"""The ``labkit`` command: what an instructor needs before class, and the pictures in a terminal."""
+"""The labkit command: what an instructor needs before class, and the pictures in a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from labkit.commands import LabError
+from labkit.commands import LabError, MissingProgram
 
 if TYPE_CHECKING:
     from labkit.layers import Image
@@ -98,19 +98,23 @@ def _doctor(args: argparse.Namespace) -> None:
 
 def _reset(args: argparse.Namespace) -> None:
     from labkit import bench
-    from labkit.docker import Docker
+    from labkit.docker import PREFETCHED, Docker
+    from labkit.ledger import home
+    from labkit.lesson import check_names
 
+    check_names([name for name in args.lesson if name != PREFETCHED])
     stay, benches = [], [name for name in bench.left_over() if not args.lesson or name in args.lesson]
     for name in benches:
         stay += bench.Bench(name, True).clean()
     try:
         docker = Docker.find()
-        lessons = args.lesson or [name for name in docker.ledger.lessons() if name != "prefetched"]  # for a class
+        lessons = args.lesson or [name for name in docker.ledger.lessons() if name != PREFETCHED]  # for a class
         stay += [note for lesson in lessons for note in docker.clean(lesson)]
     except LabError as error:
-        if not benches:
-            raise
-        stay.append(str(error))
+        if not isinstance(error, MissingProgram) or any((home() / "docker").glob("*/*")):  # else none was ever used
+            if not benches:
+                raise
+            stay.append(str(error))
     if stay:
         raise LabError("Reset, except: " + " · ".join(stay))
     print("Reset: nothing a lesson made is left; what is yours is untouched.")
@@ -118,16 +122,17 @@ def _reset(args: argparse.Namespace) -> None:
 
 def _prefetch(args: argparse.Namespace) -> None:
     from labkit import syntax
-    from labkit.docker import Docker
-    from labkit.lesson import lessons_folder
+    from labkit.docker import PREFETCHED, Docker
+    from labkit.lesson import check_names, lessons_folder
     from labkit.net import live
 
+    check_names(args.lesson)
     docker, names = Docker.find(), set()
     for path in lessons_folder().glob("*/recording.json"):
         if not args.lesson or path.parent.name in args.lesson:  # what was pulled when the lesson was recorded
             names.update(re.findall(r"Status: \w[\w ]+ for ([\w./:-]+)", path.read_text("utf-8")))
     for name in sorted(names):
-        result = docker.run(["pull", "--quiet", name], syntax.parse(["pull", "--quiet", name]), "prefetched")
+        result = docker.run(["pull", "--quiet", name], syntax.parse(["pull", "--quiet", name]), PREFETCHED)
         if result.code:
             raise LabError(f"{name} could not be fetched: {result.err.strip().splitlines()[-1]}")
         print(f"✔ {name}")
@@ -163,10 +168,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command
 
     add("doctor", _doctor, "what is installed, what is missing and how to get it")
-    add("reset", _reset, "remove what lessons made, nothing else").add_argument("lesson", nargs="*")
-    add("prefetch", _prefetch, "pull all images the lessons need, before class").add_argument("lesson", nargs="*")
+    command = add("reset", _reset, "remove what lessons made, nothing else")
+    command.add_argument("lesson", nargs="*", help="such as 12, or prefetched; without a name, all lessons")
+    command = add("prefetch", _prefetch, "pull all images the lessons need, before class")
+    command.add_argument("lesson", nargs="*", help="such as 12; without a name, all lessons")
     command = add("record", _record, "record lessons on this engine and store their notebooks")
-    command.add_argument("lesson", nargs="+")
+    command.add_argument("lesson", nargs="+", help="such as 12")
     command.add_argument("--note", help="what the badge should add, e.g. that images are stand-ins")
     command = add("layers", _layers, "what each layer of an image adds, changes and removes", json=True)
     command.add_argument("source", help="an image's name, or a `docker save` or OCI archive or folder")
@@ -180,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                   json=True)
     command.add_argument("file", help="a VDI, VHD, VMDK, QCOW2, QED, VHDX or raw file")
     command = add("net", _net, "who reaches whom in a network, and why not", json=True)
-    command.add_argument("file", help="a topology, a statement a line: switch, host, router, link, access, trunk, name")
+    command.add_argument("file", help="a topology, a statement a line, such as `host ana 10.0.0.1/24 s1.1`")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a Windows pipe knows few letters, and ✔ is not one of them
             stream.reconfigure(errors="backslashreplace")

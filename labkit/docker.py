@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 LABEL = "labkit.lesson"
+PREFETCHED = "prefetched"  # the lesson of what stays between lessons, till it is reset itself
 OLDEST_API = (1, 41)  # Docker 20.10
 HOW_TO_GET = ("https://docs.docker.com/get-started/get-docker/ (Docker Desktop on Windows and macOS), or "
               "`sudo apt install docker.io` on Debian and Ubuntu")
@@ -112,8 +113,8 @@ class Docker:
                                f"(Docker 20.10, API 1.41); update it: {HOW_TO_GET}.")
             api = APIClient(**where, version=min(about["ApiVersion"], "1.44", key=_version), timeout=60)
         except (DockerException, RequestException, OSError) as error:
-            denied = "Permission denied" in str(error)
-            why = _because("dial unix x: permission denied" if denied else "connection refused")
+            why = _because("dial unix x: permission denied") if "Permission denied" in str(error) else (
+                "Start Docker Desktop or `sudo systemctl start docker`, then run this again.")
             raise LabError(f"No Docker engine answers at {host}. {why}") from None
         except (KeyError, TypeError, ValueError):
             raise LabError(f"What answers at {host} is not a Docker engine; check DOCKER_HOST.") from None
@@ -236,6 +237,8 @@ class Docker:
             return run(["docker", *argv], stdin, on_text=on_text, env=env)
         self.guard(words)
         before = self.world(words.name == "build")
+        if lesson == PREFETCHED and words.name == "pull":  # what a lesson has pulled already is to stay too
+            before["images"] = [image for image in before["images"] if not self.owns("images", image)]
         said: list[str] = []
 
         def hear(text: str) -> None:
@@ -290,9 +293,7 @@ class Docker:
             image = "".join(words.words)
         elif words.name == "build" and words.has("-q"):
             image = (re.findall("sha256:[0-9a-f]{64}", heard) or [""])[-1]
-        while image and (about := self._about("image", image)):  # and those it was built on, which -q keeps quiet
-            text.append(about["Id"])
-            image = about.get("Parent", "")
+        text += self._stack(image)  # -q is quiet about those it was built on
         text += [value for _, value in words.options]
         named = {word for part in text for word in re.split(r"[\s=,]+", part)}
         named |= {part for word in named for part in (word.split(":")[0], full_name(word))}
@@ -324,6 +325,12 @@ class Docker:
                 if error.is_client_error():  # also a name that can be nobody's
                     return None
                 raise
+
+    def _stack(self, image: str) -> Iterator[str]:
+        """The IDs of an image and of those it was built on, as far as the engine knows."""
+        while about := self._about("image", image):
+            yield about["Id"]
+            image = about.get("Parent", "")
 
     def guard(self, words: Words) -> None:
         """Raise :class:`LabError` if a command would alter what labkit did not make."""
@@ -360,9 +367,11 @@ class Docker:
     def clean(self, lesson: str, since: int = 0, names: Container[str] | None = None) -> list[str]:
         """Remove what a lesson made; say what had to stay, and why.
 
-        From its ledger's line ``since`` on, and only what is called one of ``names``, if given.
+        From its ledger's line ``since`` on, and only what is called one of ``names``, if given. Without a
+        word stays what is another lesson's too, and what a prefetched image stands on.
         """
         entries, stay = self.ledger.entries(lesson), set[str]()
+        others = {entry for other in self.ledger.lessons() if other != lesson for entry in self.ledger.entries(other)}
         if not entries[since:]:
             return []
         self._ask(self.api.ping)
@@ -370,16 +379,20 @@ class Docker:
             known = {thing["id"]: called(thing) for things in self.world(True).values() for thing in things}
             stay = {id_ for id_ in {entry[-1] for entry in entries} & known.keys()  # whoever removed the others
                     if not any(name in names for name in known[id_])}
-        left = [entry for entry in reversed(entries[since:]) if entry[-1] not in stay]
-        said = dict[Entry, str]()
+        left = [entry for entry in reversed(entries[since:]) if entry[-1] not in stay and entry not in others]
+        gone, said = {entry for entry in left if entry[0] == "tag"}, dict[Entry, str]()
         while left:  # things stand on one another in any order, so once more while that helps
             said = {entry: why for entry in left if (why := self._remove(entry))}
             if len(said) == len(left):
                 break
             left = list(said)
         stay |= {entry[-1] for entry in said}
-        self.ledger.keep(lesson, [*entries[:since], *(entry for entry in entries[since:] if entry[-1] in stay)])
-        return [f"{entry[1][:60]} stays: {why}" for entry, why in said.items()]
+        gone -= said.keys()  # names that an image has lost, which another may give it again
+        self.ledger.keep(lesson, [*entries[:since], *(
+            entry for entry in entries[since:] if entry[-1] in stay and entry not in gone)])
+        kept = self.ledger.entries(PREFETCHED) if said and lesson != PREFETCHED else []
+        below = {("image", image) for entry in kept for image in self._stack(entry[-1])}
+        return [f"{entry[1][:60]} stays: {why}" for entry, why in said.items() if entry not in below]
 
     def _remove(self, entry: Entry) -> str:
         """Remove one thing of the ledger; why it has to stay, or ""."""

@@ -12,6 +12,12 @@ from labkit.lesson import lessons_folder
 from labkit.virtualbox import VirtualBox
 
 
+def _virtualbox() -> str:
+    virtualbox = VirtualBox(Path(), Path.cwd())
+    return str(virtualbox) + (  # whose answer also tells of the driver
+        "" if virtualbox.driver else "; its kernel driver is not loaded, so machines cannot be started")
+
+
 def examine() -> list[tuple[bool, str]]:
     """(fine, one line) for each thing the lessons can use. Raises :class:`LabError` outside the course."""
     found = [(sys.version_info >= (3, 11), f"Python {sys.version.split()[0]}")]
@@ -19,13 +25,11 @@ def examine() -> list[tuple[bool, str]]:
         found.append((True, f"{Docker.find()}: lessons run live"))
     except LabError as error:
         found.append((False, f"{error} Until then the lessons on Docker replay their recordings."))
-    try:
-        virtualbox = VirtualBox(Path(), Path.cwd())
-        found.append((True, f"{virtualbox}: lessons run live" + (
-            "" if virtualbox.driver else "; its kernel driver is not loaded, so machines cannot be started")))
-        found.append((True, f"qemu-img: {Bench.program('qemu-img')}"))
-    except LabError as error:
-        found.append((False, f"{error} Until then the lessons on machines and disks replay their recordings."))
+    for look in (_virtualbox, lambda: f"qemu-img: {Bench.program('qemu-img')}"):
+        try:
+            found.append((True, look()))
+        except LabError as error:
+            found.append((False, f"{error} Until then the lessons on machines and disks replay their recordings."))
     recorded = sorted(path.parent.name for path in lessons_folder().glob("*/recording.json"))
     found.append((bool(recorded), f"recordings of {len(recorded)} lessons: {', '.join(recorded) or 'none'}"))
     return found

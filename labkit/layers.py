@@ -272,13 +272,15 @@ class Image:
 
     def tree(self, n: int | None = None) -> dict[str, tuple[str, int, str, int]]:
         """The merged tree after the first `n` of `layers` (default all): path → (kind, size, link, index of the layer
-        whose content is seen). An archive is read again for this."""
+        whose content is seen), one object for all names of an inode. An archive is read again for this."""
         merged, real = RootFS(), self._real
         for number, source in islice(enumerate(self._found), sum(n is None or index < n for index in real)):
             merged.apply(source(), number)
+        nodes = sorted(merged.root.walk())
+        inodes = {id(node): (node.kind, node.size, node.link, real[node.layer])
+                  for _, node in nodes if isinstance(node, File)}
         return {path: ("f", node // LAYERS, "", real[node % LAYERS]) if isinstance(node, int) else
-                ("d", 0, "", real[node.layer]) if isinstance(node, Dir) else
-                (node.kind, node.size, node.link, real[node.layer]) for path, node in sorted(merged.root.walk())}
+                ("d", 0, "", real[node.layer]) if isinstance(node, Dir) else inodes[id(node)] for path, node in nodes}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `labkit layers --json`."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from labkit import archives, syntax, tasks
 from labkit.commands import LabError, Result, run
-from labkit.docker import Docker, Thing, World, advice, find_thing
+from labkit.docker import PREFETCHED, Docker, Thing, World, advice, find_thing
 from labkit.layers import Forest, Image
 from labkit.net.console import LIVE, Answer, Console, Text
 from labkit.tape import Mode, Tape
@@ -55,6 +55,15 @@ def ending(result: Result) -> str:
     return ". ".join(filter(None, [f"exit code {result.code}", told])) if result.code else ""
 
 
+def check_names(names: Sequence[str], folder: Path | None = None) -> None:
+    """Raise :class:`LabError` for what is no lesson, so that a name is never a path to somewhere else."""
+    known = sorted(path.name for path in (folder or lessons_folder()).iterdir()
+                   if path.is_dir() and path.name[0] not in "._")
+    for name in names:
+        if name not in known:
+            raise LabError(f"There is no lesson {name!r:.60}; there are: {', '.join(known)}.")
+
+
 class Lesson:
     """One lesson being taught. ``mode`` None chooses by itself.
 
@@ -63,11 +72,8 @@ class Lesson:
 
     def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
         self.name, self.mode = name, mode or os.environ.get("LABKIT_MODE", "")
-        lessons = folder.parent if folder else lessons_folder()
-        self.folder = folder or lessons / name
-        known = sorted(path.name for path in lessons.iterdir() if path.is_dir() and path.name[0] not in "._")
-        if name not in known:  # so a name is never a path to somewhere else
-            raise LabError(f"There is no lesson {name!r:.60}; there are: {', '.join(known)}.")
+        self.folder = folder or lessons_folder() / name
+        check_names([name], folder and folder.parent)
         self.docker: Docker | None = None
         self.bench: Bench | None = None
         self.console = Console(self.folder)  # of the network in this process, which needs no engine
@@ -213,7 +219,7 @@ class Lesson:
         self.need(docker=True)
 
         def do() -> Result:
-            kept = self.name if self.tape.mode == "record" else "prefetched"  # a recording leaves nothing behind
+            kept = self.name if self.tape.mode == "record" else PREFETCHED  # a recording leaves nothing behind
             lab = live.Lab(self._live(), made, self.name, self.folder / "net", kept)
             if name == "compare":
                 return lab.trial(*words[1:])

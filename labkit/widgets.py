@@ -6,6 +6,7 @@ text alternative for readers without widgets.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -123,12 +124,19 @@ def tree_html(image: Image, at: int, depth: int = 3, most: int = 60) -> str:
     added, changed = (set(layer.added), set(layer.changed)) if layer else (set(), set())
     kids: dict[str, dict[str, Any]] = {}
     below: dict[str, list[int]] = {}
-    for path, (kind, size, link, _) in sorted(image.tree(steps[at - 1] if at else 0).items()):
+    tree = image.tree(steps[at - 1] if at else 0)
+    linked = {inode for inode, names in Counter(map(id, tree.values())).items() if names > 1}
+    counted = set[tuple[str, int]]()
+    for path, node in sorted(tree.items()):
+        (kind, size, link, _), inode = node, id(node)
         folder, _slash, name = path.rpartition("/")
         kids.setdefault(folder, {})[name] = (path, kind, size, link)
         while kind != "d":
             total = below.setdefault(folder, [0, 0])
-            total[0], total[1] = total[0] + 1, total[1] + size
+            again = (folder, inode) in counted  # busybox is one file of 400 names
+            total[0], total[1] = total[0] + 1, total[1] + (0 if again else size)
+            if inode in linked:
+                counted.add((folder, inode))
             if not folder:
                 break
             folder = folder.rpartition("/")[0]
@@ -148,8 +156,8 @@ def tree_html(image: Image, at: int, depth: int = 3, most: int = 60) -> str:
                 seen = level < depth or (path in touched and level < 60 and len(touched) < 5000)  # or no end of it
                 inside = listing(path, level + 1) if seen else "<div>…</div>"
                 opened = " open" if path in touched and len(touched) < 12 else ""
-                lines.append(f"<details{opened}><summary{style}>{sign}{escape(clean(name))}/ <small>{files} files, "
-                             f"{humanise(size)}</small></summary>"
+                lines.append(f"<details{opened}><summary{style}>{sign}{escape(clean(name))}/ <small>{files} "
+                             f"file{'s' * (files != 1)}, {humanise(size)}</small></summary>"
                              f'<div style="margin-left:1.2em">{inside}</div></details>')
             else:
                 target = f" → {escape(clean(link))}" if link else ""

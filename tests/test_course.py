@@ -112,6 +112,7 @@ def test_first_lab_installs_and_passes_options_on(made: tuple[Path, subprocess.C
     assert ("--allow-root" in argv) == (hasattr(os, "geteuid") and os.geteuid() == 0)
     assert "PYTHONPATH" not in env
     assert Path(env["IPYTHONDIR"]).is_relative_to(prefix) and Path(env["JUPYTER_DATA_DIR"]).is_relative_to(prefix)
+    assert Path(env["IPYTHONDIR"]).parent.is_dir()  # or IPython warns, and writes elsewhere
     assert env["PATH"].startswith(str(prefix))  # `labkit` works in JupyterLab's terminal
     assert (folder / "notebooks/en/00-start-here.ipynb.signed").read_text() == "x"
     overrides = json.loads((prefix / "share/jupyter/lab/settings/overrides.json").read_text())

@@ -509,17 +509,17 @@ def test_words_of_a_description_are_one_safe_line(tmp_path: Path) -> None:
 
 
 def test_a_description_takes_no_time(tmp_path: Path) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     for line in ("x =" + " " * 500_000 + '""y', "a" * 500_000, "RW " * 150_000, "RW 1 FLAT" + " " * 500_000 + "x"):
         survives(write(tmp_path / "x", c.description("x", [line])))
-    assert time.monotonic() - started < 3
+    assert time.process_time() - started < 3
 
 
 PEAK = """
 import resource, sys, time
 from labkit.commands import LabError
 from labkit.disks import open_disk
-start = time.monotonic()
+start = time.process_time()
 with open_disk(sys.argv[1]) as disk:
     try:
         count = sum(1 for _ in disk.extents())
@@ -527,7 +527,7 @@ with open_disk(sys.argv[1]) as disk:
     except LabError as error:
         print(error, file=sys.stderr)
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(time.monotonic() - start, peak / 1024)
+print(time.process_time() - start, peak / 1024)
 """
 
 

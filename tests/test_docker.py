@@ -338,6 +338,35 @@ def test_what_a_student_uses_stays_and_is_said(lab: Lab, student: Student) -> No
     assert inventory() == student.before
 
 
+def test_what_a_prefetched_image_stands_on_stays_without_a_word(lab: Lab, student: Student) -> None:
+    before = inventory()
+    busybox = lab("pull -q busybox") and plain("inspect", "--format", "{{.Id}}", "busybox")
+    lab("build -t f/net:1 -", lesson="prefetched", stdin="FROM busybox\nRUN touch /1\n")
+    lab("run --name f1 busybox true")
+    assert lab.docker.clean("12") == [] == lab.docker.clean("12")
+    assert ids(lab.made(), "image") == {busybox} and plain("ps", "-aq") == ""
+    lab("run --rm f/net:1 ls /1")
+    student("pull", "-q", "busybox")  # gives it the name again: now that is the student's
+    assert lab.docker.clean("prefetched") == [] == lab.docker.clean("12")
+    assert plain("inspect", "--format", "{{.RepoTags}}", busybox) == "[busybox:latest]"
+    student("rmi", "busybox")
+    assert inventory() == before
+
+
+@pytest.mark.parametrize("first, last", [("12", "prefetched"), ("prefetched", "12")])
+def test_a_lessons_image_that_is_prefetched_later_goes_with_the_last(lab: Lab, student: Student, first: str,
+                                                                     last: str) -> None:
+    before = inventory()
+    lab("pull busybox")
+    lab("pull busybox", lesson="prefetched")
+    kept = inventory()
+    lab("tag busybox f/mine:1", lesson=first)
+    lab("run --name f2 busybox true", lesson=first)
+    assert lab.docker.clean(first) == [] and inventory() == kept
+    assert lab.docker.clean(last) == [] and inventory() == before
+    assert lab.docker.ledger.lessons() == []
+
+
 def test_what_the_student_makes_of_a_lessons_image_survives(lab: Lab, student: Student) -> None:
     lab("run --name d1 busybox touch /x")
     lab("commit d1 d/img:1")

@@ -254,9 +254,9 @@ def test_pictures_do_not_grow_with_the_capacity(count: int) -> None:
     size = count * MIB
     extents: Rows = [(0, MIB, "data", MIB), (MIB, size - MIB, "parent", None)][:min(count, 2)]
     one = disk(size, extents, [(0, MIB, "header", "header"), (MIB, MIB, "data", "guest data")])
-    start = time.perf_counter()
+    start = time.process_time()
     strip = Strip(one)
-    assert len(strip.svg()) < 30_000 and time.perf_counter() - start < 1
+    assert len(strip.svg()) < 30_000 and time.process_time() - start < 1
     assert 1 <= len(strip.data()["guest"]) <= 64 and len(strip.data()["file"]) == 2
     check_picture(strip)
 
@@ -276,10 +276,10 @@ def test_long_scattered_maps_are_joined_and_stay_fast() -> None:
     extents.sort()
     regions: Rows = [(512 * n, 512, "data" if n % 2 else "map", "ab"[n % 2]) for n in range(2 * count)]
     regions[count] = (512 * count, 512, "other", "in the middle")
-    start = time.perf_counter()
+    start = time.process_time()
     strip = Strip(disk(count * 512, extents, regions, 512))
     svg = strip.svg()
-    assert time.perf_counter() - start < 8 and len(svg) < 200_000
+    assert time.process_time() - start < 8 and len(svg) < 200_000
     assert len(strip.file) <= 72 and len(strip.lines) == 256 and " lines the 256 for most bytes are drawn." in svg
     assert {cell["kind"] for cell in strip.data()["file"]} == {"map", "data", "other"}
     assert sum(cell.kind == "other" for cell in strip.file) == 1 and "in the middle 512 bytes" in svg

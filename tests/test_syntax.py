@@ -256,7 +256,7 @@ def test_words_are_those_of_a_shell(line: str) -> None:
         return
     if re.search(r"[*~#`]|\$(?!PWD\b|\{HOME\})", line):
         return  # a shell would look for files, for comments, for other programs and variables
-    script = f'"$1" -c "import json, sys; print(json.dumps(sys.argv[1:]))" {line}'
+    script = f'IFS=; "$1" -c "import json, sys; print(json.dumps(sys.argv[1:]))" {line}'
     shell = subprocess.run(["sh", "-c", script, "sh", sys.executable], capture_output=True, text=True, check=False,
                            env={"PWD": os.getcwd(), "HOME": str(Path.home())})
     assert json.loads(shell.stdout) == words, shell.stderr

@@ -208,13 +208,19 @@ def test_names_from_hostile_archives_are_only_text(name: str) -> None:
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", html)
 
 
+def test_a_file_of_many_names_has_its_bytes_once() -> None:
+    lines = ["f 1000 bin/busybox", "h 0 bin/ls\tbin/busybox", "h 0 sbin/init\tbin/busybox", "f 500 bin/other"]
+    said = text(widgets.tree_html(image("linked", "sha256:x", extra={"sha256:x": lines}), 1))
+    assert "bin/ 3 files, 1.5kB" in said and "sbin/ 1 file, 1kB" in said
+
+
 def test_an_endless_nest_of_folders_is_cut_off() -> None:
     deep = "/".join("d" * 2000)
     lines = [f"f 1 {deep}/x", *(f"f 1 {a}/{b}/{c}/f" for a in range(18) for b in range(18) for c in range(18))]
     nested = image("nested", "sha256:x", extra={"sha256:x": lines})
-    started = time.perf_counter()
+    started = time.process_time()
     html = widgets.tree_html(nested, 1)
-    assert len(html) < 2_000_000 and time.perf_counter() - started < 5
+    assert len(html) < 2_000_000 and time.process_time() - started < 5
 
 
 def test_a_crowded_folder_is_cut_off_and_says_so() -> None:

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.docker
 
 LESSON = ROOT / "notebooks" / "en" / "12-docker-images-and-layers.ipynb"
 GONE = "The Docker engine does not answer"
+ABSENT = "No Docker engine answers at "
 
 
 @contextmanager
@@ -96,9 +97,9 @@ def test_killed_in_mid_command_on_the_command_line(mortal: Dockerd) -> None:
     out, err = process.communicate(timeout=30)
     refused(subprocess.CompletedProcess([], process.returncode, out, err), "debian:bookworm-slim")
     assert clients(mortal) == []
-    refused(labkit("layers", "busybox"), GONE)
-    refused(labkit("forest"), GONE)
-    refused(labkit("reset"), GONE)
+    refused(labkit("layers", "busybox"), ABSENT)
+    refused(labkit("forest"), ABSENT)
+    refused(labkit("reset"), ABSENT)
     mortal.start()
     assert labkit("reset", "prefetched").returncode == 0
     assert inventory()["image"] == set()
@@ -140,7 +141,7 @@ def test_killed_in_mid_lesson(mortal: Dockerd) -> None:
                      "%check one-layer", "%docker ps", "%docker rm -f lab12-one", "%docker run busybox true",
                      "%doctor"):
             said = cells.run(line)
-            ours = [text for text in said.splitlines() if GONE in text]
+            ours = [text for text in said.splitlines() if GONE in text or ABSENT in text]
             assert len(ours) == 1 or line.startswith(("%predict", "%before_after")), (line, said)
             assert "✔" not in said or line == "%doctor", said
             assert "Cannot tell: " in said or "%check" not in line
@@ -222,27 +223,25 @@ def test_what_is_no_engine_we_can_use(answer: Callable[[socket.socket], object],
     assert time.monotonic() - start < 15
 
 
-@pytest.mark.parametrize("host, words", [
-    ("unix:///nonexistent/docker.sock", GONE), ("tcp://127.0.0.1:1", GONE), ("nonsense", "No Docker engine answers"),
-    ("ftp://x", "No Docker engine answers")])
-def test_an_absent_engine(host: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("host", ["unix:///nonexistent/docker.sock", "tcp://127.0.0.1:1", "nonsense", "ftp://x"])
+def test_an_absent_engine(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
     with pytest.raises(LabError) as error:
         Docker.find()
-    assert words in one_line(error.value)
+    assert one_line(error.value).startswith(f"{ABSENT}{host}. Start Docker Desktop or ")
 
 
 def test_an_absent_engine_on_the_command_line_and_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     for argv in (["forest"], ["layers", "busybox"], ["reset"], ["prefetch"], ["record", "12"]):
-        refused(labkit(*argv), GONE)
+        refused(labkit(*argv), ABSENT)
     with notebook("") as cells:
         cells.run("%load_ext labkit")
         said = cells.run("%lesson 12")
-        assert "replay · " in said and GONE in said
+        assert "replay · " in said and ABSENT in said
     with notebook("live") as cells:
         cells.run("%load_ext labkit")
-        assert GONE in cells.run("%lesson 12") and "%lesson" in cells.run("%docker ps")
+        assert ABSENT in cells.run("%lesson 12") and "%lesson" in cells.run("%docker ps")
 
 
 def test_no_docker_command(monkeypatch: pytest.MonkeyPatch) -> None:

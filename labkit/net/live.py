@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit import syntax
 from labkit.commands import LabError, Result, run
-from labkit.docker import find_thing
+from labkit.docker import PREFETCHED, find_thing
 from labkit.net import capture
 from labkit.net.console import Answer, Text, crafted
 from labkit.net.headers import summary, vlans
@@ -71,7 +71,7 @@ def image(lesson: str, recipe: Path) -> str:
 
 
 def build(docker: Docker, lesson: str, recipe: Path, on_text: Callable[[str], None] | None = None,
-          kept: str = "prefetched") -> str:
+          kept: str = PREFETCHED) -> str:
     """Make the image of a recipe if it is not there; it stays till ``kept`` is reset. Raises :class:`LabError`."""
     if not docker.has_image(name := image(lesson, recipe)):
         # The engine's own network fetches the packages, also where containers get none or no names.
@@ -91,7 +91,7 @@ class Lab:
     The image stays till ``kept`` is reset.
     """
 
-    def __init__(self, docker: Docker, topology: Topology, lesson: str, recipe: Path, kept: str = "prefetched") -> None:
+    def __init__(self, docker: Docker, topology: Topology, lesson: str, recipe: Path, kept: str = PREFETCHED) -> None:
         self.docker, self.topology, self.lesson, self.recipe, self.kept = docker, topology, lesson, recipe, kept
         self.sysctls = _SYSCTLS
 
