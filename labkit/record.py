@@ -86,6 +86,10 @@ def store(path: Path) -> None:
                            record_timing=False).execute()
         except CellExecutionError as error:
             raise LabError(f"{path.name} does not run in replay: {str(error).strip().splitlines()[-1]}") from None
+    for cell in notebook.cells:  # widgets have random names, and a notebook stored twice is to be the same
+        for n, output in enumerate(cell.get("outputs", ())):
+            if widget := output.get("data", {}).get("application/vnd.jupyter.widget-view+json"):
+                widget["model_id"] = f"{cell.id}-{n}"
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"],
                          "language_info": {"name": "python"}}
     nbformat.write(notebook, path)

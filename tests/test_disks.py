@@ -571,10 +571,10 @@ def test_speed_of_a_large_map(tmp_path: Path) -> None:
     path = write(tmp_path / "x.vdi", bytes(head[:512]) + struct.pack(f"<{count}I", *table))
     with path.open("r+b") as file:
         file.truncate(up + count // 2 * MIB)
-    started = time.monotonic()
+    started = time.process_time()
     with open_disk(path) as disk:
         assert len(list(disk.extents())) == count
-        assert time.monotonic() - started < 0.5
+        assert time.process_time() - started < 0.5
         assert (disk.capacity, disk.allocated) == (10 << 30, 5 << 30)
         data = disk.to_json()
         assert len(data["map"]) == 4096 and data["map_truncated"] and len(data["regions"]) <= 4096

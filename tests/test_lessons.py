@@ -85,6 +85,14 @@ def test_every_code_cell_was_executed_in_order_and_stored(path: Path) -> None:
 
 
 @each
+def test_a_widget_is_called_after_its_cell_so_that_storing_again_changes_nothing(path: Path) -> None:
+    for cell in code_cells(path):
+        for n, output in enumerate(cell.outputs):
+            if widget := output.get("data", {}).get("application/vnd.jupyter.widget-view+json"):
+                assert widget["model_id"] == f"{cell.id}-{n}", f"`labkit record {number(path)}` stores it"
+
+
+@each
 def test_no_output_is_an_error(path: Path) -> None:
     for cell in code_cells(path):
         for output in cell.outputs:
