@@ -301,7 +301,8 @@ class Lesson:
         self.need(docker=False)
         name = name.removeprefix("$PWD/")
         if name not in (known := [file["path"] for file in self.world()["files"]]):
-            raise LabError(f"There is no file {name:.60} in the lesson's folder; there are: {', '.join(known)[:300]}.")
+            raise LabError(f"There is no file {name:.60} in the lesson's folder; there are: "
+                           f"{', '.join(known)[:300] or 'none'}.")
         digest = self.tape.read(f"disk {name}", lambda: self._disk(name))
         if digest.startswith("! "):
             raise LabError(digest[2:])
