@@ -243,11 +243,12 @@ class Bench:
             try:
                 with open_disk(path, raw=raw) as disk:
                     said, parent, raw = disk.parent, disk.parent_path, disk.parent_raw
+                    named = said not in ("", disk.parent_uuid, "not named") and disk.format in ("QCOW2", "QED", "VMDK")
             except LabError as error:
                 if writes or isinstance(error, Elsewhere):
                     raise
                 return  # damaged, or not one of ours
-            if not said or disk.format not in ("QCOW2", "QED", "VMDK"):  # QEMU goes by no other's parents
+            if not named:  # a UUID alone, which only VirtualBox finds, or a format of whose parents QEMU knows nothing
                 return
             if not parent or not parent.resolve().is_relative_to(self.folder):
                 raise LabError(f"`{path.name:.60}` stands on {said:.60}, outside this lesson's folder, and what is "

@@ -148,6 +148,16 @@ def test_a_disk_may_not_stand_on_what_is_outside(plain: Bench, make: Callable[..
     plain.guard(words[0], words[1:])  # round in a circle, which QEMU tells
 
 
+def test_a_parent_by_its_uuid_alone_is_virtualboxs_to_find(plain: Bench) -> None:
+    text = disks_corpus.vmdk([None], [0], 65536, "own.vmdk")
+    assert b'parentFileNameHint="own.vmdk"' in text
+    (plain.folder / "a.vmdk").write_bytes(text.replace(b'Hint="own.vmdk"', b'Hint=""        '))
+    plain.guard("qemu-io", ["-c", "write 0 1", "a.vmdk"])
+    (plain.folder / "a.vmdk").write_bytes(text.replace(b'"own.vmdk"', b'"nbd:x:1" '))
+    with pytest.raises(LabError, match=r"stands on .*nbd:x:1, outside"):
+        plain.guard("qemu-io", ["-c", "write 0 1", "a.vmdk"])
+
+
 def test_a_disk_may_not_be_kept_outside(plain: Bench) -> None:
     text = disks_corpus.description("monolithicFlat", ['RW 8 FLAT "/home/me/own.img" 0'])
     (plain.folder / "a.vmdk").write_bytes(text)
