@@ -22,9 +22,9 @@ from typing import Any
 
 from labkit import virtualbox
 from labkit.commands import LabError, MissingProgram, Result, run
-from labkit.disks import Disk, open_disk
+from labkit.disks import Disk, Elsewhere, open_disk
 from labkit.ledger import home
-from labkit.snapshots import Graph, read
+from labkit.snapshots import Graph, parse_hdds, read
 from labkit.virtualbox import VirtualBox
 
 # The programs of the lessons, and where one gets them.
@@ -67,7 +67,7 @@ _ADVICE = [(re.compile(pattern, re.I), advice) for pattern, advice in (
      "The disk of this computer is full: free some space and run the cell again; nothing of the lesson is lost."),
     (r"already exists|VERR_ALREADY_EXISTS|UUID \{[\w-]+\} of the medium|because a hard disk .* with UUID",
      "There is one of that name (or UUID) already: choose another name, or run the %lesson cell to start over."),
-    (r"Could not find a registered machine|VBOX_E_OBJECT_NOT_FOUND.*machine",
+    (r"Could not find a registered machine",
      "No machine of that name here: `%VBoxManage list vms` lists those of this lesson."),
     (r"Could not find a snapshot|snapshot .* not found|does not have any snapshots",
      "No snapshot of that name: `%VBoxManage snapshot MACHINE list` shows them."),
@@ -75,6 +75,8 @@ _ADVICE = [(re.compile(pattern, re.I), advice) for pattern, advice in (
      "That file is not in the lesson's folder: `%folder` lists what is there."),
     (r"Appliance (?:read|import) failed",
      "The appliance is damaged, or made wrongly, and nothing was imported: get it once more, from whoever made it."),
+    (r"Shrinking is not yet supported",
+     "VirtualBox makes no disk smaller: make a new one, and copy what is on it from inside the guest."),
     (r"VERR_NOT_SUPPORTED|VBOX_E_NOT_SUPPORTED|does not support resizing|not supported",
      "This format or variant cannot do that: convert the disk to a VDI first (`clonemedium … --format VDI`)."),
     (r"^Usage - |Invalid command|Unknown option|Invalid parameter|Syntax error",
@@ -169,7 +171,7 @@ class Bench:
             on_text: Callable[[str], None] | None = None) -> Result:
         """Run one of PROGRAMS in the folder. Raises :class:`LabError` for a command that would reach beyond it."""
         name, *words = (word.replace("$PWD", str(self.folder)) for word in argv)
-        self.guard(name, words)
+        self.guard(name, [*words, *(stdin or "").split()] if name == "qemu-io" else words)  # it takes commands there
         if name == "VBoxManage":
             if not self.virtualbox:
                 raise LabError("This lesson works without VirtualBox: use VBoxManage in the lessons 07 to 10.")
@@ -212,15 +214,46 @@ class Bench:
         if bundle or (name == "tar" and any(map(_NOT_STRIPPED.match, words))):
             raise LabError("That option lets an archive write anywhere on this computer: leave it out, and tar keeps "
                            "to this lesson's folder.")
+        parts = {part for word in words for part in (word, *re.split(r"[=:,\s]", word)) if part}
+        named = [(self.folder / part).resolve() for part in sorted(parts) if os.path.isfile(self.folder / part)]
         if name in ("VBoxManage", "tar"):  # they follow names that somebody else has packed
             for path in self.folder.rglob("*"):
                 if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(self.folder):
                     raise LabError(f"`{path.name:.60}` is a link that leads outside this lesson's folder, and {name} "
                                    "would follow it: run the %lesson cell to start over without it.")
+                settings = path.suffix.lower() == ".vbox" or path.name == "VirtualBox.xml"
+                settings |= words[:1] == ["registervm"] and path in named  # whatever it is called
+                if name == "VBoxManage" and settings and path.is_file():
+                    virtualbox.examine_settings(path, self.folder, path.stat().st_mtime_ns)
         if name == "VBoxManage" and "import" in words:
-            for path in (self.folder / word for word in words):
-                if os.path.isfile(path):
-                    virtualbox.examine(path)
+            for path in named:
+                virtualbox.examine(path)
+        if name in ("qemu-img", "qemu-io"):
+            for path in named:
+                self._stays(path, "commit" in words)
+
+    def _stays(self, path: Path, writes: bool) -> None:
+        """Raise :class:`LabError` if a disk stands on, or is kept in, files outside the folder.
+
+        QEMU follows the names that it finds in a disk, and ``writes`` into the parent with `commit`, whatever that is.
+        """
+        seen, raw = set[Path](), False
+        while path.is_file() and path not in seen:
+            seen.add(path)
+            try:
+                with open_disk(path, raw=raw) as disk:
+                    said, parent, raw = disk.parent, disk.parent_path, disk.parent_raw
+                    named = said not in ("", disk.parent_uuid, "not named") and disk.format in ("QCOW2", "QED", "VMDK")
+            except LabError as error:
+                if writes or isinstance(error, Elsewhere):
+                    raise
+                return  # damaged, or not one of ours
+            if not named:  # a UUID alone, which only VirtualBox finds, or a format of whose parents QEMU knows nothing
+                return
+            if not parent or not parent.resolve().is_relative_to(self.folder):
+                raise LabError(f"`{path.name:.60}` stands on {said:.60}, outside this lesson's folder, and what is "
+                               "there is yours: do not trust whoever made it.")
+            path = parent
 
     # -- structured reads -----------------------------------------------------------------------
 
@@ -354,11 +387,12 @@ class Bench:
                 result = self.run(["VBoxManage", "unregistervm", machine["uuid"], "--delete"])
                 if result.code:
                     yield machine["name"], result.err.strip().partition("\n")[0]
-        media = {medium["location"] for medium in world["media"]}
+        said = self.virtualbox.ask(["list", "hdds"]) if self.virtualbox else ""  # its settings lack what it only opened
+        media = {Path(disk.get("Location", "")) for disk in parse_hdds(said)}
         for file in self.world()["files"]:
             path = file["path"]
             if path not in since and (names is None or path in names):
-                if f"$PWD/{path}" in media:
+                if self.folder / path in media:
                     result = self.run(["VBoxManage", "closemedium", "disk", f"$PWD/{path}", "--delete"])
                     if not result.code or not (self.folder / path).exists():
                         continue

@@ -323,7 +323,8 @@ class Lesson:
 
         name = name.removeprefix("$PWD/")
         if name not in (known := self.files()):
-            raise LabError(f"There is no file {name:.60} in the lesson's folder; there are: {', '.join(known)[:300]}.")
+            raise LabError(f"There is no file {name:.60} in the lesson's folder; there are: "
+                           f"{', '.join(known)[:300] or 'none'}.")
         digest = self.tape.read(f"disk {name}", lambda: self._disk(name))
         if digest.startswith("! "):
             raise LabError(digest[2:])

@@ -15,7 +15,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
@@ -90,6 +90,31 @@ def examine(appliance: Path) -> None:
             if name.rpartition("}")[2] in _PATHS and (path.anchor or ".." in path.parts):
                 raise LabError(f"{appliance.name:.60} is not imported: with it VirtualBox would use {value[:60]!r}, "
                                "outside the new machine's folder. Do not trust whoever made it.")
+
+
+@lru_cache  # they are looked at before every command
+def examine_settings(path: Path, folder: Path, changed: int) -> None:
+    """Raise :class:`LabError` if settings, ``changed`` then, name files outside ``folder``, which VirtualBox would use.
+
+    Any attribute of theirs may be a path, but for names (of groups as /lab) and what a guest has said.
+    """
+    from defusedxml import ElementTree
+
+    try:
+        root = ElementTree.parse(path, forbid_dtd=True).getroot()
+    except (OSError, ElementTree.ParseError):
+        return  # which VirtualBox does not take either
+    except (ValueError, LookupError):
+        raise LabError(f"{path.name:.60} has parts that no settings of VirtualBox have: run the %lesson cell to start "
+                       "over without it.") from None
+    for element in root.iter():
+        for name, value in element.items():
+            way = PureWindowsPath(value)
+            if name == "name" or element.tag.endswith("}GuestProperty") or not (way.anchor or ".." in way.parts):
+                continue
+            if (os.name == "posix" and way.drive) or not (path.parent / value).resolve().is_relative_to(folder):
+                raise LabError(f"{path.name:.60} names {value[:60]!r}, outside this lesson's folder, and VirtualBox "
+                               "would use it: run the %lesson cell to start over without it.")
 
 
 def users_home() -> Path:

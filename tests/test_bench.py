@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import subprocess
+import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import disks_corpus
 import pytest
 
 from labkit import bench
@@ -87,6 +91,103 @@ def test_links_that_lead_inside_or_nowhere_are_fine(plain: Bench, tmp_path: Path
         plain.guard(name, words)
 
 
+SETTINGS = """<?xml version="1.0"?>{doctype}<VirtualBox xmlns="http://www.virtualbox.org/" version="1.19-linux">
+<Machine uuid="{{01234567-89ab-cdef-0123-456789abcdef}}" name="../m" snapshotFolder="{snapshots}">
+<Groups><Group name="/lab"/></Groups><MediaRegistry><HardDisks>
+<HardDisk uuid="{{fedcba98-7654-3210-fedc-ba9876543210}}" location="{disk}" format="VDI"/></HardDisks></MediaRegistry>
+<Hardware><GuestProperties><GuestProperty name="/VirtualBox/x" value="/home/x"/></GuestProperties>
+<SharedFolders><SharedFolder name="docs" hostPath="{shared}"/></SharedFolders></Hardware></Machine></VirtualBox>"""
+
+
+@pytest.mark.parametrize("field, value, fine", [
+    ("disk", "m.vdi", True), ("disk", "../m.vdi", True), ("disk", "HERE/m.vdi", True), ("shared", "HERE", True),
+    ("disk", "../../m.vdi", False), ("disk", "/home/me/m.vdi", False), ("disk", "C:\\m.vdi", False),
+    ("snapshots", "/home/me", False), ("snapshots", "../..", False), ("shared", "/", False),
+    ("doctype", '<!DOCTYPE x [<!ENTITY y "/home">]>', False)])
+@pytest.mark.parametrize("where", ["m/m.vbox", "m/m.txt", ".virtualbox/VirtualBox.xml"])
+def test_settings_may_name_what_is_inside_alone(plain: Bench, where: str, field: str, value: str, fine: bool) -> None:
+    """However they came there: packed in an archive, or registered."""
+    path = plain.folder / where
+    path.parent.mkdir()
+    fields = {"doctype": "", "snapshots": "Snapshots", "disk": "m.vdi", "shared": "../m"}
+    fields[field] = value.replace("HERE", str(plain.folder))
+    path.write_text(SETTINGS.format(**fields))
+    words = ["registervm", f"m/../{where}"] if path.suffix == ".txt" else ["list", "vms"]
+    if fine:
+        return plain.guard("VBoxManage", words)
+    with pytest.raises(LabError, match=r"outside this lesson's folder|no settings of VirtualBox have") as refused:
+        plain.guard("VBoxManage", words)
+    assert "\n" not in str(refused.value)
+    plain.guard("qemu-img", ["info", "m.vdi"])  # which does not read them
+
+
+def test_damaged_settings_are_left_to_virtualbox(plain: Bench) -> None:
+    (plain.folder / "m.vbox").write_text('<VirtualBox disk="/home/me"')
+    (plain.folder / "gone.vbox").symlink_to("nowhere")
+    plain.guard("VBoxManage", ["registervm", "m.vbox"])
+
+
+@pytest.mark.parametrize("make, parent", [
+    (disks_corpus.qcow2, "/home/me/own.img"), (disks_corpus.qcow2, "../own.img"),
+    (disks_corpus.qed, "/home/me/own.img"),
+    (disks_corpus.qcow2, "file:/home/me/own.img"), (disks_corpus.qcow2, 'json:{"driver":"file"}'),
+    (disks_corpus.vmdk, "/home/me/own.vmdk")])
+@pytest.mark.parametrize("words", [["qemu-img", "commit", "top"], ["qemu-img", "convert", "-O", "raw", "top", "copy"],
+                                   ["qemu-io", "-c", "open top"], ["qemu-img", "info", "file:top"]])
+def test_a_disk_may_not_stand_on_what_is_outside(plain: Bench, make: Callable[..., bytes], parent: str,
+                                                 words: list[str]) -> None:
+    middle = disks_corpus.qcow2([None], [0], 65536, "bottom")
+    (plain.folder / "top").write_bytes(disks_corpus.qcow2([None], [0], 65536, "middle"))
+    (plain.folder / "middle").write_bytes(middle)
+    plain.guard(words[0], words[1:])  # what it needs is missing, which QEMU tells
+    (plain.folder / "bottom").write_bytes(make([None], [0], 65536, parent))
+    with pytest.raises(LabError, match=r"`bottom` stands on .*outside this lesson's folder") as refused:
+        plain.guard(words[0], words[1:])
+    assert "\n" not in str(refused.value)
+    (plain.folder / "bottom").write_bytes(disks_corpus.qcow2([None], [0], 65536, str(plain.folder / "top")))
+    plain.guard(words[0], words[1:])  # round in a circle, which QEMU tells
+
+
+def test_a_parent_by_its_uuid_alone_is_virtualboxs_to_find(plain: Bench) -> None:
+    text = disks_corpus.vmdk([None], [0], 65536, "own.vmdk")
+    assert b'parentFileNameHint="own.vmdk"' in text
+    (plain.folder / "a.vmdk").write_bytes(text.replace(b'Hint="own.vmdk"', b'Hint=""        '))
+    plain.guard("qemu-io", ["-c", "write 0 1", "a.vmdk"])
+    (plain.folder / "a.vmdk").write_bytes(text.replace(b'"own.vmdk"', b'"nbd:x:1" '))
+    with pytest.raises(LabError, match=r"stands on .*nbd:x:1, outside"):
+        plain.guard("qemu-io", ["-c", "write 0 1", "a.vmdk"])
+
+
+def test_a_disk_may_not_be_kept_outside(plain: Bench) -> None:
+    text = disks_corpus.description("monolithicFlat", ['RW 8 FLAT "/home/me/own.img" 0'])
+    (plain.folder / "a.vmdk").write_bytes(text)
+    for name, words in (("qemu-io", ["-c", "write 0 1", "a.vmdk"]), ("qemu-img", ["convert", "-n", "b", "a.vmdk"])):
+        with pytest.raises(LabError, match="outside its own folder"):
+            plain.guard(name, words)
+
+
+@pytest.mark.qemu
+def test_nor_may_the_data_of_a_qcow2(plain: Bench) -> None:
+    assert plain.run(["qemu-img", "create", "-f", "qcow2", "-o", "data_file=data.img", "a.qcow2", "1M"]).code == 0
+    assert plain.run(["qemu-io", "-c", "write -q 0 1", "a.qcow2"]).code == 0
+    image = plain.folder / "a.qcow2"
+    image.write_bytes(image.read_bytes().replace(b"data.img", b"../x.img"))  # as in a disk from anywhere
+    with pytest.raises(LabError, match=r"keeps its data outside its own folder: \.\./x\.img"):
+        plain.run(["qemu-io", "-c", "write -q 0 1", "a.qcow2"])
+
+
+def test_what_qemu_io_is_told_in_a_cell_names_what_is_inside_alone(plain: Bench) -> None:
+    with pytest.raises(LabError, match="outside this lesson's folder"):
+        plain.run(["qemu-io"], "open /home/me/own.img\nwrite 0 1M\n")
+
+
+def test_into_what_is_not_understood_nothing_is_committed(plain: Bench) -> None:
+    (plain.folder / "old.qcow").write_bytes(b"QFI\xfb\0\0\0\1" + bytes(504))
+    plain.guard("qemu-img", ["info", "old.qcow"])
+    with pytest.raises(LabError, match="not read further"):
+        plain.guard("qemu-img", ["commit", "old.qcow"])
+
+
 @pytest.mark.parametrize("command", ["extpack", "hostonlyif", "setproperty", "internalcommands", "@file"])
 def test_what_would_alter_the_computer_is_refused(plain: Bench, command: str) -> None:
     with pytest.raises(LabError, match="to the computer itself"):
@@ -127,13 +228,15 @@ def test_a_missing_program_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch,
     ("VBoxManage: error: The machine 'm' is already locked for a session", "Another program is using it"),
     ("qemu-io: can't open device a: Failed to get \"write\" lock", "Another program is using it"),
     ("VBoxManage: error: Could not find a registered machine named 'x'", "list vms"),
-    ("VBoxManage: error: Could not find a snapshot named 'x'", "snapshot MACHINE list"),
+    ("VBoxManage: error: Could not find a snapshot named 'x'\nVBoxManage: error: Details: code VBOX_E_OBJECT_NOT_FOUND "
+     "(0x80bb0001), component SessionMachine, interface IMachine", "snapshot MACHINE list"),
     ("VBoxManage: error: This machine does not have any snapshots", "snapshot MACHINE list"),
     ("VBoxManage: error: Machine settings file '/a/full.vbox' already exists", "another name"),
     ("qemu-img: Could not open 'x': No such file or directory", "%folder"),
     ("VBoxManage: error: VERR_DISK_FULL", "free some space"),
     ("qemu-img: x: No space left on device", "free some space"),
     ("VBoxManage: error: Resizing to new size 1 is not yet supported for medium 'a'\nVBOX_E_NOT_SUPPORTED", "VDI"),
+    ("VBoxManage: error: Shrinking is not yet supported for medium 'a'\nVBOX_E_NOT_SUPPORTED", "no disk smaller"),
     ("VBoxManage: error: Invalid command 'foo'", "spelling")])
 def test_advice(said: str, told: str) -> None:
     found = advice(Result(("VBoxManage",), 1, (("err", said + "\n"),)))
@@ -227,6 +330,40 @@ class TestReal:
         assert set(ours.guest("m")) == {""}
         with pytest.raises(LabError, match="--format VMDK"):
             ours.run(["guest_write", "m", "0", "x"])
+
+    def test_settings_are_registered_again_unless_they_name_what_is_outside(self, ours: Bench, tmp_path: Path) -> None:
+        theirs = tmp_path / "theirs.vmdk"
+        do(ours, *MACHINE, "snapshot m take s", "clonevm m --snapshot s --options link --name seat")
+        do(ours, "registervm seat/seat.vbox", "sharedfolder add seat --name x --hostpath $PWD", "unregistervm m")
+        settings = ours.folder / "m" / "m.vbox"
+        text = settings.read_text("utf-8")
+        assert "../m.vmdk" in text or "m.vmdk" in text
+        do(ours, "registervm m/m.vbox", "unregistervm m")
+        theirs.write_bytes((ours.folder / "m.vmdk").read_bytes())
+        settings.write_text(re.sub(r'location="[^"]*m.vmdk"', f'location="{theirs}"', text), "utf-8")
+        with pytest.raises(LabError, match=r"names .* outside this lesson's folder, and VirtualBox"):
+            ours.run(["VBoxManage", "registervm", "m/m.vbox"])
+        settings.write_text(text, "utf-8")
+        do(ours, "registervm m/m.vbox")
+
+    def test_an_archive_may_not_put_another_registry_in_place(self, ours: Bench, tmp_path: Path) -> None:
+        registry = ours.folder / ".virtualbox" / "VirtualBox.xml"
+        evil = registry.read_text("utf-8").replace(f'"{ours.folder}"', f'"{tmp_path}"')
+        assert str(tmp_path) in evil
+        with tarfile.open(ours.folder / "evil.tar", "w") as archive:
+            info = tarfile.TarInfo(".virtualbox/VirtualBox.xml")
+            info.size = len(evil.encode())
+            archive.addfile(info, io.BytesIO(evil.encode()))
+        assert ours.run(["tar", "-xf", "evil.tar"]).code == 0
+        with pytest.raises(LabError, match=r"names .* outside this lesson's folder, and VirtualBox"):
+            ours.run(["VBoxManage", "createvm", "--name", "m", "--register"])
+
+    def test_what_qemu_made_and_virtualbox_opened_goes_from_its_registry_too(self, ours: Bench) -> None:
+        mark = ours.mark()
+        assert ours.run(["qemu-img", "create", "-q", "-f", "vdi", "new.vdi", "8M"]).code == 0
+        do(ours, "modifymedium disk new.vdi --resize 16")
+        assert ours.clean("77", mark) == []
+        do(ours, "createmedium disk --filename new.vdi --size 8")
 
     def test_what_a_task_made_goes_and_the_rest_stays(self, ours: Bench) -> None:
         do(ours, *MACHINE, "snapshot m take s")

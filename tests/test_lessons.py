@@ -6,6 +6,7 @@ does not see: cells without stored outputs, unexplained exceptions, checks that 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import re
@@ -319,3 +320,16 @@ def test_run_all_twice_is_the_same(path: Path, replay: Notebook) -> None:
     cells = [re.sub(r"^%(load_ext|doctor).*\n?", "", cell.source, flags=re.M) for cell in code_cells(path)]
     first, second = ([replay.run(source) for source in cells] for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("path", [path for path in FOUND if number(path) in ("07", "09", "10", "12")],
+                         ids=lambda path: path.stem)
+def test_an_answer_is_true_whenever_it_is_asked_for(path: Path, replay: Notebook) -> None:
+    """Before what was predicted has happened, and after more has: the same letter, or that it cannot be told now."""
+    told: dict[str, set[str]] = {}
+    for cell in code_cells(path):
+        replay.run(cell.source)
+        for name, asked in tasks.material(replay.lesson.folder).predictions.items():
+            with contextlib.suppress(LabError):
+                told.setdefault(name, set()).add(asked.right(replay.lesson))
+    assert all(len(letters) == 1 for letters in told.values()), sorted(told.items())

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from labkit.disks import qcow2, qed, vdi, vhd, vhdx, vmdk
-from labkit.disks.disk import Disk, Extent, Field, Known, Map, Region, Strip, human
+from labkit.disks.disk import Disk, Elsewhere, Extent, Field, Known, Map, Region, Strip, human
 
-__all__ = ["Disk", "Extent", "Field", "Map", "Region", "human", "open_disk"]
+__all__ = ["Disk", "Elsewhere", "Extent", "Field", "Map", "Region", "human", "open_disk"]
 
 BEGINS: list[tuple[int, bytes, type[Disk]]] = [
     (0, b"QFI\xfb", qcow2.Qcow2), (0, b"QED\0", qed.Qed), (0, vmdk.MAGIC, vmdk.Vmdk), (64, vdi.MAGIC, vdi.Vdi),

@@ -29,6 +29,10 @@ READ, SHOWN = 1 << 30, 4096  # bytes of one read; pieces of a map or strip in JS
 NIL = str(UUID(int=0))
 
 
+class Elsewhere(LabError):
+    """A disk is kept in a file outside its own folder."""
+
+
 class Field(NamedTuple):
     """A field of a header: where it is in the file (bytes), what it holds as text, and what that means."""
     offset: int

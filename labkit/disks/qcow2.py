@@ -4,6 +4,7 @@ Source: QEMU, docs/interop/qcow2.rst. All numbers are big-endian.
 """
 from __future__ import annotations
 
+import os
 import zlib
 from array import array
 from collections.abc import Iterator
@@ -101,12 +102,19 @@ class Qcow2(d.Disk):
         refused += [FEATURES.get(bit, f"feature {bit}") for bit in range(64) if (features & ~KNOWN) >> bit & 1]
         if zstd > 1 or zstd != features >> 3 & 1:
             refused.append(f"compression {zstd}")
+        self.block_size = 1 << order
+        names = dict(self._extensions(strip, head["header size"], self.block_size))
+        data, folder = names.get("data file", b"").decode("utf-8", "replace"), os.path.realpath(self.path.parent)
+        if features >> 2 & 1 and data and (
+                ":" in data or "\0" in data or os.path.dirname(os.path.realpath(os.path.join(folder, data))) != folder):
+            raise d.Elsewhere(str(strip.wrong(f"keeps its data outside its own folder: {d.line(data)}",
+                                              "it is not opened; copy the data beside it and name that")))
         if refused:
             raise strip.wrong(f"is a QCOW2 with {refused[0]}, which this reader does not know",
                               "`qemu-img convert` makes a plain one of it")
         self.said += [f"It is marked {FEATURES[bit]}: `qemu-img check` tells more." for bit in (0, 1)
                       if features >> bit & 1]
-        self.capacity, self.block_size, size, self.variant = head["capacity"], 1 << order, 1 << order, "dynamic"
+        self.capacity, size, self.variant = head["capacity"], self.block_size, "dynamic"
         used = d.units(self.capacity, size * size // 8)
         strip.check(used <= head["L1 entries"],
                     f"its map has {head['L1 entries']} tables, too few for a capacity of {self.capacity}")
@@ -114,7 +122,6 @@ class Qcow2(d.Disk):
         self.maps = [Clusters(strip=strip, length=self.capacity, block=size, table=table, per=size // 8, code=">Q",
                               empty={}, step=size, end=d.units(strip.size, size) * size, zeros=version > 2,
                               zstd=bool(zstd))]
-        names = dict(self._extensions(strip, head["header size"], size))
         if head["parent name at"]:
             self.follow_at(head["parent name at"], head["parent name size"])
             self.parent_raw = names.get("parent format") == b"raw"

@@ -123,9 +123,10 @@ class Vmdk(d.Disk):
                 self.capacity += length
                 continue
             real = os.path.realpath(os.path.join(folder, name)) if "\0" not in name else ""
-            strip.check(name and not re.search(r"[/\\:]", name) and os.path.dirname(real) == folder,
-                        f"names an extent outside its own folder: {d.line(name) or 'no name'}",
-                        "it is not opened; copy the extent beside it and name that")
+            if not name or re.search(r"[/\\:]", name) or os.path.dirname(real) != folder:
+                raise d.Elsewhere(str(strip.wrong(
+                    f"names an extent outside its own folder: {d.line(name) or 'no name'}",
+                    "it is not opened; copy the extent beside it and name that")))
             strip.check(kind in ("FLAT", "VMFS", "SPARSE") and access != "NOACCESS",
                         f"has an extent of kind {kind}, access {access}, which is recognised but not read further",
                         "convert the disk with `qemu-img convert`")

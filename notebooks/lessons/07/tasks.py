@@ -9,6 +9,7 @@ from labkit.tasks import NotYet, Prediction, Task, Try, number
 
 NEEDS = ("VBoxManage", "qemu-img", "qemu-io")
 MIB = 1 << 20
+AGAIN = "Block 40 is not in grows.vdi now: run the cells up to this one, from the %lesson cell on."
 
 
 def need_disk(lesson: Lesson, name: str, how: str) -> Disk:
@@ -34,7 +35,7 @@ def check_where(lesson: Lesson, answer: str) -> str:
     found = [extent for extent in disk.extents() if extent.kind == "data" and
              extent.start <= 40 * MIB < extent.start + extent.length]
     if not found or found[0].at is None:
-        raise LabError("Nothing is written at 40 MiB of grows.vdi: run the cells above this one first.")
+        raise LabError(AGAIN)
     right = found[0].at + 40 * MIB - found[0].start
     said = number(answer, "where 123456")
     if said == right:
@@ -45,7 +46,7 @@ def check_where(lesson: Lesson, answer: str) -> str:
     if said == right + MIB:
         raise NotYet("That is the second block in the file, the one of 3 MiB. Block 40 was written before it.")
     if said < right:
-        raise NotYet("Header and block map are there. The data begins after them: look for the offset of the data.")
+        raise NotYet("Header and block map are there. The data begins after them: look for `data at` in the header.")
     raise NotYet(f"Not {said}. The file has {disk.file_size:,} bytes in all; block 40 is the first of its data.")
 
 
@@ -112,7 +113,7 @@ TASKS = [
                Try(answer="512", hint="Header and block map"), Try(answer="99999999", hint="Not 99999999"),
                Try(answer="2M", hint="not a whole number")],
         hints=["The lower strip is the file, from its first byte on the left; the lines come from the guest's blocks.",
-               "The header's field *offset of the data* says where the first block begins."],
+               "The header's field `data at` says where the first block of the file begins."],
     ),
     Task(
         "three-blocks", check_three,
@@ -166,15 +167,20 @@ def right_two(lesson: Lesson) -> str:
 
 
 def right_byte(lesson: Lesson) -> str:
-    grown = lesson.disk("grows.vdi").allocated
+    if not (grown := lesson.disk("grows.vdi").allocated):
+        raise LabError("Nothing is written yet: run the cells above this one first.")
     return "B" if MIB <= grown < 40 * MIB else "A" if grown < MIB else "C"
 
 
 def right_shrink(lesson: Lesson) -> str:
-    return "A" if lesson.size("grows.vdi") < 4 * MIB else "B"
+    disk = lesson.disk("grows.vdi")
+    if disk.blocks()[40] is None:  # not yet, or compacted since
+        raise LabError(AGAIN)
+    return "B" if disk.allocated <= 2 * MIB else "C"
 
 
 def right_same(lesson: Lesson) -> str:
+    lesson.size("moved.qcow2")
     return "B" if same(lesson, "grows.vdi", "vdi", "moved.qcow2", "qcow2") else "A"
 
 

@@ -28,6 +28,9 @@ def check_seats(lesson: Lesson, answer: str) -> str:
     graph = lesson.machines()
     names = {machine.name for machine in graph.machines}
     if missing := [name for name in SEATS if name not in names]:
+        if any(file["path"].startswith(f"{missing[0]}/") for file in lesson.world()["files"]):
+            raise NotYet(f"`{missing[0]}` is made, but `--register` was left out, so VirtualBox does not list it: "
+                         f"`%VBoxManage registervm {missing[0]}/{missing[0]}.vbox`.")
         raise NotYet(f"There is no machine `{missing[0]}` yet.")
     total = 0
     for name in SEATS:
@@ -66,12 +69,12 @@ def check_appliance(lesson: Lesson, answer: str) -> str:
     if "colleague.ova" not in lesson.files():
         raise NotYet("There is no `colleague.ova` yet: `%VBoxManage export MACHINE --output colleague.ova …`.")
     found = ovf(lesson, "colleague")
-    space = "{http://schemas.dmtf.org/ovf/envelope/1}"
-    system = found.find(f"{space}VirtualSystem")
-    if system is None or system.get(f"{space}id") != "lab10-full":
-        other = "none" if system is None else system.get(f"{space}id")
-        raise NotYet(f"In it is the machine `{other}`, and `lab10-full` was asked for. `%task appliance` starts again.")
-    product = system.findtext(f"{space}ProductSection/{space}Product")
+    systems = found.findall(".//{*}VirtualSystem")  # whichever version of OVF
+    names = [value for system in systems for key, value in system.items() if key.endswith("}id")]
+    if names != ["lab10-full"]:
+        raise NotYet(f"In it is the machine `{'`, and `'.join(names) or 'none'}`; `lab10-full` alone was asked for. "
+                     "`%task appliance` starts again.")
+    product = systems[0].findtext("{*}ProductSection/{*}Product")
     if product != "School server":
         named = f"the product {product}" if product else "no product"
         raise NotYet(f"The descriptor names {named}: `--vsys 0 --product \"School server\"`. An existing file is not "
@@ -97,9 +100,14 @@ def check_web(lesson: Lesson, answer: str) -> str:
                      "port comes before the guest's.")
     if to_web[0][5:6] != ["80"]:
         raise NotYet(f"Port 8080 here leads to port {to_web[0][5]} of the guest, and the web server listens on 80.")
+    if to_web[0][1] != "tcp":
+        raise NotYet("The rule is for UDP, and web pages come over TCP. Remove it (`--nat-pf1 delete NAME`) and write "
+                     "it again.")
     if to_web[0][2] != "127.0.0.1":
-        raise NotYet("Without an address it is open to the whole network, and *this computer only* was asked for: "
-                     "127.0.0.1. Remove the rule (`--nat-pf1 delete NAME`) and write it again.")
+        where = f"With the address {to_web[0][2]} others reach it" if to_web[0][2] else (
+            "Without an address it is open to the whole network")
+        raise NotYet(f"{where}, and *this computer only* was asked for: 127.0.0.1. Remove the rule (`--nat-pf1 delete "
+                     "NAME`) and write it again.")
     return "Who is at this computer reaches it at http://127.0.0.1:8080, nobody else does."
 
 
@@ -112,6 +120,8 @@ TASKS = [
                    hint="is a full clone"),
                Try(["VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link --register"],
                    hint="no machine `seat-2`"),
+               Try(["VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link"],
+                   hint="`--register` was left out"),
                Try([f"VBoxManage createvm --name {name} --register" for name in SEATS], hint="created, not cloned"),
                Try(["VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link --register",
                     "VBoxManage snapshot seat-1 take mine",
@@ -125,7 +135,9 @@ TASKS = [
         solution=Try(['VBoxManage export lab10-full --output colleague.ova --vsys 0 --product "School server"']),
         wrong=[Try(["VBoxManage export lab10-full --output colleague.ova"], hint="names no product"),
                Try(['VBoxManage export lab10 --output colleague.ova --vsys 0 --product "School server"'],
-                   hint="In it is the machine `lab10`"),
+                   hint="In it is the machine `lab10`;"),
+               Try(['VBoxManage export lab10-full lab10 --output colleague.ova --vsys 0 --product "School server"'],
+                   hint="`lab10-full`, and `lab10`"),
                Try(["qemu-img convert -f vmdk -O vmdk lab10-full/lab10-full.vmdk colleague.ova"],
                    hint="is no appliance")],
         hints=["`%VBoxManage export MACHINE --output FILE --vsys 0 --product \"…\"`.",
@@ -191,7 +203,7 @@ PREDICTIONS = [
          "B": "The clone is broken: the disk it stands on is gone.",
          "C": "VirtualBox refuses: two disks stand on that one."},
         {"A": "Merging would put lab10's newer data into the disk that the clone reads from, or the other way round.",
-         "B": "It would be, hence nobody lets it happen as long as VirtualBox knows of the clone.",
+         "B": "It would be, were that disk merged away. VirtualBox counts who stands on it, and here there are two.",
          "C": "lab10's own disk and the clone's stand on it, and it cannot be merged into both."},
         right_base,
     ),
