@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,8 @@ from traitlets.config import Config
 
 from labkit.commands import LabError
 from labkit.lesson import Lesson
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell leaves out for what it runs with &
 
 settings.register_profile("course", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("course")
