@@ -263,6 +263,9 @@ class Bench:
             if path.is_file() and not _PASSING.search(path.name) and self.folder / ".virtualbox" not in path.parents:
                 yield path
 
+    def _name(self, file: Path) -> str:
+        return file.relative_to(self.folder).as_posix()
+
     def state(self) -> str:
         """Changes whenever a command has changed anything: a hash over all files."""
         found = hashlib.sha256()
@@ -285,7 +288,7 @@ class Bench:
 
     def world(self) -> dict[str, Any]:
         """Machines, media (as :meth:`Graph.to_json`), and files with their size in bytes; paths begin with $PWD."""
-        files = [{"path": path.relative_to(self.folder).as_posix(), "size": path.stat().st_size}
+        files = [{"path": self._name(path), "size": path.stat().st_size}
                  for path in self.files() if path.suffix not in (".vbox", ".nvram")]
         files.sort(key=lambda file: (_UUID.sub("{}", str(file["path"])).split("/"), file["size"]))  # UUIDs are random
         found = json.dumps({**self.graph().to_json(), "files": files})
@@ -337,8 +340,7 @@ class Bench:
 
     def mark(self, lesson: str = "") -> set[str]:
         """What is there now, for :meth:`clean` to leave alone."""
-        world = self.world()
-        return {thing["uuid"] for thing in world["machines"]} | {file["path"] for file in world["files"]}
+        return {thing["uuid"] for thing in self.world()["machines"]} | {*map(self._name, self.files())}
 
     @contextlib.contextmanager
     def undone(self) -> Iterator[None]:
@@ -389,16 +391,21 @@ class Bench:
                     yield machine["name"], result.err.strip().partition("\n")[0]
         said = self.virtualbox.ask(["list", "hdds"]) if self.virtualbox else ""  # its settings lack what it only opened
         media = {Path(disk.get("Location", "")) for disk in parse_hdds(said)}
-        for file in self.world()["files"]:
-            path = file["path"]
-            if path not in since and (names is None or path in names):
-                if self.folder / path in media:
+        machines = {machine["name"] for machine in self.world()["machines"]}
+        for file in [*self.files()]:
+            path = self._name(file)
+            owner = path.rpartition("/")[0].partition("/")[0]
+            lost = bool(owner) and owner not in machines  # of a machine made without `--register`
+            if path in since or (file.suffix in (".vbox", ".nvram") and not lost):
+                continue
+            if names is None or path in names or (lost and owner in names):
+                if file in media:
                     result = self.run(["VBoxManage", "closemedium", "disk", f"$PWD/{path}", "--delete"])
-                    if not result.code or not (self.folder / path).exists():
+                    if not result.code or not file.exists():
                         continue
                     yield path, result.err.strip().partition("\n")[0]
                 else:
-                    (self.folder / path).unlink(missing_ok=True)
+                    file.unlink(missing_ok=True)
 
 
 def left_over() -> list[str]:

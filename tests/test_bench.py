@@ -377,6 +377,16 @@ class TestReal:
         assert ours.clean("77", mark) == []
         assert ours.world() == before
 
+    def test_a_machine_that_was_not_registered_goes_too(self, ours: Bench) -> None:
+        do(ours, *MACHINE, "snapshot m take s", "clonevm m --snapshot s --options link --name kept")
+        mark, before = ours.mark(), sorted(ours.files())
+        do(ours, "clonevm m --snapshot s --options link --name lost", "clonevm m --name full --register")
+        assert ours.clean("77", mark, {"lost", "m", "kept"}) == []
+        assert (ours.folder / "full" / "full.vbox").exists() and not (ours.folder / "lost" / "lost.vbox").exists()
+        do(ours, "clonevm m --snapshot s --options link --name lost --register")  # its name is free again
+        assert ours.clean("77", mark) == []
+        assert sorted(ours.files()) == before
+
     def test_what_another_stands_on_stays_whole(self, ours: Bench) -> None:
         mark = ours.mark()
         do(ours, *MACHINE, "snapshot m take s", "clonevm m --snapshot s --options link --name linked --register")
