@@ -391,7 +391,7 @@ class Bench:
                     yield machine["name"], result.err.strip().partition("\n")[0]
         said = self.virtualbox.ask(["list", "hdds"]) if self.virtualbox else ""  # its settings lack what it only opened
         media = {Path(disk.get("Location", "")) for disk in parse_hdds(said)}
-        machines = {machine["name"] for machine in self.world()["machines"]}
+        machines = {machine.name for machine in self.graph(ask=False).machines}
         for file in [*self.files()]:
             path = self._name(file)
             owner = path.rpartition("/")[0].partition("/")[0]

@@ -371,9 +371,9 @@ class Docker:
         word stays what is another lesson's too, and what a prefetched image stands on.
         """
         entries, stay = self.ledger.entries(lesson), set[str]()
-        others = {entry for other in self.ledger.lessons() if other != lesson for entry in self.ledger.entries(other)}
         if not entries[since:]:
             return []
+        others = {entry for other in self.ledger.lessons() if other != lesson for entry in self.ledger.entries(other)}
         self._ask(self.api.ping)
         if names is not None:
             known = {thing["id"]: called(thing) for things in self.world(True).values() for thing in things}

@@ -130,6 +130,11 @@ class Strip:
         """One line about this file."""
         return LabError(f"{self.name}: {what}; {advice}.")
 
+    def elsewhere(self, says: str, name: str, part: str) -> Elsewhere:
+        """The same when a part of the disk is in a file that is not beside this one."""
+        return Elsewhere(f"{self.name}: {says} outside its own folder: {line(name) or 'no name'}; it is not opened; "
+                         f"copy the {part} beside it and name that.")
+
     def check(self, fine: object, what: str, advice: str = "copy or make the disk again") -> None:
         """LabError, one line about this file, unless it is fine."""
         if not fine:
@@ -347,6 +352,12 @@ class Disk:
     def claim(self, kind: str, label: str, size: int, *offsets: int) -> None:
         """Parts of the file that are not the guest's, all of one size."""
         self.claims += [Region(offset, size, kind, label) for offset in offsets]
+
+    def beside(self, name: str) -> bool:
+        """Whether the file of that name is in this file's folder, also when links are followed."""
+        folder = os.path.realpath(self.path.parent)
+        return bool(name) and not {":", "\0"} & {*name} and (
+            os.path.dirname(os.path.realpath(os.path.join(folder, name))) == folder)
 
     def follow(self, name: str, uuid: str = "") -> None:
         """The parent has that UUID, and is the file of that name, seen from this file's folder."""

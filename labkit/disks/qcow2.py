@@ -4,7 +4,6 @@ Source: QEMU, docs/interop/qcow2.rst. All numbers are big-endian.
 """
 from __future__ import annotations
 
-import os
 import zlib
 from array import array
 from collections.abc import Iterator
@@ -104,11 +103,9 @@ class Qcow2(d.Disk):
             refused.append(f"compression {zstd}")
         self.block_size = 1 << order
         names = dict(self._extensions(strip, head["header size"], self.block_size))
-        data, folder = names.get("data file", b"").decode("utf-8", "replace"), os.path.realpath(self.path.parent)
-        if features >> 2 & 1 and data and (
-                ":" in data or "\0" in data or os.path.dirname(os.path.realpath(os.path.join(folder, data))) != folder):
-            raise d.Elsewhere(str(strip.wrong(f"keeps its data outside its own folder: {d.line(data)}",
-                                              "it is not opened; copy the data beside it and name that")))
+        data = names.get("data file", b"").decode("utf-8", "replace")
+        if features >> 2 & 1 and data and not self.beside(data):
+            raise strip.elsewhere("keeps its data", data, "data")
         if refused:
             raise strip.wrong(f"is a QCOW2 with {refused[0]}, which this reader does not know",
                               "`qemu-img convert` makes a plain one of it")

@@ -5,7 +5,6 @@ What VirtualBox adds to the text (ddb.uuid.…): VirtualBox, src/VBox/Storage/VM
 """
 from __future__ import annotations
 
-import os
 import re
 import zlib
 from array import array
@@ -114,7 +113,7 @@ class Vmdk(d.Disk):
 
     def _extents(self, strip: d.Strip) -> None:
         """Open the extents that the text names, in turn."""
-        folder, seen = os.path.realpath(self.path.parent), dict[str, tuple[int, int]]()
+        seen = dict[str, tuple[int, int]]()
         strip.check(self._lines, "describes a disk of no extents")
         for kind, length, name, access, offset in self._lines:
             first = self.capacity
@@ -122,11 +121,8 @@ class Vmdk(d.Disk):
                 self.maps.append(d.Known(d.Extent(first, length, "zero", None)))
                 self.capacity += length
                 continue
-            real = os.path.realpath(os.path.join(folder, name)) if "\0" not in name else ""
-            if not name or re.search(r"[/\\:]", name) or os.path.dirname(real) != folder:
-                raise d.Elsewhere(str(strip.wrong(
-                    f"names an extent outside its own folder: {d.line(name) or 'no name'}",
-                    "it is not opened; copy the extent beside it and name that")))
+            if {"/", "\\"} & {*name} or not self.beside(name):
+                raise strip.elsewhere("names an extent", name, "extent")
             strip.check(kind in ("FLAT", "VMFS", "SPARSE") and access != "NOACCESS",
                         f"has an extent of kind {kind}, access {access}, which is recognised but not read further",
                         "convert the disk with `qemu-img convert`")

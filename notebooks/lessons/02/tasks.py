@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from labkit.lesson import Lesson
 from labkit.net.console import crafted
-from labkit.net.headers import vlans
+from labkit.net.headers import dissect, vlans
 from labkit.net.reach import Reach
 from labkit.net.switching import PING, Network
 from labkit.net.topology import Topology, parse
 from labkit.tasks import NotYet, Prediction, Task, Try, number
 
 CLASSROOM, SECRETARIAT = ("pc1", "pc2"), ("sec1", "sec2")
-IP = b"\x08\0"  # the EtherType of IPv4
 TAG = 0x6014  # the 16 bits behind 8100 in the frame of the task read-tag
 
 
@@ -72,7 +71,8 @@ def check_printer(lesson: Lesson, answer: str) -> str:
                 raise NotYet(f"Both print, but {one} still reaches {other}: the router passes on whatever it has a "
                              "route for, until it is told not to (`deny`).")
             _, steps = Network(found.topology).ping(one, other)
-            if any(step.taken and step.end.device == other and step.frame[12:14] == IP for step in steps):
+            if any(step.taken and step.end.device == other and "IPv4" in {header.name for header in dissect(step.frame)}
+                   for step in steps):
                 raise NotYet(f"{one} gets no answer, but its packets still arrive at {other}, and one can do harm "
                              "enough. Stop them on the way there, not on the way back.")
     return "All print, and no packet from the classrooms gets to the secretariat. That rule is a firewall."

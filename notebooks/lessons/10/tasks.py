@@ -28,7 +28,7 @@ def check_seats(lesson: Lesson, answer: str) -> str:
     graph = lesson.machines()
     names = {machine.name for machine in graph.machines}
     if missing := [name for name in SEATS if name not in names]:
-        if any(file["path"].startswith(f"{missing[0]}/") for file in lesson.world()["files"]):
+        if any(path.startswith(f"{missing[0]}/") for path in lesson.files()):
             raise NotYet(f"`{missing[0]}` is made, but `--register` was left out, so VirtualBox does not list it: "
                          f"`%VBoxManage registervm {missing[0]}/{missing[0]}.vbox`.")
         raise NotYet(f"There is no machine `{missing[0]}` yet.")
