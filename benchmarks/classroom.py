@@ -29,7 +29,9 @@ def seconds(act: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def paired(ours: Callable[[], object], theirs: Callable[[], object], runs: int) -> tuple[float, float, float]:
+def paired(
+    ours: Callable[[], object], theirs: Callable[[], object], runs: int
+) -> tuple[float, float, float]:
     """Median seconds of each, and the median of the ratios, after one pair to warm up."""
     pairs = [(seconds(ours), seconds(theirs)) for _ in range(runs + 1)][1:]
     return (*(median(side) for side in zip(*pairs, strict=True)), median(a / b for a, b in pairs))
@@ -50,22 +52,42 @@ def docker_ps(runs: int) -> tuple[float, float, float]:
         with capture_output() as said:
             shell.run_cell("%docker ps")
         shown = said.outputs[0].data["text/plain"]
-        assert shown.startswith("live") and "CONTAINER ID" in shown, f"this would measure nothing: {shown}"
+        assert shown.startswith("live") and "CONTAINER ID" in shown, (
+            f"this would measure nothing: {shown}"
+        )
 
-    return paired(magic, lambda: subprocess.run(["docker", "ps"], capture_output=True, check=True), runs)
+    return paired(
+        magic, lambda: subprocess.run(["docker", "ps"], capture_output=True, check=True), runs
+    )
 
 
 def nbval(notebook: Path) -> None:
-    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env",
-                    str(notebook)], check=True, cwd=ROOT, stdout=subprocess.DEVNULL,
-                   env={**os.environ, "LABKIT_MODE": "replay", "LABKIT_PROGRESS": "off"})
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--nbval",
+            "--nbval-current-env",
+            str(notebook),
+        ],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "LABKIT_MODE": "replay", "LABKIT_PROGRESS": "off"},
+    )
 
 
 def lesson(runs: int) -> tuple[float, float, float]:
     """nbval over the lesson in replay, against nbval over a notebook that only imports the same."""
     with tempfile.TemporaryDirectory() as folder:
         empty = Path(folder, "empty.ipynb")
-        cell = nbformat.v4.new_code_cell("import labkit.magics, labkit.widgets, labkit.archives", execution_count=1)
+        cell = nbformat.v4.new_code_cell(
+            "import labkit.magics, labkit.widgets, labkit.archives", execution_count=1
+        )
         nbformat.write(nbformat.v4.new_notebook(cells=[cell]), empty)
         return paired(lambda: nbval(LESSON), lambda: nbval(empty), runs)
 
@@ -75,16 +97,26 @@ def importing(module: str) -> Callable[[], object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=21, help="pairs of the quick measurements; the lesson takes 5")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--runs", type=int, default=21, help="pairs of the quick measurements; the lesson takes 5"
+    )
     runs = parser.parse_args().runs
     print("| what | ours | against | ratio | limit |\n|---|---|---|---|---|")
     ours, bare, ratio = docker_ps(runs)
-    print(f"| `%docker ps` against `docker ps` | {ours * 1e3:.1f} ms | {bare * 1e3:.1f} ms | {ratio:.2f} | 1.15 |")
+    print(
+        f"| `%docker ps` against `docker ps` | {ours * 1e3:.1f} ms | {bare * 1e3:.1f} ms | {ratio:.2f} | 1.15 |"
+    )
     ours, bare, _ = paired(importing("labkit"), importing("sys"), runs)
-    print(f"| `import labkit`, Python's start taken off | {(ours - bare) * 1e3:.1f} ms | | | 100 ms |")
+    print(
+        f"| `import labkit`, Python's start taken off | {(ours - bare) * 1e3:.1f} ms | | | 100 ms |"
+    )
     ours, bare, ratio = lesson(5)
-    print(f"| nbval, lesson 12 in replay against an empty notebook | {ours:.2f} s | {bare:.2f} s | {ratio:.2f} | 1.5 |")
+    print(
+        f"| nbval, lesson 12 in replay against an empty notebook | {ours:.2f} s | {bare:.2f} s | {ratio:.2f} | 1.5 |"
+    )
 
 
 if __name__ == "__main__":

@@ -44,7 +44,10 @@ def build(path: Path, edits: bool) -> None:
             folder = f"usr/lib/part-{n:02}/module-{d:03}"
             members.append(c.folder(folder))
             for f in range(19):
-                name, size = f"{folder}/component-{f:02}.so", min(int(dice.expovariate(1 / 5100)), 1 << 18)
+                name, size = (
+                    f"{folder}/component-{f:02}.so",
+                    min(int(dice.expovariate(1 / 5100)), 1 << 18),
+                )
                 if edits and n and f == 18 and d % 3 == 0:
                     name = known[dice.randrange(len(known))]
                 start = dice.randrange(1 << 19)
@@ -65,28 +68,51 @@ def build_cases(folder: Path) -> None:
     """Small images whose layers and waste are known by construction; `cases.json` says what is true of each."""
     import corpus as c
 
-    one = [c.folder("opt"), c.folder("opt/tool"), c.file("opt/tool/big", 10 * MB), c.file("keep", MB)]
+    one = [
+        c.folder("opt"),
+        c.folder("opt/tool"),
+        c.file("opt/tool/big", 10 * MB),
+        c.file("keep", MB),
+    ]
     built = {
         "`rm -rf` of a folder": (c.image(one, [c.whiteout("opt/tool")]), [11, 0], 10),
         "opaque folder": (
-            c.image(one, [c.folder("opt"), c.folder("opt/tool"), c.opaque("opt/tool"), c.file("opt/tool/new", MB)]),
+            c.image(
+                one,
+                [
+                    c.folder("opt"),
+                    c.folder("opt/tool"),
+                    c.opaque("opt/tool"),
+                    c.file("opt/tool/new", MB),
+                ],
+            ),
             [11, 1],
             10,
         ),
-        "a file written twice": (c.image([c.file("a", 4 * MB), c.file("b", MB)], [c.file("a", 4 * MB)]), [5, 4], 4),
+        "a file written twice": (
+            c.image([c.file("a", 4 * MB), c.file("b", MB)], [c.file("a", 4 * MB)]),
+            [5, 4],
+            4,
+        ),
         "written, deleted, written again": (
             c.image([c.file("a", 4 * MB)], [c.whiteout("a")], [c.file("a", 4 * MB)]),
             [4, 0, 4],
             4,
         ),
-        "a folder replaced by a file": (c.image(one, [c.folder("opt"), c.file("opt/tool", MB)]), [11, 1], 10),
+        "a folder replaced by a file": (
+            c.image(one, [c.folder("opt"), c.file("opt/tool", MB)]),
+            [11, 1],
+            10,
+        ),
         "one of two hard links deleted": (
             c.image([c.file("a", 5 * MB), c.hardlink("b", "a")], [c.whiteout("a")]),
             [5, 0],
             0,
         ),
         "both of two hard links deleted": (
-            c.image([c.file("a", 5 * MB), c.hardlink("b", "a")], [c.whiteout("a"), c.whiteout("b")]),
+            c.image(
+                [c.file("a", 5 * MB), c.hardlink("b", "a")], [c.whiteout("a"), c.whiteout("b")]
+            ),
             [5, 0],
             5,
         ),
@@ -98,7 +124,9 @@ def build_cases(folder: Path) -> None:
     }
     for n, (name, (image, _, _)) in enumerate(built.items()):
         members = c.oci(image, docker="without" not in name)
-        c.write(folder / f"case{n}.tar", sorted(members, key=lambda member: member[0].name))  # as `tar` of a folder
+        c.write(
+            folder / f"case{n}.tar", sorted(members, key=lambda member: member[0].name)
+        )  # as `tar` of a folder
     cases = [(name, sizes, wasted) for name, (_, sizes, wasted) in built.items()]
     Path(folder, "cases.json").write_text(json.dumps(cases))
 
@@ -107,7 +135,9 @@ def run(argv: list[str], **env: str) -> tuple[float, float, bytes]:
     """Wall seconds, peak resident MB and output of one command."""
     with tempfile.TemporaryFile() as out:
         started = time.perf_counter()
-        process = subprocess.Popen(argv, stdout=out, stderr=subprocess.DEVNULL, cwd=ROOT, env={**os.environ, **env})
+        process = subprocess.Popen(
+            argv, stdout=out, stderr=subprocess.DEVNULL, cwd=ROOT, env={**os.environ, **env}
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -120,7 +150,9 @@ def told(sizes: list[float], wasted: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=7, help="runs of each tool, at least 5")
     parser.add_argument("--build", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -137,19 +169,27 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     run([sys.executable, __file__, "--build", str(folder)])
     runs, version = max(5, args.runs), run([dive, "--version"])[2].decode().strip()
-    print(f"{version}, Python {sys.version.split()[0]}; medians of {runs} alternating runs, after one to warm up.\n")
+    print(
+        f"{version}, Python {sys.version.split()[0]}; medians of {runs} alternating runs, after one to warm up.\n"
+    )
     print("| archive | labkit | dive | time | memory |\n|---|---|---|---|---|")
     for name in ("plain", "edited"):
         path = str(folder / f"{name}.tar")
         rows = [
-            (run([*LABKIT, path, "--json"])[:2], run([dive, f"docker-archive://{path}"], CI="true")[:2])
+            (
+                run([*LABKIT, path, "--json"])[:2],
+                run([dive, f"docker-archive://{path}"], CI="true")[:2],
+            )
             for _ in range(runs + 1)
         ][1:]
         # The kernel counts a child's peak from its parent's on, so this script must be the smaller one.
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
-        assert own < min(memory for row in rows for _, memory in row), "too big to measure anything smaller"
+        assert own < min(memory for row in rows for _, memory in row), (
+            "too big to measure anything smaller"
+        )
         (our_time, our_memory), (its_time, its_memory) = (
-            [statistics.median(column) for column in zip(*tool, strict=True)] for tool in zip(*rows, strict=True)
+            [statistics.median(column) for column in zip(*tool, strict=True)]
+            for tool in zip(*rows, strict=True)
         )
         print(
             f"| {name}, {os.path.getsize(path) / MB:.0f} MB | {our_time:.2f} s, {our_memory:.0f} MB "
@@ -166,9 +206,17 @@ def main() -> None:
         theirs = "no answer"
         if report.exists():
             found: dict[str, Any] = json.loads(report.read_text())
-            theirs = told([x["sizeBytes"] / MB for x in found["layer"]], found["image"]["inefficientBytes"] / MB)
-        truth, mine = told(sizes, wasted), told([x["size"] / MB for x in ours["layers"]], ours["wasted"] / MB)
-        answers = " | ".join(f"{answer} {'✔' if answer == truth else '✘'}" for answer in (mine, theirs))
+            theirs = told(
+                [x["sizeBytes"] / MB for x in found["layer"]],
+                found["image"]["inefficientBytes"] / MB,
+            )
+        truth, mine = (
+            told(sizes, wasted),
+            told([x["size"] / MB for x in ours["layers"]], ours["wasted"] / MB),
+        )
+        answers = " | ".join(
+            f"{answer} {'✔' if answer == truth else '✘'}" for answer in (mine, theirs)
+        )
         print(f"| {name} | {truth} | {answers} |")
 
 

@@ -37,12 +37,27 @@ def headers(folder: Path) -> None:
     print("| header of | labkit | qemu-img info | ratio | limit |\n|---|---|---|---|---|")
     for suffix in ("vdi", "qcow2", "vmdk", "vhd", "vhdx", "qed"):
         path = folder / f"disk.{suffix}"
-        subprocess.run(["qemu-img", "create", "-q", "-f", "vpc" if suffix == "vhd" else suffix,
-                        str(path), "1G"], check=True)
+        subprocess.run(
+            [
+                "qemu-img",
+                "create",
+                "-q",
+                "-f",
+                "vpc" if suffix == "vhd" else suffix,
+                str(path),
+                "1G",
+            ],
+            check=True,
+        )
         ours = seconds(lambda path=path: open_disk(path).close())  # type: ignore[misc]
-        theirs = seconds(lambda path=path: subprocess.run(  # type: ignore[misc]
-            ["qemu-img", "info", "--output=json", str(path)], check=True, capture_output=True))
-        print(f"| {suffix} | {ours * 1e3:.2f} ms | {theirs * 1e3:.1f} ms | {ours / theirs:.2f} | 1.0 |")
+        theirs = seconds(
+            lambda path=path: subprocess.run(  # type: ignore[misc]
+                ["qemu-img", "info", "--output=json", str(path)], check=True, capture_output=True
+            )
+        )
+        print(
+            f"| {suffix} | {ours * 1e3:.2f} ms | {theirs * 1e3:.1f} ms | {ours / theirs:.2f} | 1.0 |"
+        )
     print()
 
 
@@ -51,8 +66,20 @@ def large(folder: Path) -> None:
     blocks, mib = 10240, 1 << 20
     order = list(range(blocks))
     random.Random(1).shuffle(order)
-    head = struct.pack("<64sIHHIII256s", b"<<< Oracle VirtualBox Disk Image >>>\n", 0xBEDA107F, 1, 1, 400, 1, 0, b"")
-    head += struct.pack("<IIIIIIIQIIII", 512, mib, 0, 0, 0, 512, 0, blocks * mib, mib, 0, blocks, blocks) + bytes(64)
+    head = struct.pack(
+        "<64sIHHIII256s",
+        b"<<< Oracle VirtualBox Disk Image >>>\n",
+        0xBEDA107F,
+        1,
+        1,
+        400,
+        1,
+        0,
+        b"",
+    )
+    head += struct.pack(
+        "<IIIIIIIQIIII", 512, mib, 0, 0, 0, 512, 0, blocks * mib, mib, 0, blocks, blocks
+    ) + bytes(64)
     path = folder / "large.vdi"
     with path.open("wb") as file:
         file.write(head.ljust(512, b"\0") + struct.pack(f"<{blocks}I", *order))
@@ -64,23 +91,32 @@ def large(folder: Path) -> None:
 
 def snapshots(folder: Path) -> None:
     for count in (250, 500, 1000, 2000):
-        media = "".join(f'<HardDisk uuid="{{{n:08x}-0000-4000-8000-000000000000}}" location="{n}.vdi" format="VDI">'
-                        for n in range(count + 1))
-        text = "".join(f'<Snapshot uuid="{{{n:08x}-0000-4000-9000-000000000000}}" name="snapshot {n}">'
-                       + "<Snapshots>" * (n < count - 1) for n in range(count))
+        media = "".join(
+            f'<HardDisk uuid="{{{n:08x}-0000-4000-8000-000000000000}}" location="{n}.vdi" format="VDI">'
+            for n in range(count + 1)
+        )
+        text = "".join(
+            f'<Snapshot uuid="{{{n:08x}-0000-4000-9000-000000000000}}" name="snapshot {n}">'
+            + "<Snapshots>" * (n < count - 1)
+            for n in range(count)
+        )
         closing = "</Snapshot></Snapshots>" * (count - 1) + "</Snapshot>"
         (folder / "m.vbox").write_text(
             f'<VirtualBox {SPACE}><Machine uuid="{{{1:08x}-0000-4000-a000-000000000000}}" name="m">'
             f"<MediaRegistry><HardDisks>{media}{'</HardDisk>' * (count + 1)}</HardDisks></MediaRegistry>{text}{closing}"
-            "</Machine></VirtualBox>")
+            "</Machine></VirtualBox>"
+        )
         (folder / "VirtualBox.xml").write_text(
             f'<VirtualBox {SPACE}><Global><MachineRegistry><MachineEntry src="m.vbox"/></MachineRegistry></Global>'
-            "</VirtualBox>")
+            "</VirtualBox>"
+        )
         laid = seconds(lambda: read(folder).tree(), 5)
         tree = read(folder).tree()
         drawn = seconds(tree.svg, 5)
         limits = "0.3 s, 1 s" if count == 1000 else ""
-        print(f"| {count} snapshots in a row: read and laid out, drawn | {laid:.2f} s, {drawn:.2f} s | | | {limits} |")
+        print(
+            f"| {count} snapshots in a row: read and laid out, drawn | {laid:.2f} s, {drawn:.2f} s | | | {limits} |"
+        )
 
 
 def magic(folder: Path) -> None:
@@ -97,11 +133,23 @@ def magic(folder: Path) -> None:
     ours, bare = [], []
     for _ in range(15):
         ours.append(seconds(lambda: bench.run(["VBoxManage", "list", "vms"]), 1))
-        bare.append(seconds(lambda: subprocess.run(
-            [box.program, "list", "vms"], env=box.env, cwd=box.folder, capture_output=True, check=True), 1))
+        bare.append(
+            seconds(
+                lambda: subprocess.run(
+                    [box.program, "list", "vms"],
+                    env=box.env,
+                    cwd=box.folder,
+                    capture_output=True,
+                    check=True,
+                ),
+                1,
+            )
+        )
     bench.clean()
-    print(f"| `%VBoxManage list vms` against bare | {median(ours) * 1e3:.0f} ms | {median(bare) * 1e3:.0f} ms | "
-          f"{median(ours) / median(bare):.2f} | 1.15 |")
+    print(
+        f"| `%VBoxManage list vms` against bare | {median(ours) * 1e3:.0f} ms | {median(bare) * 1e3:.0f} ms | "
+        f"{median(ours) / median(bare):.2f} | 1.15 |"
+    )
 
 
 def main() -> None:

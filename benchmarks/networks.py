@@ -21,15 +21,21 @@ from labkit.net.topology import Topology, parse
 def office(hosts: int, vlans: int, switches: int) -> Topology:
     """Hosts spread over VLANs, a network and a router's address each, on switches in a row."""
     used = range(101, 101 + vlans)
-    lines = ["switch " + " ".join(f"s{n}" for n in range(switches)),
-             "router r s0.9997 " + " ".join(f"{vlan}:10.{vlan}.255.254/16" for vlan in used),
-             f"trunk {used[0]}-{used[-1]} s0.9997"]
-    lines += [f"link s{n}.9998 s{n + 1}.9999\ntrunk {used[0]}-{used[-1]} s{n}.9998 s{n + 1}.9999"
-              for n in range(switches - 1)]
+    lines = [
+        "switch " + " ".join(f"s{n}" for n in range(switches)),
+        "router r s0.9997 " + " ".join(f"{vlan}:10.{vlan}.255.254/16" for vlan in used),
+        f"trunk {used[0]}-{used[-1]} s0.9997",
+    ]
+    lines += [
+        f"link s{n}.9998 s{n + 1}.9999\ntrunk {used[0]}-{used[-1]} s{n}.9998 s{n + 1}.9999"
+        for n in range(switches - 1)
+    ]
     for n in range(hosts):
         plug, vlan = f"s{n % switches}.{n // switches + 1}", used[n // switches % vlans]
-        lines += [f"host h{n} 10.{vlan}.{n + 1 >> 8}.{n + 1 & 255}/16 {plug} via 10.{vlan}.255.254",
-                  f"access {vlan} {plug}"]
+        lines += [
+            f"host h{n} 10.{vlan}.{n + 1 >> 8}.{n + 1 & 255}/16 {plug} via 10.{vlan}.255.254",
+            f"access {vlan} {plug}",
+        ]
     return parse("\n".join(lines))
 
 
@@ -52,8 +58,10 @@ def reach() -> None:
     for hosts in 250, 500, 1000, 2000:
         made = office(hosts, 20, 10)
         took = seconds(lambda made=made: Reach(made).pairs, 7)  # type: ignore[misc]
-        print(f"| {hosts:,} hosts in 20 VLANs: who reaches whom, and why not | {took:.3f} s |"
-              f"{' 1 s' if hosts == 500 else ''} |")
+        print(
+            f"| {hosts:,} hosts in 20 VLANs: who reaches whom, and why not | {took:.3f} s |"
+            f"{' 1 s' if hosts == 500 else ''} |"
+        )
 
 
 def change() -> None:
@@ -67,8 +75,10 @@ def change() -> None:
         str(Reach(network.topology))
         Map(network.topology).svg()
 
-    print(f"| a port of 24 hosts changes its VLAN: switches, matrix and picture | {seconds(click, 31) * 1e3:.1f} ms | "
-          "100 ms |")
+    print(
+        f"| a port of 24 hosts changes its VLAN: switches, matrix and picture | {seconds(click, 31) * 1e3:.1f} ms | "
+        "100 ms |"
+    )
 
 
 def up() -> None:
@@ -91,8 +101,10 @@ def up() -> None:
     finally:
         for name in (lab.lesson, lab.kept):
             lab.docker.clean(name)
-    print(f"| live topology up ({len(made.hosts)} hosts, {len(made.switches)} switches, a router), its image present | "
-          f"{median(took):.1f} s | 5 s |")
+    print(
+        f"| live topology up ({len(made.hosts)} hosts, {len(made.switches)} switches, a router), its image present | "
+        f"{median(took):.1f} s | 5 s |"
+    )
 
 
 def main() -> None:

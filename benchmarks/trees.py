@@ -1,4 +1,5 @@
 """Time to draw a forest of images: `python benchmarks/trees.py`. Medians of seven runs, in seconds."""
+
 from __future__ import annotations
 
 from statistics import median
@@ -15,11 +16,21 @@ def images(count: int) -> list[Node]:
         if image % 20 == 0:
             for i in range(5):
                 key = f"base{image // 20}.{i}"
-                nodes.append(Node(key, f"RUN step {i}", f"{key[:-1]}{i - 1}" if i else None, "9 MB"))
+                nodes.append(
+                    Node(key, f"RUN step {i}", f"{key[:-1]}{i - 1}" if i else None, "9 MB")
+                )
         for i in range(5):
             key = f"image{image}.{i}"
             label = f"RUN apt-get install -y package-{image}-{i} && rm -rf /var/lib/apt/lists/*"
-            nodes.append(Node(key, label, parent, "1.2 MB", names=(f"team/image{image}:latest",) if i == 4 else ()))
+            nodes.append(
+                Node(
+                    key,
+                    label,
+                    parent,
+                    "1.2 MB",
+                    names=(f"team/image{image}:latest",) if i == 4 else (),
+                )
+            )
             parent = key
     return nodes
 
@@ -34,8 +45,10 @@ def main() -> None:
             start = perf_counter()
             str(Tree(nodes, "Images"))
             text.append(perf_counter() - start)
-        print(f"- {count} images, {len(nodes)} layers: svg {median(svg):.3f} s (limit {limit} s, "
-              f"{len(picture) / 1e6:.1f} MB), text {median(text):.3f} s")
+        print(
+            f"- {count} images, {len(nodes)} layers: svg {median(svg):.3f} s (limit {limit} s, "
+            f"{len(picture) / 1e6:.1f} MB), text {median(text):.3f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Of a plain file only headers are read, so memory does not grow with the archive. Whatever is wrong with one is a
 LabError in one line. That bytes hash to their digests is not verified.
 """
+
 from __future__ import annotations
 
 import gzip
@@ -20,11 +21,27 @@ from labkit.layers import NAMES, Entry, Image, entries, listing
 from labkit.syntax import full_name
 
 T = TypeVar("T")
-PATH, RECORD, JSON = 4096, 1 << 20, 16 << 20  # bytes: longest path (Linux: PATH_MAX), tar record about a name, JSON
+PATH, RECORD, JSON = (
+    4096,
+    1 << 20,
+    16 << 20,
+)  # bytes: longest path (Linux: PATH_MAX), tar record about a name, JSON
 INFLATED, RATIO = 1 << 30, 200  # data that grows beyond both, in bytes and in times, is a bomb
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-KINDS = {49: "h", 50: "l", 51: "c", 52: "b", 53: "d", 54: "p"}  # by type flag (POSIX pax, ustar); the rest are files
-PAX, GLOBAL, SPARSE, LONG = 120, 103, 83, {75: "linkpath", 76: "path"}  # x g S K L: pax; tar(5), GNU extensions
+KINDS = {
+    49: "h",
+    50: "l",
+    51: "c",
+    52: "b",
+    53: "d",
+    54: "p",
+}  # by type flag (POSIX pax, ustar); the rest are files
+PAX, GLOBAL, SPARSE, LONG = (
+    120,
+    103,
+    83,
+    {75: "linkpath", 76: "path"},
+)  # x g S K L: pax; tar(5), GNU extensions
 
 
 def _shown(text: str) -> str:
@@ -39,9 +56,21 @@ def _shown(text: str) -> str:
 class Source:
     """At most `size` bytes read forwards; `at` is how many were taken. `seek`, if any, makes skipping free."""
 
-    def __init__(self, name: str, read: Callable[[int], bytes], size: int = 1 << 63,
-                 seek: Callable[[int, int], int] | None = None) -> None:
-        self.name, self._read, self.left, self._seek, self.at, self._ahead = name, read, size, seek, 0, b""
+    def __init__(
+        self,
+        name: str,
+        read: Callable[[int], bytes],
+        size: int = 1 << 63,
+        seek: Callable[[int, int], int] | None = None,
+    ) -> None:
+        self.name, self._read, self.left, self._seek, self.at, self._ahead = (
+            name,
+            read,
+            size,
+            seek,
+            0,
+            b"",
+        )
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; fewer only at the end."""
@@ -96,7 +125,7 @@ def _pax(data: bytes) -> dict[str, str]:
     while at < len(data):
         space = data.index(b" ", at, at + 9)
         end = at + int(data[at:space])
-        key, equals, value = data[space + 1:end].partition(b"=")
+        key, equals, value = data[space + 1 : end].partition(b"=")
         if not space < end <= len(data) or not equals or value[-1:] != b"\n":
             raise ValueError
         found[_text(key)] = _text(value[:-1])
@@ -129,8 +158,13 @@ def members(source: Source) -> Iterator[Entry]:
         if not block or (block[0] == 0 and not block.strip(b"\0")):
             return
         if not _sound(block):
-            source.wrong("ends in the middle" if len(block) < 512 else f"damaged at byte {source.at - 512}"
-                         if source.at > 512 else "no tar archive as `docker save` writes it")
+            source.wrong(
+                "ends in the middle"
+                if len(block) < 512
+                else f"damaged at byte {source.at - 512}"
+                if source.at > 512
+                else "no tar archive as `docker save` writes it"
+            )
         try:
             flag, stored = block[156], _number(block[124:136])
             if flag in LONG or flag in (PAX, GLOBAL):
@@ -148,19 +182,29 @@ def members(source: Source) -> Iterator[Entry]:
             if kind in "hl":
                 link = _text(block[157:257])
             if extra:
-                path, link = extra.get("GNU.sparse.name", extra.get("path", path)), extra.get("linkpath", link)
+                path, link = (
+                    extra.get("GNU.sparse.name", extra.get("path", path)),
+                    extra.get("linkpath", link),
+                )
                 if len(path) > PATH or len(link) > PATH:
                     source.wrong(f"has a path longer than the {PATH} bytes that Linux takes")
                 stored = int(extra.get("size", stored))
             if path[-1:] == "/" and flag in (0, 48):
                 kind = "d"  # as before POSIX
             if kind == "d":
-                uid, gid = extra.get("uid") or _number(block[108:116]), extra.get("gid") or _number(block[116:124])
+                uid, gid = (
+                    extra.get("uid") or _number(block[108:116]),
+                    extra.get("gid") or _number(block[116:124]),
+                )
                 link = f"{_number(block[100:108]) & 0o7777:o}:{uid}:{gid}"
             elif kind == "h":
                 link = clean_path(link)
             stored = stored if kind == "f" else 0
-            size = int(extra.get("GNU.sparse.realsize", extra.get("GNU.sparse.size", stored))) if extra else stored
+            size = (
+                int(extra.get("GNU.sparse.realsize", extra.get("GNU.sparse.size", stored)))
+                if extra
+                else stored
+            )
             if flag == SPARSE:
                 size, more = _number(block[483:495]), block[482]
                 while more:
@@ -223,11 +267,18 @@ class Store:
     def _count(self, characters: int) -> None:
         self._names -= characters
         if self._names < 0:
-            raise LabError(f"{self.name}: holds more names than an image can sensibly have; not read further.")
+            raise LabError(
+                f"{self.name}: holds more names than an image can sensibly have; not read further."
+            )
 
     def _keep(self, part: Source) -> Found:
         head, lines = part.peek(512), list[str]()
-        if not _sound(head) and head[:2] != GZIP and head[:4] != ZSTD and (head.strip(b"\0") or not head):
+        if (
+            not _sound(head)
+            and head[:2] != GZIP
+            and head[:4] != ZSTD
+            and (head.strip(b"\0") or not head)
+        ):
             data = part.read(JSON) if head[:1] in (b"", b"{", b"[") else None
             self._count(len(data or b""))
             return data
@@ -257,7 +308,9 @@ class Store:
                 data: bytes = reader.read(size)
             except (OSError, EOFError, errors) as error:
                 source.wrong(f"is damaged ({_shown(str(error))})")
-            if magic == ZSTD and size and not data:  # zstandard does not tell an unfinished frame from an end
+            if (
+                magic == ZSTD and size and not data
+            ):  # zstandard does not tell an unfinished frame from an end
                 source.wrong("ends in the middle")
             self.inflated += len(data)
             if self.inflated > max(INFLATED, RATIO * self.packed):
@@ -278,7 +331,11 @@ class Store:
             kind, found, link = self.table.get(path, ("", None, ""))
             if kind not in ("h", "l"):
                 return found
-            path = link if kind == "h" else clean_path(link if link[:1] == "/" else f"{path}/../{link}")
+            path = (
+                link
+                if kind == "h"
+                else clean_path(link if link[:1] == "/" else f"{path}/../{link}")
+            )
         return None
 
     def wrong(self, what: str) -> LabError:
@@ -346,10 +403,15 @@ class Store:
         import platform
 
         machine = platform.machine().lower()
-        here = {"os": "linux", "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)}
+        here = {
+            "os": "linux",
+            "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine),
+        }
         about = [(row, self.get(row, "platform", dict, {})) for row in rows]
         images = [row for row, what in about if what.get("os") != "unknown"]
-        return next((row for row, what in about if what | here == what), images[0] if images else None)
+        return next(
+            (row for row, what in about if what | here == what), images[0] if images else None
+        )
 
     def choose(self, ref: str | None) -> tuple[str, str, list[str]]:
         """The image called `ref`, by default the first: its name, its config's file and its layers'."""
@@ -362,25 +424,45 @@ class Store:
             for row in self.get(self.record("index.json", dict), "manifests", list):
                 notes = self.get(row, "annotations", dict, {})
                 keys = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
-                images.append(([self.get(notes, key, str) for key in keys if key in notes], self.blob(row), row))
+                images.append(
+                    (
+                        [self.get(notes, key, str) for key in keys if key in notes],
+                        self.blob(row),
+                        row,
+                    )
+                )
         else:
-            raise LabError(f"{self.name}: no image archive, for it has no manifest.json and no index.json (nor has what"
-                           " `docker export` writes); make one with `docker save -o FILE IMAGE`.")
+            raise LabError(
+                f"{self.name}: no image archive, for it has no manifest.json and no index.json (nor has what"
+                " `docker export` writes); make one with `docker save -o FILE IMAGE`."
+            )
         known = ", ".join(_shown((names or [file])[0]) for names, file, _ in images[:10])
         if ref is not None:
             short = ref.removeprefix("sha256:")
-            images = [image for image in images if any(full_name(name) == full_name(ref) for name in image[0])
-                      or (len(short) > 5 and image[1].rpartition("/")[2].startswith(short))]
+            images = [
+                image
+                for image in images
+                if any(full_name(name) == full_name(ref) for name in image[0])
+                or (len(short) > 5 and image[1].rpartition("/")[2].startswith(short))
+            ]
         row = images[0][2] if docker and images else self.platform([row for _, _, row in images])
         if row is None:
-            raise LabError(f"{self.name}: has no image {_shown(ref or '')}; choose one of: {known or 'none at all'}.")
-        name = next(_shown((names or [self.name])[0]) for names, _, chosen in images if chosen is row)
+            raise LabError(
+                f"{self.name}: has no image {_shown(ref or '')}; choose one of: {known or 'none at all'}."
+            )
+        name = next(
+            _shown((names or [self.name])[0]) for names, _, chosen in images if chosen is row
+        )
         if docker:
             return name, self.get(row, "Config", str), self.strings(row, "Layers")
         for _ in range(8):
             row = self.record(self.blob(row), dict)
             if "manifests" not in row:
-                return name, self.blob(self.get(row, "config", dict)), [*map(self.blob, self.get(row, "layers", list))]
+                return (
+                    name,
+                    self.blob(self.get(row, "config", dict)),
+                    [*map(self.blob, self.get(row, "layers", list))],
+                )
             row = self.platform(self.get(row, "manifests", list))
         raise self.wrong("its index leads to an index, and so on in a circle")
 
@@ -391,12 +473,21 @@ class Store:
         diff_ids = self.strings(self.get(config, "rootfs", dict), "diff_ids")
         if len(layers) != len(diff_ids):
             raise self.wrong(f"has {len(layers)} layers, but its config names {len(diff_ids)}")
-        history = [{"created_by": self.get(step, "created_by", str, "") or self.get(step, "comment", str, ""),
-                    "empty": self.get(step, "empty_layer", bool, False)}
-                   for step in self.get(config, "history", list, [])]
+        history = [
+            {
+                "created_by": self.get(step, "created_by", str, "")
+                or self.get(step, "comment", str, ""),
+                "empty": self.get(step, "empty_layer", bool, False),
+            }
+            for step in self.get(config, "history", list, [])
+        ]
         digest = hashlib.sha256(self.content(file)).hexdigest()
-        return Image(name, f"sha256:{digest}", {"diff_ids": diff_ids, "history": history},
-                     [partial(self.layer, path) for path in layers])
+        return Image(
+            name,
+            f"sha256:{digest}",
+            {"diff_ids": diff_ids, "history": history},
+            [partial(self.layer, path) for path in layers],
+        )
 
 
 def read_stream(chunks: Iterable[bytes], name: str, ref: str | None = None) -> Image:
@@ -412,7 +503,9 @@ def read_image(path: str | os.PathLike[str], ref: str | None = None) -> Image:
         mode = os.stat(path).st_mode
         if not stat.S_ISDIR(mode):
             with open(path, "rb") as file:
-                magic = file.peek(4) if stat.S_ISREG(mode) else GZIP  # a pipe, as in `<(docker save …)`
+                magic = (
+                    file.peek(4) if stat.S_ISREG(mode) else GZIP
+                )  # a pipe, as in `<(docker save …)`
                 if magic[:2] == GZIP or magic[:4] == ZSTD:
                     return read_stream(iter(partial(file.read, 1 << 18), b""), name, ref)
         return Store.open(path, name).image(ref)

@@ -49,10 +49,18 @@ def _forest(args: argparse.Namespace) -> None:
 def _snapshots(args: argparse.Namespace) -> None:
     from labkit import bench, snapshots, virtualbox
 
-    if args.lesson and args.lesson not in (known := bench.left_over()):  # so a name is never a path to somewhere else
-        raise LabError(f"Lesson {args.lesson!r:.60} has nothing on this machine; these have: "
-                       f"{', '.join(known) or 'none'}. Run its %lesson cell first.")
-    graph = bench.Bench(args.lesson, True).graph() if args.lesson else snapshots.read(virtualbox.users_home())
+    if args.lesson and args.lesson not in (
+        known := bench.left_over()
+    ):  # so a name is never a path to somewhere else
+        raise LabError(
+            f"Lesson {args.lesson!r:.60} has nothing on this machine; these have: "
+            f"{', '.join(known) or 'none'}. Run its %lesson cell first."
+        )
+    graph = (
+        bench.Bench(args.lesson, True).graph()
+        if args.lesson
+        else snapshots.read(virtualbox.users_home())
+    )
     graph = graph.only(*args.machine) if args.machine else graph
     print(json.dumps(graph.to_json()) if args.json else "\n".join([str(graph), *graph.notes]))
 
@@ -76,12 +84,16 @@ def _net(args: argparse.Namespace) -> None:
 
     name, most = f"{clean(args.file):.200}", 1 << 22
     try:
-        with open(args.file, encoding="utf-8-sig") as file:  # Windows' editors begin a text with a mark
+        with open(
+            args.file, encoding="utf-8-sig"
+        ) as file:  # Windows' editors begin a text with a mark
             text = file.read(most + 1)
     except OSError as error:
         raise LabError(f"{name} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise LabError(f"{name} is no text: a topology has lines as `host ana 10.0.0.1/24 s1.1`.") from None
+        raise LabError(
+            f"{name} is no text: a topology has lines as `host ana 10.0.0.1/24 s1.1`."
+        ) from None
     except ValueError as error:  # a name that can be none
         raise LabError(f"{name} cannot be read: {error}.") from None
     if len(text) > most:
@@ -103,15 +115,22 @@ def _reset(args: argparse.Namespace) -> None:
     from labkit.lesson import check_names
 
     check_names([name for name in args.lesson if name != PREFETCHED])
-    stay, benches = [], [name for name in bench.left_over() if not args.lesson or name in args.lesson]
+    stay, benches = (
+        [],
+        [name for name in bench.left_over() if not args.lesson or name in args.lesson],
+    )
     for name in benches:
         stay += bench.Bench(name, True).clean()
     try:
         docker = Docker.find()
-        lessons = args.lesson or [name for name in docker.ledger.lessons() if name != PREFETCHED]  # for a class
+        lessons = args.lesson or [
+            name for name in docker.ledger.lessons() if name != PREFETCHED
+        ]  # for a class
         stay += [note for lesson in lessons for note in docker.clean(lesson)]
     except LabError as error:
-        if not isinstance(error, MissingProgram) or any((home() / "docker").glob("*/*")):  # else none was ever used
+        if not isinstance(error, MissingProgram) or any(
+            (home() / "docker").glob("*/*")
+        ):  # else none was ever used
             if not benches:
                 raise
             stay.append(str(error))
@@ -129,10 +148,14 @@ def _prefetch(args: argparse.Namespace) -> None:
     check_names(args.lesson)
     docker, names = Docker.find(), set()
     for path in lessons_folder().glob("*/recording.json"):
-        if not args.lesson or path.parent.name in args.lesson:  # what was pulled when the lesson was recorded
+        if (
+            not args.lesson or path.parent.name in args.lesson
+        ):  # what was pulled when the lesson was recorded
             names.update(re.findall(r"Status: \w[\w ]+ for ([\w./:-]+)", path.read_text("utf-8")))
     for name in sorted(names):
-        result = docker.run(["pull", "--quiet", name], syntax.parse(["pull", "--quiet", name]), PREFETCHED)
+        result = docker.run(
+            ["pull", "--quiet", name], syntax.parse(["pull", "--quiet", name]), PREFETCHED
+        )
         if result.code:
             raise LabError(f"{name} could not be fetched: {result.err.strip().splitlines()[-1]}")
         print(f"✔ {name}")
@@ -169,27 +192,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     add("doctor", _doctor, "what is installed, what is missing and how to get it")
     command = add("reset", _reset, "remove what lessons made, nothing else")
-    command.add_argument("lesson", nargs="*", help="such as 12, or prefetched; without a name, all lessons")
+    command.add_argument(
+        "lesson", nargs="*", help="such as 12, or prefetched; without a name, all lessons"
+    )
     command = add("prefetch", _prefetch, "pull all images the lessons need, before class")
     command.add_argument("lesson", nargs="*", help="such as 12; without a name, all lessons")
     command = add("record", _record, "record lessons on this engine and store their notebooks")
     command.add_argument("lesson", nargs="+", help="such as 12")
     command.add_argument("--note", help="what the badge should add, e.g. that images are stand-ins")
-    command = add("layers", _layers, "what each layer of an image adds, changes and removes", json=True)
-    command.add_argument("source", help="an image's name, or a `docker save` or OCI archive or folder")
+    command = add(
+        "layers", _layers, "what each layer of an image adds, changes and removes", json=True
+    )
+    command.add_argument(
+        "source", help="an image's name, or a `docker save` or OCI archive or folder"
+    )
     command.add_argument("--ref", help="which image of an archive that holds several")
     add("forest", _forest, "all local images by ChainID, shared bytes counted once", json=True)
-    command = add("snapshots", _snapshots, "VirtualBox machines, snapshots, disks and linked clones in one graph",
-                  json=True)
+    command = add(
+        "snapshots",
+        _snapshots,
+        "VirtualBox machines, snapshots, disks and linked clones in one graph",
+        json=True,
+    )
     command.add_argument("machine", nargs="*", help="only these, by name or UUID")
     command.add_argument("--lesson", help="the machines of a lesson instead of your own")
-    command = add("disk", _disk, "what a virtual disk's file says of itself, and where the guest's blocks are in it",
-                  json=True)
+    command = add(
+        "disk",
+        _disk,
+        "what a virtual disk's file says of itself, and where the guest's blocks are in it",
+        json=True,
+    )
     command.add_argument("file", help="a VDI, VHD, VMDK, QCOW2, QED, VHDX or raw file")
     command = add("net", _net, "who reaches whom in a network, and why not", json=True)
-    command.add_argument("file", help="a topology, a statement a line, such as `host ana 10.0.0.1/24 s1.1`")
+    command.add_argument(
+        "file", help="a topology, a statement a line, such as `host ana 10.0.0.1/24 s1.1`"
+    )
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a Windows pipe knows few letters, and ✔ is not one of them
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a Windows pipe knows few letters, and ✔ is not one of them
             stream.reconfigure(errors="backslashreplace")
     args = parser.parse_args(argv)
     try:
@@ -202,6 +243,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("labkit: stopped by you.", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has had enough
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader (head, less) has had enough
         return 0
     return 0

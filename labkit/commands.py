@@ -32,8 +32,10 @@ class Interrupted(LabError):
     """The user interrupted the command; it has ended. ``result`` holds what it had printed."""
 
     def __init__(self, result: Result) -> None:
-        super().__init__(f"Stopped by you after {result.seconds:.0f} s: {result.argv[0]} has ended, nothing is left "
-                         "running. Run the cell again when you like.")
+        super().__init__(
+            f"Stopped by you after {result.seconds:.0f} s: {result.argv[0]} has ended, nothing is left "
+            "running. Run the cell again when you like."
+        )
         self.result = result
 
 
@@ -95,7 +97,11 @@ def _feed(pipe: IO[bytes], data: bytes) -> None:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Bring a command to its end: interrupt, then terminate, then kill."""
-    for stop in (None if sys.platform == "win32" else signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGKILL", None)):
+    for stop in (
+        None if sys.platform == "win32" else signal.SIGINT,
+        signal.SIGTERM,
+        getattr(signal, "SIGKILL", None),
+    ):
         if process.poll() is not None:
             return
         if stop is not None:
@@ -141,21 +147,35 @@ def run(
         )
     except FileNotFoundError:
         if cwd and not cwd.is_dir():
-            raise LabError(f"The folder {cwd} is gone: run the %lesson cell again, which makes it anew.") from None
+            raise LabError(
+                f"The folder {cwd} is gone: run the %lesson cell again, which makes it anew."
+            ) from None
         raise MissingProgram(
-            f"{argv[0]} is not installed here, or not on PATH; `labkit doctor` says how to get it.") from None
+            f"{argv[0]} is not installed here, or not on PATH; `labkit doctor` says how to get it."
+        ) from None
     except (ValueError, UnicodeEncodeError):
-        raise LabError("A command cannot contain a NUL or an unprintable half character; retype that word.") from None
+        raise LabError(
+            "A command cannot contain a NUL or an unprintable half character; retype that word."
+        ) from None
     except OSError as error:
         raise LabError(
-            f"{argv[0]} could not be started: {error.strerror or error}; check that word or its length.") from None
+            f"{argv[0]} could not be started: {error.strerror or error}; check that word or its length."
+        ) from None
     arrived: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-    threads = [threading.Thread(target=_pump, args=(name, pipe, arrived), daemon=True)
-               for name, pipe in (("out", process.stdout), ("err", process.stderr)) if pipe]
+    threads = [
+        threading.Thread(target=_pump, args=(name, pipe, arrived), daemon=True)
+        for name, pipe in (("out", process.stdout), ("err", process.stderr))
+        if pipe
+    ]
     open_pipes = len(threads)
     if process.stdin:
-        threads.append(threading.Thread(target=_feed, args=(process.stdin, (stdin or "").encode("utf-8", "replace")),
-                                        daemon=True))
+        threads.append(
+            threading.Thread(
+                target=_feed,
+                args=(process.stdin, (stdin or "").encode("utf-8", "replace")),
+                daemon=True,
+            )
+        )
     chunks: list[tuple[str, str]] = []
 
     def result() -> Result:
@@ -179,7 +199,8 @@ def run(
     except queue.Empty:
         _end(process)
         raise LabError(
-            f"{argv[0]} did not answer within {timeout:g} s and was stopped: is the engine busy?") from None
+            f"{argv[0]} did not answer within {timeout:g} s and was stopped: is the engine busy?"
+        ) from None
     except KeyboardInterrupt:
         _end(process)
         for thread in threads:

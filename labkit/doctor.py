@@ -15,7 +15,10 @@ from labkit.virtualbox import VirtualBox
 def _virtualbox() -> str:
     virtualbox = VirtualBox(Path(), Path.cwd())
     return str(virtualbox) + (  # whose answer also tells of the driver
-        "" if virtualbox.driver else "; its kernel driver is not loaded, so machines cannot be started")
+        ""
+        if virtualbox.driver
+        else "; its kernel driver is not loaded, so machines cannot be started"
+    )
 
 
 def examine() -> list[tuple[bool, str]]:
@@ -29,7 +32,14 @@ def examine() -> list[tuple[bool, str]]:
         try:
             found.append((True, look()))
         except LabError as error:
-            found.append((False, f"{error} Until then the lessons on machines and disks replay their recordings."))
+            found.append(
+                (
+                    False,
+                    f"{error} Until then the lessons on machines and disks replay their recordings.",
+                )
+            )
     recorded = sorted(path.parent.name for path in lessons_folder().glob("*/recording.json"))
-    found.append((bool(recorded), f"recordings of {len(recorded)} lessons: {', '.join(recorded) or 'none'}"))
+    found.append(
+        (bool(recorded), f"recordings of {len(recorded)} lessons: {', '.join(recorded) or 'none'}")
+    )
     return found

@@ -3,6 +3,7 @@
 A layer is unpacked by itself, then laid over those below, as the overlay2 driver does: no symbolic link is followed
 to find a parent folder. Source: OCI image-spec, layer.md and config.md.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -23,8 +24,21 @@ Entry = tuple[str, str, int, str]
 Thing = Mapping[str, Any]
 LAYERS = 1024  # more than an engine takes (Docker: 127)
 NAMES = 1 << 30  # characters of paths in one image, each path counted 100 longer
-METADATA = {"ARG", "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD", "SHELL",
-            "STOPSIGNAL", "USER", "VOLUME"}
+METADATA = {
+    "ARG",
+    "CMD",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+}
 
 
 def humanise(size: float) -> str:
@@ -40,8 +54,10 @@ def instruction(created_by: str) -> str:
     """The Dockerfile instruction in a history entry of the classic builder or of BuildKit, on one line."""
     text = " ".join(created_by.split()).removesuffix(" # buildkit")
     shell = re.match(r"(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c (#\(nop\) ?)?", text)
-    text = text if not shell else ("" if shell[1] else "RUN ") + text[shell.end():].lstrip()
-    return re.sub(r"\b(file|dir|multi):([0-9a-f]{8})[0-9a-f]{56}\b", r"\1:\2…", text)  # what the classic builder copied
+    text = text if not shell else ("" if shell[1] else "RUN ") + text[shell.end() :].lstrip()
+    return re.sub(
+        r"\b(file|dir|multi):([0-9a-f]{8})[0-9a-f]{56}\b", r"\1:\2…", text
+    )  # what the classic builder copied
 
 
 def chain_ids(diff_ids: Iterable[str]) -> list[str]:
@@ -53,20 +69,31 @@ def chain_ids(diff_ids: Iterable[str]) -> list[str]:
     return chain
 
 
-def align_history(history: Sequence[Thing], diff_ids: Sequence[str]) -> list[tuple[Thing, str | None]]:
+def align_history(
+    history: Sequence[Thing], diff_ids: Sequence[str]
+) -> list[tuple[Thing, str | None]]:
     """Each history entry, oldest first, with the diff_id of the layer it made, or None.
 
     An image's config says so itself (`empty`). An engine tells only sizes: what has bytes is a layer, then what can
     make files though it made none. If the count does not fit, each layer stands without an instruction.
     """
     real = {n for n, entry in enumerate(history) if not entry.get("empty", not entry.get("size"))}
-    verbs = {n: instruction(entry["created_by"]).partition(" ")[0].upper() for n, entry in enumerate(history)
-             if "empty" not in entry and n not in real}
-    spare = sorted((n for n in verbs if verbs[n] not in METADATA), key=lambda n: verbs[n] not in ("ADD", "COPY", "RUN"))
-    real.update(spare[:max(0, len(diff_ids) - len(real))])
+    verbs = {
+        n: instruction(entry["created_by"]).partition(" ")[0].upper()
+        for n, entry in enumerate(history)
+        if "empty" not in entry and n not in real
+    }
+    spare = sorted(
+        (n for n in verbs if verbs[n] not in METADATA),
+        key=lambda n: verbs[n] not in ("ADD", "COPY", "RUN"),
+    )
+    real.update(spare[: max(0, len(diff_ids) - len(real))])
     if len(real) != len(diff_ids):
         total = sum(entry.get("size", 0) for entry in history)
-        return [({"created_by": "", "size": 0 if n else total}, diff_id) for n, diff_id in enumerate(diff_ids)]
+        return [
+            ({"created_by": "", "size": 0 if n else total}, diff_id)
+            for n, diff_id in enumerate(diff_ids)
+        ]
     ids = iter(diff_ids)
     return [(entry, next(ids) if n in real else None) for n, entry in enumerate(history)]
 
@@ -87,14 +114,19 @@ def entries(lines: Iterable[str]) -> Iterator[Entry]:
             kind, size, rest = line.split(" ", 2)
             path, _, text = rest.partition("\t")
             if "\\" in rest:
-                path, text = (part.encode("ascii").decode("unicode_escape") for part in (path, text))
+                path, text = (
+                    part.encode("ascii").decode("unicode_escape") for part in (path, text)
+                )
             yield kind, path, int(size), text
         except ValueError:
-            raise LabError(f"{line!r:.60} is no line of a layer's listing: record the lesson again.") from None
+            raise LabError(
+                f"{line!r:.60} is no line of a layer's listing: record the lesson again."
+            ) from None
 
 
 class File(NamedTuple):
     """An inode, which a hard link shares. Most files need none: their node is size * LAYERS + number of the layer."""
+
     kind: str
     size: int
     link: str
@@ -103,6 +135,7 @@ class File(NamedTuple):
 
 class Dir(dict[str, "Dir | File | int"]):
     """A folder by name. `hides`: names whited out here; `opaque`: all below is hidden; `owner`: "" if not told."""
+
     __slots__ = ("hides", "layer", "opaque", "owner")
 
     def __init__(self, layer: int, owner: str = "") -> None:
@@ -139,7 +172,9 @@ class RootFS:
     def __init__(self) -> None:
         self.root, self.left = Dir(0), NAMES
 
-    def apply(self, found: Iterable[Entry], layer: int) -> tuple[int, list[str], list[str], list[str]]:
+    def apply(
+        self, found: Iterable[Entry], layer: int
+    ) -> tuple[int, list[str], list[str], list[str]]:
         """Lay one layer on top: its size in bytes, and the paths it added, changed and removed, sorted."""
         top, total = self._unpack(found, layer)
         return total, *map(sorted, self._merge(top))  # type: ignore[return-value]
@@ -167,7 +202,9 @@ class RootFS:
                     old.owner = text
                 elif name:  # else the root itself
                     here[name] = Dir(layer, text)
-            elif kind == "h":  # to a file of this layer; if there is none, to one below, as containerd allows
+            elif (
+                kind == "h"
+            ):  # to a file of this layer; if there is none, to one below, as containerd allows
                 here[name] = top.inode(text) or self.root.inode(text) or File("f", 0, "", layer)
             else:
                 here[name] = File(kind, size, text, layer)
@@ -176,7 +213,9 @@ class RootFS:
     def _count(self, path: str) -> None:
         self.left -= len(path) + 100
         if self.left < 0:
-            raise LabError("This image has more names than an image can sensibly have (millions): not read further.")
+            raise LabError(
+                "This image has more names than an image can sensibly have (millions): not read further."
+            )
 
     def _folder(self, top: Dir, path: str, layer: int) -> Dir:
         for name in path.split("/") if path else ():
@@ -191,7 +230,9 @@ class RootFS:
         """Lay a layer over the tree. What it hides is only what lies below it, wherever its tar says so."""
         added, changed, removed = list[str](), list[str](), list[str]()
 
-        def take(paths: list[str], path: str, node: Dir | File | int | None, itself: bool = True) -> None:
+        def take(
+            paths: list[str], path: str, node: Dir | File | int | None, itself: bool = True
+        ) -> None:
             paths += [path] * itself
             if type(node) is Dir:
                 paths += [below for below, _ in node.walk(path + "/")]
@@ -234,7 +275,12 @@ class Layer:
     """
 
     def __init__(self, diff_id: str | None, chain_id: str | None, created_by: str) -> None:
-        self.diff_id, self.chain_id, self.created_by, self.empty = diff_id, chain_id, created_by, diff_id is None
+        self.diff_id, self.chain_id, self.created_by, self.empty = (
+            diff_id,
+            chain_id,
+            created_by,
+            diff_id is None,
+        )
         self.size, self.added, self.changed, self.removed = 0, list[str](), list[str](), list[str]()
 
 
@@ -245,11 +291,18 @@ class Image:
     `size`, 1.0 without bytes. `config`: {"diff_ids": […], "history": [{"created_by", "empty"}]}.
     """
 
-    def __init__(self, image: str, id: str, config: Thing, found: Sequence[Callable[[], Iterable[Entry]]]) -> None:
+    def __init__(
+        self, image: str, id: str, config: Thing, found: Sequence[Callable[[], Iterable[Entry]]]
+    ) -> None:
         self.image, self.id, self.config, self._found = image, id, config, found
         if len(found) > LAYERS:
-            raise LabError(f"{image}: has {len(found)} layers, and no engine takes more than {LAYERS}; not read.")
-        steps, chain = align_history(config["history"], config["diff_ids"]), [None, *chain_ids(config["diff_ids"])]
+            raise LabError(
+                f"{image}: has {len(found)} layers, and no engine takes more than {LAYERS}; not read."
+            )
+        steps, chain = (
+            align_history(config["history"], config["diff_ids"]),
+            [None, *chain_ids(config["diff_ids"])],
+        )
         self.layers, self._real, merged = list[Layer](), list[int](), RootFS()
         for n, (entry, diff_id) in enumerate(steps):
             self._real += [n] * (diff_id is not None)
@@ -259,33 +312,59 @@ class Image:
             layer.size, layer.added, layer.changed, layer.removed = merged.apply(source(), number)
         self.size = sum(layer.size for layer in self.layers)
         visible = merged.visible()
-        self.wasted, self.efficiency = self.size - visible, visible / self.size if self.size else 1.0
+        self.wasted, self.efficiency = (
+            self.size - visible,
+            visible / self.size if self.size else 1.0,
+        )
 
     @classmethod
-    def from_listings(cls, image: str, id: str, config: Thing, found: Mapping[str, Sequence[str]]) -> Image:
+    def from_listings(
+        cls, image: str, id: str, config: Thing, found: Mapping[str, Sequence[str]]
+    ) -> Image:
         """An image from the :func:`listing` of each of its layers by diff_id, without an archive."""
-        return cls(image, id, config, [partial(entries, found[diff_id]) for diff_id in config["diff_ids"]])
+        return cls(
+            image, id, config, [partial(entries, found[diff_id]) for diff_id in config["diff_ids"]]
+        )
 
     def listings(self) -> dict[str, list[str]]:
         """The :func:`listing` of each layer by diff_id: what :meth:`from_listings` needs, with ``config``."""
-        return {key: list(listing(source())) for key, source in zip(self.config["diff_ids"], self._found, strict=True)}
+        return {
+            key: list(listing(source()))
+            for key, source in zip(self.config["diff_ids"], self._found, strict=True)
+        }
 
     def tree(self, n: int | None = None) -> dict[str, tuple[str, int, str, int]]:
         """The merged tree after the first `n` of `layers` (default all): path → (kind, size, link, index of the layer
         whose content is seen), one object for all names of an inode. An archive is read again for this."""
         merged, real = RootFS(), self._real
-        for number, source in islice(enumerate(self._found), sum(n is None or index < n for index in real)):
+        for number, source in islice(
+            enumerate(self._found), sum(n is None or index < n for index in real)
+        ):
             merged.apply(source(), number)
         nodes = sorted(merged.root.walk())
-        inodes = {id(node): (node.kind, node.size, node.link, real[node.layer])
-                  for _, node in nodes if isinstance(node, File)}
-        return {path: ("f", node // LAYERS, "", real[node % LAYERS]) if isinstance(node, int) else
-                ("d", 0, "", real[node.layer]) if isinstance(node, Dir) else inodes[id(node)] for path, node in nodes}
+        inodes = {
+            id(node): (node.kind, node.size, node.link, real[node.layer])
+            for _, node in nodes
+            if isinstance(node, File)
+        }
+        return {
+            path: ("f", node // LAYERS, "", real[node % LAYERS])
+            if isinstance(node, int)
+            else ("d", 0, "", real[node.layer])
+            if isinstance(node, Dir)
+            else inodes[id(node)]
+            for path, node in nodes
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `labkit layers --json`."""
-        return {"image": self.image, "layers": [dict(vars(layer)) for layer in self.layers],
-                "size": self.size, "wasted": self.wasted, "efficiency": self.efficiency}
+        return {
+            "image": self.image,
+            "layers": [dict(vars(layer)) for layer in self.layers],
+            "size": self.size,
+            "wasted": self.wasted,
+            "efficiency": self.efficiency,
+        }
 
     def __str__(self) -> str:
         from labkit.trees import clean, shorten
@@ -293,12 +372,23 @@ class Image:
         rows = [["", "size", "+", "~", "−", "instruction"]]
         for n, layer in enumerate(self.layers, 1):
             counts = [str(len(paths)) for paths in (layer.added, layer.changed, layer.removed)]
-            rows.append([str(n), *(["", "", "", ""] if layer.empty else [humanise(layer.size), *counts]),
-                         shorten(clean(instruction(layer.created_by)), 72)])
+            rows.append(
+                [
+                    str(n),
+                    *(["", "", "", ""] if layer.empty else [humanise(layer.size), *counts]),
+                    shorten(clean(instruction(layer.created_by)), 72),
+                ]
+            )
         wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([*map(str.rjust, row[:5], wide), row[5]]).rstrip() for row in rows]
-        return "\n".join([clean(self.image), *lines, f"size {humanise(self.size)}, wasted {humanise(self.wasted)}, "
-                          f"efficiency {self.efficiency:.2f}"])
+        return "\n".join(
+            [
+                clean(self.image),
+                *lines,
+                f"size {humanise(self.size)}, wasted {humanise(self.wasted)}, "
+                f"efficiency {self.efficiency:.2f}",
+            ]
+        )
 
     __repr__ = __str__
 
@@ -324,8 +414,14 @@ class Forest:
         self.apart = 0
         for image in images:
             names = list(image["tags"]) or [image["id"].removeprefix("sha256:")[:12]]
-            chain = chain_ids(image["diff_ids"]) or [image["id"]]  # an image without layers stands alone
-            steps = [entry for entry, diff_id in align_history(image["history"], image["diff_ids"]) if diff_id]
+            chain = chain_ids(image["diff_ids"]) or [
+                image["id"]
+            ]  # an image without layers stands alone
+            steps = [
+                entry
+                for entry, diff_id in align_history(image["history"], image["diff_ids"])
+                if diff_id
+            ]
             for key, parent, step in zip(chain, [None, *chain], steps or [{}], strict=False):
                 node = self.nodes.setdefault(key, ForestNode(key, parent, "", step.get("size", 0)))
                 node.created_by = node.created_by or step.get("created_by", "")
@@ -338,8 +434,13 @@ class Forest:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `labkit forest --json`."""
-        return {"layers": [dict(vars(node)) for node in self.nodes.values()], "containers": self.containers,
-                "total": self.total, "apart": self.apart, "shared": self.shared}
+        return {
+            "layers": [dict(vars(node)) for node in self.nodes.values()],
+            "containers": self.containers,
+            "total": self.total,
+            "apart": self.apart,
+            "shared": self.shared,
+        }
 
     def tree(self, before: Forest | None = None, known: Container[str] | None = None) -> Tree:
         """The picture. Since `before`, new layers and containers are marked (unless `known`, by key), and those that
@@ -350,18 +451,39 @@ class Forest:
 
         old, new = (before or self)._drawn(), self._drawn()
         known = known or (old if before else new)
-        return Tree([*(replace(node, mark="" if key in known else "new") for key, node in new.items()),
-                     *(replace(node, mark="gone") for key, node in old.items() if key not in new)])
+        return Tree(
+            [
+                *(replace(node, mark="" if key in known else "new") for key, node in new.items()),
+                *(replace(node, mark="gone") for key, node in old.items() if key not in new),
+            ]
+        )
 
     def _drawn(self) -> dict[str, Node]:
         from labkit.trees import Node
 
         nodes = []
         for c in self.containers:  # before the layers: a short twig reads better above a long one
-            changes = [f"{c['changes']} change{'s' * (c['changes'] != 1)}"] if "changes" in c else []
-            nodes.append(Node(c["id"], c["name"], self.chains.get(c["image_id"], [None])[-1],
-                              " · ".join([c.get("state", ""), *changes]), "container"))
-        nodes += [Node(key, instruction(node.created_by) or f"layer {key.removeprefix('sha256:')[:12]}", node.parent,
-                       humanise(node.size), "layer", tuple(node.images)) for key, node in self.nodes.items()]
+            changes = (
+                [f"{c['changes']} change{'s' * (c['changes'] != 1)}"] if "changes" in c else []
+            )
+            nodes.append(
+                Node(
+                    c["id"],
+                    c["name"],
+                    self.chains.get(c["image_id"], [None])[-1],
+                    " · ".join([c.get("state", ""), *changes]),
+                    "container",
+                )
+            )
+        nodes += [
+            Node(
+                key,
+                instruction(node.created_by) or f"layer {key.removeprefix('sha256:')[:12]}",
+                node.parent,
+                humanise(node.size),
+                "layer",
+                tuple(node.images),
+            )
+            for key, node in self.nodes.items()
+        ]
         return {node.key: node for node in nodes}
-

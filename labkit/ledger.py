@@ -28,18 +28,26 @@ class Ledger:
 
     def _file(self, lesson: str) -> Path:
         if not lesson.strip(".") or re.search(r"[/\\\0]", lesson):
-            raise LabError(f"{lesson!r:.60} is no lesson's name; lessons are called 00, 12 and the like.")
+            raise LabError(
+                f"{lesson!r:.60} is no lesson's name; lessons are called 00, 12 and the like."
+            )
         return self.folder / lesson
 
     def entries(self, lesson: str) -> list[Entry]:
         """What a lesson made, oldest first."""
         path = self._file(lesson)
         lines = path.read_text("utf-8", "replace").split("\n")[:-1] if path.is_file() else []
-        return [tuple(line.split("\t")) for line in lines if "\t" in line]  # a line cut short is nobody's
+        return [
+            tuple(line.split("\t")) for line in lines if "\t" in line
+        ]  # a line cut short is nobody's
 
     def lessons(self) -> list[str]:
         """Lessons that made something."""
-        return sorted(path.name for path in self.folder.iterdir() if path.is_file()) if self.folder.is_dir() else []
+        return (
+            sorted(path.name for path in self.folder.iterdir() if path.is_file())
+            if self.folder.is_dir()
+            else []
+        )
 
     def owns(self, *entry: str) -> bool:
         """True if any lesson made it."""
@@ -47,9 +55,13 @@ class Ledger:
 
     def _write(self, lesson: str, entries: Sequence[Entry]) -> None:
         path = self._file(lesson)
-        part = self.folder.parent / f"{self.folder.name}.{lesson}.part"  # half a line would be half an ID
+        part = (
+            self.folder.parent / f"{self.folder.name}.{lesson}.part"
+        )  # half a line would be half an ID
         self.folder.mkdir(parents=True, exist_ok=True)
-        part.write_text("".join("\t".join(entry) + "\n" for entry in entries), "utf-8", newline="\n")
+        part.write_text(
+            "".join("\t".join(entry) + "\n" for entry in entries), "utf-8", newline="\n"
+        )
         os.replace(part, path)
 
     def add(self, lesson: str, entries: Sequence[Entry]) -> None:
@@ -57,13 +69,17 @@ class Ledger:
         try:
             self._write(lesson, [*self.entries(lesson), *entries])
         except OSError as error:
-            raise LabError(f"labkit could not note what it made in {self.folder} ({error.strerror}); free some space, "
-                           f"then remove by hand: {', '.join(entry[1][:40] for entry in entries)}.") from None
+            raise LabError(
+                f"labkit could not note what it made in {self.folder} ({error.strerror}); free some space, "
+                f"then remove by hand: {', '.join(entry[1][:40] for entry in entries)}."
+            ) from None
 
     def keep(self, lesson: str, entries: Sequence[Entry]) -> None:
         """Replace a lesson's lines by those of what is still there. Raises :class:`LabError` if the disk refuses."""
         try:
             self._write(lesson, entries) if entries else self._file(lesson).unlink(missing_ok=True)
         except OSError as error:
-            raise LabError(f"labkit could not update its notes in {self.folder} ({error.strerror}); the old ones are "
-                           "kept: free some space and run the %lesson cell again.") from None
+            raise LabError(
+                f"labkit could not update its notes in {self.folder} ({error.strerror}); the old ones are "
+                "kept: free some space and run the %lesson cell again."
+            ) from None

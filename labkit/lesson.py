@@ -44,7 +44,9 @@ def lessons_folder() -> Path:
         for found in (folder / "lessons", folder / "notebooks" / "lessons"):
             if found.is_dir():
                 return found
-    raise LabError("The course's notebooks/lessons folder is not above this one; open the notebook inside the course.")
+    raise LabError(
+        "The course's notebooks/lessons folder is not above this one; open the notebook inside the course."
+    )
 
 
 def ending(result: Result) -> str:
@@ -57,8 +59,11 @@ def ending(result: Result) -> str:
 
 def check_names(names: Sequence[str], folder: Path | None = None) -> None:
     """Raise :class:`LabError` for what is no lesson, so that a name is never a path to somewhere else."""
-    known = sorted(path.name for path in (folder or lessons_folder()).iterdir()
-                   if path.is_dir() and path.name[0] not in "._")
+    known = sorted(
+        path.name
+        for path in (folder or lessons_folder()).iterdir()
+        if path.is_dir() and path.name[0] not in "._"
+    )
     for name in names:
         if name not in known:
             raise LabError(f"There is no lesson {name!r:.60}; there are: {', '.join(known)}.")
@@ -80,12 +85,20 @@ class Lesson:
         self.why = ""
         asked = self.mode
         if asked not in ("", "live", "replay", "record"):
-            raise LabError(f"The mode is {asked!r}; it can be live or replay, or absent to choose by itself.")
+            raise LabError(
+                f"The mode is {asked!r}; it can be live or replay, or absent to choose by itself."
+            )
         if asked != "replay":
             try:
                 engines = self._find(tasks.material(self.folder).needs)
-                self.tape = Tape(cast(Mode, asked or "live"), {
-                    "lesson": name, "engines": engines, "recorded": datetime.date.today().isoformat()})
+                self.tape = Tape(
+                    cast(Mode, asked or "live"),
+                    {
+                        "lesson": name,
+                        "engines": engines,
+                        "recorded": datetime.date.today().isoformat(),
+                    },
+                )
             except LabError as error:
                 self.docker = self.bench = None
                 self.why = str(error)
@@ -96,10 +109,14 @@ class Lesson:
                 self.tape = Tape.load(self.recording)
             except LabError as error:
                 raise LabError(f"{self.why} {error}".strip()) from None
-        self.task: tuple[str, list[Any], set[str]] | None = None  # the open task, where it began, the names it uses
+        self.task: tuple[str, list[Any], set[str]] | None = (
+            None  # the open task, where it began, the names it uses
+        )
         self.passed: set[str] = set()
         self.committed: dict[str, str] = {}  # prediction → choice
-        self.drawn: dict[tuple[str, ...], Any] = {}  # the last picture of each selection of images, machines, disks
+        self.drawn: dict[
+            tuple[str, ...], Any
+        ] = {}  # the last picture of each selection of images, machines, disks
         self.seen: set[str] = set()  # what any picture has shown
         self._seen: dict[str, Any] = {}  # disk files as last read
         self._numbers: dict[str, int] = {}  # of differencing disks, so that one keeps its number
@@ -122,7 +139,11 @@ class Lesson:
     def lacking(self) -> str:
         """What the live engines cannot do here, said once; "" if nothing."""
         without = self.bench and self.bench.virtualbox and not self.bench.virtualbox.driver
-        return "VirtualBox's kernel driver is not loaded, so machines cannot be started" if without else ""
+        return (
+            "VirtualBox's kernel driver is not loaded, so machines cannot be started"
+            if without
+            else ""
+        )
 
     @property
     def engines(self) -> list[Any]:
@@ -164,8 +185,11 @@ class Lesson:
 
     def clean(self, marks: Sequence[Any], names: Container[str] | None = None) -> list[str]:
         """Remove what the lesson made since then (called one of ``names``, if given); say what had to stay."""
-        return [note for engine, mark in zip((*self.engines, self.console), marks, strict=True)
-                for note in engine.clean(self.name, mark, names)]
+        return [
+            note
+            for engine, mark in zip((*self.engines, self.console), marks, strict=True)
+            for note in engine.clean(self.name, mark, names)
+        ]
 
     @contextlib.contextmanager
     def trial(self) -> Iterator[None]:
@@ -184,8 +208,12 @@ class Lesson:
         program = line.split(None, 1)[0] if line.strip() else ""
         return syntax.split(line, () if program == "docker" else ("PWD",))
 
-    def command(self, argv: Sequence[str], stdin: str | None = None,
-                on_text: Callable[[str], None] | None = None) -> Result:
+    def command(
+        self,
+        argv: Sequence[str],
+        stdin: str | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Result:
         """Run one command, ``docker`` or a program of the bench, or replay it. Raises :class:`LabError`."""
         if argv[0] == "net":
             answer = self.net(argv[1:], on_text)
@@ -196,7 +224,9 @@ class Lesson:
             from labkit import bench
 
             if not (name := bench.canonical(argv[0])):
-                raise LabError(f"{argv[0]!r:.40} is no program of the lessons: docker, {', '.join(bench.PROGRAMS)}.")
+                raise LabError(
+                    f"{argv[0]!r:.40} is no program of the lessons: docker, {', '.join(bench.PROGRAMS)}."
+                )
             result = self._on_bench([name, *argv[1:]], stdin, on_text)
         self.look_around()
         return result
@@ -219,7 +249,9 @@ class Lesson:
         self.need(docker=True)
 
         def do() -> Result:
-            kept = self.name if self.tape.mode == "record" else PREFETCHED  # a recording leaves nothing behind
+            kept = (
+                self.name if self.tape.mode == "record" else PREFETCHED
+            )  # a recording leaves nothing behind
             lab = live.Lab(self._live(), made, self.name, self.folder / "net", kept)
             if name == "compare":
                 return lab.trial(*words[1:])
@@ -227,17 +259,27 @@ class Lesson:
 
         result = self.tape.command(["net", *words], str(made), do, lambda: name != "compare")
         self.look_around()
-        return live.compared(made, words[1:], result) if name == "compare" else Answer(Text(result.text.rstrip()))
+        return (
+            live.compared(made, words[1:], result)
+            if name == "compare"
+            else Answer(Text(result.text.rstrip()))
+        )
 
     def need(self, docker: bool) -> None:
         """Raise :class:`LabError` if this lesson is not one of Docker, or of machines and disks."""
         needs = tasks.material(self.folder).needs
         if docker and "docker" not in needs:
-            raise LabError("This lesson works without Docker: use `%docker` in the lessons 02, 03 and 11 to 15.")
+            raise LabError(
+                "This lesson works without Docker: use `%docker` in the lessons 02, 03 and 11 to 15."
+            )
         if not docker and not set(needs) - {"docker"}:
-            raise LabError("This lesson works with Docker alone: machines and disks are for the lessons 07 to 10.")
+            raise LabError(
+                "This lesson works with Docker alone: machines and disks are for the lessons 07 to 10."
+            )
 
-    def _docker(self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None) -> Result:
+    def _docker(
+        self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None
+    ) -> Result:
         words = syntax.parse(argv)
         docker, tape = self.docker, self.tape
         self.need(docker=True)
@@ -246,9 +288,16 @@ class Lesson:
             assert docker
             before = docker.world()
             changed = lambda: words.name in _INSIDE or docker.world() != before  # noqa: E731
-        return tape.command(words.key, stdin, lambda: self._live().run(argv, words, self.name, stdin, on_text), changed)
+        return tape.command(
+            words.key,
+            stdin,
+            lambda: self._live().run(argv, words, self.name, stdin, on_text),
+            changed,
+        )
 
-    def _on_bench(self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None) -> Result:
+    def _on_bench(
+        self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None
+    ) -> Result:
         from labkit.bench import OWN, key, page_of
 
         bench, tape = self.bench, self.tape
@@ -260,7 +309,9 @@ class Lesson:
             assert bench
             before = bench.state()
             changed = lambda: bench.state() != before  # noqa: E731
-        return tape.command(key(argv), stdin, lambda: self._benched().run(argv, stdin, on_text), changed)
+        return tape.command(
+            key(argv), stdin, lambda: self._benched().run(argv, stdin, on_text), changed
+        )
 
     def look_around(self) -> None:
         """While recording: keep what a student may want to see in each new state."""
@@ -279,8 +330,11 @@ class Lesson:
                 for machine in world["machines"]:
                     if machine["media"]:
                         self.guest(machine["name"])
-                for argv in (["list", "vms"], ["list", "hdds"],
-                             *(["snapshot", machine["name"], "list"] for machine in world["machines"])):
+                for argv in (
+                    ["list", "vms"],
+                    ["list", "hdds"],
+                    *(["snapshot", machine["name"], "list"] for machine in world["machines"]),
+                ):
                     self._on_bench(["VBoxManage", *argv], None, None)
 
     def _benched(self) -> Bench:
@@ -293,8 +347,17 @@ class Lesson:
 
     def world(self) -> World:
         """Images, containers, volumes and networks, machines, media and files now: what the lesson's engines have."""
-        return cast(World, self.tape.read(
-            "world", lambda: {kind: things for engine in self.engines for kind, things in engine.world().items()}))
+        return cast(
+            World,
+            self.tape.read(
+                "world",
+                lambda: {
+                    kind: things
+                    for engine in self.engines
+                    for kind, things in engine.world().items()
+                },
+            ),
+        )
 
     def machines(self) -> Graph:
         """Machines, snapshots and media now."""
@@ -323,8 +386,10 @@ class Lesson:
 
         name = name.removeprefix("$PWD/")
         if name not in (known := self.files()):
-            raise LabError(f"There is no file {name:.60} in the lesson's folder; there are: "
-                           f"{', '.join(known)[:300] or 'none'}.")
+            raise LabError(
+                f"There is no file {name:.60} in the lesson's folder; there are: "
+                f"{', '.join(known)[:300] or 'none'}."
+            )
         digest = self.tape.read(f"disk {name}", lambda: self._disk(name))
         if digest.startswith("! "):
             raise LabError(digest[2:])
@@ -336,7 +401,9 @@ class Lesson:
             graph = self.machines()
             graph.disks(machine)
             machine = graph.machine(machine).name
-        return cast("list[str]", self.tape.read(f"guest {machine}", lambda: self._benched().guest(machine)))
+        return cast(
+            "list[str]", self.tape.read(f"guest {machine}", lambda: self._benched().guest(machine))
+        )
 
     def _disk(self, name: str) -> str:
         """A name for what a disk file holds now, which :meth:`disk` finds again; or "! " and why it cannot be read."""
@@ -356,8 +423,13 @@ class Lesson:
 
     def looks(self, container: str, argv: Sequence[str]) -> int:
         """The exit code of a command that only looks, in a container: for checks. Raises :class:`LabError`."""
-        return cast(int, self.tape.read(f"looks {shlex.join([container, *argv])}",
-                                        lambda: run(["docker", "exec", container, *argv], timeout=60).code))
+        return cast(
+            int,
+            self.tape.read(
+                f"looks {shlex.join([container, *argv])}",
+                lambda: run(["docker", "exec", container, *argv], timeout=60).code,
+            ),
+        )
 
     def image(self, name: str) -> Thing | None:
         """An image by name or ID, None if there is none."""
@@ -369,15 +441,21 @@ class Lesson:
 
     def changes(self, container: Thing) -> list[dict[str, str]]:
         """What the container's writable layer holds, as ``docker diff`` tells it."""
-        return cast("list[dict[str, str]]", self.tape.read(
-            f"changes {container['name']}", lambda: self._live().changes(container["id"])))
+        return cast(
+            "list[dict[str, str]]",
+            self.tape.read(
+                f"changes {container['name']}", lambda: self._live().changes(container["id"])
+            ),
+        )
 
     def layers(self, name: str) -> Image:
         """An image taken apart. Raises :class:`LabError` if there is no such image."""
         self.need(docker=True)
         image = self.image(name)
         if not image:
-            raise LabError(f"There is no image {name:.60} here: `docker images` lists what there is.")
+            raise LabError(
+                f"There is no image {name:.60} here: `docker images` lists what there is."
+            )
 
         @lru_cache(1)
         def saved() -> Image:
@@ -395,13 +473,22 @@ class Lesson:
         self.need(docker=True)
         world = self.world()
         wanted = [image for image in world["images"] if _matches(image["tags"], names)]
-        images = [{**self.about(image), "id": image["id"], "tags": image["tags"]} for image in wanted]
+        images = [
+            {**self.about(image), "id": image["id"], "tags": image["tags"]} for image in wanted
+        ]
         ids = {image["id"] for image in wanted}
-        containers = [{**c, "changes": len(self.changes(c))} for c in world["containers"] if c["image_id"] in ids]
+        containers = [
+            {**c, "changes": len(self.changes(c))}
+            for c in world["containers"]
+            if c["image_id"] in ids
+        ]
         return Forest(images, containers)
 
 
 def _matches(tags: Sequence[str], names: Sequence[str]) -> bool:
     wanted = [(name.removesuffix("*"), name.endswith("*")) for name in names]
-    return not names or any(tag.startswith(text) if any_end else tag == syntax.full_name(text)
-                            for tag in tags for text, any_end in wanted)
+    return not names or any(
+        tag.startswith(text) if any_end else tag == syntax.full_name(text)
+        for tag in tags
+        for text, any_end in wanted
+    )

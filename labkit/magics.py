@@ -13,7 +13,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+)
 
 from labkit import bench, show, syntax, tasks
 from labkit.commands import Interrupted, LabError
@@ -24,9 +31,12 @@ from labkit.net.console import LIVE, MODEL
 from labkit.syntax import split
 from labkit.trees import clean
 
-_ENDLESS = {"events": "`docker ps -a` shows what happened to containers",
-            "stats": "add `--no-stream` for one reading", "logs": "leave out -f: `docker logs NAME` shows all so far",
-            "attach": "`docker logs NAME` shows what it printed, `docker exec NAME command` runs something in it"}
+_ENDLESS = {
+    "events": "`docker ps -a` shows what happened to containers",
+    "stats": "add `--no-stream` for one reading",
+    "logs": "leave out -f: `docker logs NAME` shows all so far",
+    "attach": "`docker logs NAME` shows what it printed, `docker exec NAME command` runs something in it",
+}
 
 
 def teaching(magic: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,12 +49,22 @@ def teaching(magic: Callable[..., Any]) -> Callable[..., Any]:
         except Interrupted:
             raise
         except KeyboardInterrupt:  # while labkit was reading, not running a command
-            raise LabError("Stopped by you; nothing has changed. Run the cell again when you like.") from None
+            raise LabError(
+                "Stopped by you; nothing has changed. Run the cell again when you like."
+            ) from None
         except LabError as error:
-            if self.current and self.current.tape.mode == "record" and magic.__name__ not in ("docker", "net"):
+            if (
+                self.current
+                and self.current.tape.mode == "record"
+                and magic.__name__ not in ("docker", "net")
+            ):
                 raise  # only a command that is refused may be what a lesson shows
             ours = magic.__name__.startswith(("net", "bytes", "tunnel"))  # no engine has said that
-            show.put(show.message("unknown", str(error), self.current.badge if self.current and not ours else ""))
+            show.put(
+                show.message(
+                    "unknown", str(error), self.current.badge if self.current and not ours else ""
+                )
+            )
             return None
 
     return no_var_expand(wrapped)
@@ -58,14 +78,19 @@ class LabMagics(Magics):
         super().__init__(shell)
         self.current: Lesson | None = None  # the lesson in progress
         self._hints: dict[str, int] = {}
-        for program in (*bench.PROGRAMS, *bench.OWN):  # under the name it has in a terminal, and under one Python takes
+        for program in (
+            *bench.PROGRAMS,
+            *bench.OWN,
+        ):  # under the name it has in a terminal, and under one Python takes
             runs = no_var_expand(functools.partial(self.program, program))
             for name in {program, program.lower(), program.replace("-", "_")}:
                 shell.register_magic_function(runs, "line_cell", name)
 
     def _now(self) -> Lesson:
         if not self.current:
-            raise LabError("No lesson has begun in this notebook: run its `%lesson` cell, then this one.")
+            raise LabError(
+                "No lesson has begun in this notebook: run its `%lesson` cell, then this one."
+            )
         return self.current
 
     def _say(self, kind: str, text: str, badge: bool = True) -> None:
@@ -77,13 +102,17 @@ class LabMagics(Magics):
         """``%lesson NAME [live|replay]``: begin (again); remove what an earlier run of this lesson left."""
         words = split(line)
         if not 1 <= len(words) <= 2:
-            raise LabError("Say which lesson: `%lesson 12`, or `%lesson 12 replay` to use the recording.")
+            raise LabError(
+                "Say which lesson: `%lesson 12`, or `%lesson 12 replay` to use the recording."
+            )
         self.current = None
         lesson = Lesson(words[0], words[1] if len(words) == 2 else None)
         self._hints.clear()
         notes = lesson.reset()
         self.current = lesson
-        note = lesson.tape.header.get("note", "") if lesson.tape.mode == "replay" else lesson.lacking
+        note = (
+            lesson.tape.header.get("note", "") if lesson.tape.mode == "replay" else lesson.lacking
+        )
         badge = ". ".join(part for part in (lesson.badge, lesson.why.rstrip("."), note) if part)
         show.put(show.message("note", "\n".join([f"Lesson {lesson.name} begins.", *notes]), badge))
 
@@ -102,14 +131,22 @@ class LabMagics(Magics):
         """``%docker …`` runs the command as typed; the body of ``%%docker …`` is its standard input."""
         lesson, argv = self._now(), split(line)
         words = syntax.parse(argv)
-        if words.name in ("run", "exec") and words.has("-i", "--interactive") and words.has("-t", "--tty") \
-                and not words.has("-d", "--detach"):
-            raise LabError(f"`{words.name} -it` waits for a keyboard, and a cell has none. Run one command "
-                           "(`docker exec NAME ls /`), or send lines with `%%docker run -i …` and the lines below "
-                           "it, or open a terminal: File, New, Terminal.")
+        if (
+            words.name in ("run", "exec")
+            and words.has("-i", "--interactive")
+            and words.has("-t", "--tty")
+            and not words.has("-d", "--detach")
+        ):
+            raise LabError(
+                f"`{words.name} -it` waits for a keyboard, and a cell has none. Run one command "
+                "(`docker exec NAME ls /`), or send lines with `%%docker run -i …` and the lines below "
+                "it, or open a terminal: File, New, Terminal."
+            )
         endless = words.name in _ENDLESS and not words.has("--help", "--no-stream", "--until")
         if endless and (words.name != "logs" or words.has("-f", "--follow")):
-            raise LabError(f"`docker {line.strip()[:40]}` never ends, and a cell must; {_ENDLESS[words.name]}.")
+            raise LabError(
+                f"`docker {line.strip()[:40]}` never ends, and a cell must; {_ENDLESS[words.name]}."
+            )
         live = show.Live()
         slow = words.name in ("pull", "build", "run", "load", "push")
         result = lesson.command(["docker", *argv], cell, live.hear if slow else None)
@@ -137,10 +174,16 @@ class LabMagics(Magics):
         """``%%commands``: each line of the cell is a command, run one after another until one fails; # is a comment."""
         lesson, said, note, seconds = self._now(), list[str](), "", 0.0
         try:
-            for typed in (line.strip() for line in cell.splitlines() if line.strip() and line.strip()[0] != "#"):
+            for typed in (
+                line.strip()
+                for line in cell.splitlines()
+                if line.strip() and line.strip()[0] != "#"
+            ):
                 said.append(f"$ {typed}")
                 if typed[0] in "%!":
-                    raise LabError(f"In `%%commands` each line is a command as in a terminal: without {typed[0]}.")
+                    raise LabError(
+                        f"In `%%commands` each line is a command as in a terminal: without {typed[0]}."
+                    )
                 result = lesson.command(lesson.words(typed))
                 seconds += result.seconds
                 said += filter(None, [bench.brief(result).rstrip("\n")])
@@ -155,8 +198,11 @@ class LabMagics(Magics):
         name = (re.search(r'name "/?([^"]+)"', said) or ["", ""])[1]
         thing = lesson.container(name)
         mine = not lesson.docker or not thing or lesson.docker.owns("containers", thing)
-        return (f"This lesson already has a container {name}: `docker rm -f {name}` first, or go on." if mine else
-                f"{name} is a container of your own: labkit does not touch it. Use another name here.")
+        return (
+            f"This lesson already has a container {name}: `docker rm -f {name}` first, or go on."
+            if mine
+            else f"{name} is a container of your own: labkit does not touch it. Use another name here."
+        )
 
     @line_magic
     @teaching
@@ -234,14 +280,24 @@ class LabMagics(Magics):
     def what_if(self, line: str) -> None:
         """``%what_if VBoxManage snapshot M delete|restore S``: what that would merge or lose, before it is done."""
         lesson, words = self._now(), syntax.split(line)
-        if len(words) != 5 or bench.canonical(words[0]) != "VBoxManage" or words[1] != "snapshot" \
-                or words[3] not in ("delete", "restore"):
-            raise LabError("Ask about a command that deletes or restores a snapshot: "
-                           "`%what_if VBoxManage snapshot MACHINE delete SNAPSHOT`.")
+        if (
+            len(words) != 5
+            or bench.canonical(words[0]) != "VBoxManage"
+            or words[1] != "snapshot"
+            or words[3] not in ("delete", "restore")
+        ):
+            raise LabError(
+                "Ask about a command that deletes or restores a snapshot: "
+                "`%what_if VBoxManage snapshot MACHINE delete SNAPSHOT`."
+            )
         graph = lesson.machines()
         ask = graph.deleting if words[3] == "delete" else graph.restoring
         preview = ask(words[2], words[4])
-        show.put(show.message("ask", "\n".join(["Nothing has been done yet.", *preview.lines]), lesson.badge))
+        show.put(
+            show.message(
+                "ask", "\n".join(["Nothing has been done yet.", *preview.lines]), lesson.badge
+            )
+        )
 
     @line_magic
     @teaching
@@ -251,18 +307,30 @@ class LabMagics(Magics):
 
         lesson, names = self._now(), syntax.split(line, ("PWD",))
         if not names:
-            raise LabError("Name a disk file of the lesson: `%disk lab07.vdi`; `%folder` lists them.")
+            raise LabError(
+                "Name a disk file of the lesson: `%disk lab07.vdi`; `%folder` lists them."
+            )
         disks = [(name, lesson.disk(name)) for name in names]
-        scale = max(Strip(disk).scale for _, disk in disks)  # one for all, so that lengths can be compared
+        scale = max(
+            Strip(disk).scale for _, disk in disks
+        )  # one for all, so that lengths can be compared
         for name, disk in disks:
             before = lesson.drawn.get(("disk", name))
             strip = Strip(disk, before, name, scale)
             lesson.drawn["disk", name] = disk
             text = str(disk) if len(disks) == 1 else ""
-            fields = [(str(f.offset), f.name, f.value, f.meaning) for f in disk.fields] if text else []
-            html = show.badge_html(lesson.badge) + show.table(("byte", "field", "value", "meaning"), fields)
-            show.put({"text/plain": "\n".join(filter(None, [lesson.badge, text, str(strip)])),
-                      "text/html": f"<div>{html}{strip.html()}</div>"})
+            fields = (
+                [(str(f.offset), f.name, f.value, f.meaning) for f in disk.fields] if text else []
+            )
+            html = show.badge_html(lesson.badge) + show.table(
+                ("byte", "field", "value", "meaning"), fields
+            )
+            show.put(
+                {
+                    "text/plain": "\n".join(filter(None, [lesson.badge, text, str(strip)])),
+                    "text/html": f"<div>{html}{strip.html()}</div>",
+                }
+            )
 
     @line_magic
     @teaching
@@ -270,8 +338,12 @@ class LabMagics(Magics):
         """``%disk_panel [SIZE]``: write at a place in the guest's disk, and watch two files grow, or not."""
         from labkit.widgets import disk_panel
 
-        size = syntax.number(line.strip() or "16", 8, 256,
-                             "Use it as `%disk_panel` or `%disk_panel 32`: the size in MiB, from 8 to 256.")
+        size = syntax.number(
+            line.strip() or "16",
+            8,
+            256,
+            "Use it as `%disk_panel` or `%disk_panel 32`: the size in MiB, from 8 to 256.",
+        )
         show.put(disk_panel(self._now(), size)._repr_mimebundle_())
 
     @line_magic
@@ -280,7 +352,9 @@ class LabMagics(Magics):
         """``%snapshot_panel MACHINE``: take, restore, delete, clone, and see the tree change."""
         from labkit.widgets import snapshot_panel
 
-        show.put(snapshot_panel(self._now(), _one(line, "%snapshot_panel MACHINE"))._repr_mimebundle_())
+        show.put(
+            snapshot_panel(self._now(), _one(line, "%snapshot_panel MACHINE"))._repr_mimebundle_()
+        )
 
     @line_cell_magic
     @teaching
@@ -292,7 +366,9 @@ class LabMagics(Magics):
         lesson, words = self._now(), split(line)
         if cell is not None:
             if words:
-                raise LabError("Use it as `%%net`, with the network in the lines below; a command has one %.")
+                raise LabError(
+                    "Use it as `%%net`, with the network in the lines below; a command has one %."
+                )
             show.put(show.figure(MODEL, lesson.console.load(cell)))
         elif words and words[0] in LIVE:
             live = show.Live()
@@ -324,7 +400,9 @@ class LabMagics(Magics):
         self._now()
         first = {"": "Ethernet", "ip": "IPv4"}.get(line.strip())
         if not first:
-            raise LabError("Use it as `%%bytes` for a frame, or `%%bytes ip` for a packet without Ethernet.")
+            raise LabError(
+                "Use it as `%%bytes` for a frame, or `%%bytes ip` for a packet without Ethernet."
+            )
         show.put(show.figure(MODEL, tunnelling.pasted(cell, first)))
 
     @line_magic
@@ -349,8 +427,16 @@ class LabMagics(Magics):
         lesson, task = self._now(), self._task(_one(line, "%task NAME"))
         notes = tasks.begin(lesson, task)
         self._hints[task.name] = 0
-        self._say("ask", "\n".join([f"Task {task.name}: solve it in the next cell, then run `%check {task.name}`. "
-                                    f"Stuck? `%hint {task.name}`", *notes]))
+        self._say(
+            "ask",
+            "\n".join(
+                [
+                    f"Task {task.name}: solve it in the next cell, then run `%check {task.name}`. "
+                    f"Stuck? `%hint {task.name}`",
+                    *notes,
+                ]
+            ),
+        )
 
     @line_magic
     @teaching
@@ -379,8 +465,10 @@ class LabMagics(Magics):
     def solution(self, line: str) -> None:
         """``%solution NAME``: one way to do it."""
         task = self._task(_one(line, "%solution NAME"))
-        lines = [*(f"%{command}" for command in task.solution.commands),
-                 *([f"%check {task.name} {task.solution.answer}"] if task.solution.answer else [])]
+        lines = [
+            *(f"%{command}" for command in task.solution.commands),
+            *([f"%check {task.name} {task.solution.answer}"] if task.solution.answer else []),
+        ]
         self._say("note", "One way:\n" + "\n".join(f"`{line}`" for line in lines), badge=False)
 
     @line_magic
@@ -406,11 +494,17 @@ class LabMagics(Magics):
         right, said = asked.right(lesson), lesson.committed.get(asked.name)
         truth = f"{right}) {asked.choices[right]} {asked.why[right]}"
         if said is None:
-            self._say("note", f"{truth}\nYou had not committed to an answer: next time choose before you run.")
+            self._say(
+                "note",
+                f"{truth}\nYou had not committed to an answer: next time choose before you run.",
+            )
         elif said == right:
             self._say("pass", f"You predicted it. {truth}")
         else:
-            self._say("fail", f"You said {said}) {asked.choices[said]} {asked.why[said]}\nWhat happened: {truth}")
+            self._say(
+                "fail",
+                f"You said {said}) {asked.choices[said]} {asked.why[said]}\nWhat happened: {truth}",
+            )
 
     def _task(self, name: str) -> tasks.Task:
         return tasks.material(self._now().folder).task(name)

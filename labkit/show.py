@@ -15,25 +15,43 @@ from typing import Any
 from labkit.trees import Figure
 
 # Signs carry the meaning; the colours (Okabe-Ito, safe for colour-blind eyes) only repeat it.
-KINDS = {"live": ("●", "#009E73"), "replay": ("↻", "#0072B2"), "pass": ("✔", "#009E73"), "fail": ("✘", "#D55E00"),
-         "unknown": ("?", "#CC79A7"), "note": ("ℹ", "#0072B2"), "model": ("◇", "#CC79A7"), "ask": ("?", "#0072B2")}  # noqa: RUF001
+KINDS = {
+    "live": ("●", "#009E73"),
+    "replay": ("↻", "#0072B2"),
+    "pass": ("✔", "#009E73"),
+    "fail": ("✘", "#D55E00"),
+    "unknown": ("?", "#CC79A7"),
+    "note": ("ℹ", "#0072B2"),
+    "model": ("◇", "#CC79A7"),
+    "ask": ("?", "#0072B2"),
+}  # noqa: RUF001
 LINES = 40  # of an output before it scrolls
-_PRE = ("margin:0;padding:.5em .8em;overflow-x:auto;white-space:pre;line-height:1.35;font-size:13px;"
-        "background:var(--jp-layout-color2,#f4f4f4);color:var(--jp-content-font-color1,#111);border-radius:4px")
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")  # ECMA-48; xterm titles
+_PRE = (
+    "margin:0;padding:.5em .8em;overflow-x:auto;white-space:pre;line-height:1.35;font-size:13px;"
+    "background:var(--jp-layout-color2,#f4f4f4);color:var(--jp-content-font-color1,#111);border-radius:4px"
+)
+_ANSI = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])"
+)  # ECMA-48; xterm titles
 
 
 def badge_html(badge: str) -> str:
     """The small line above an output."""
     sign, colour = KINDS[badge.split(" ")[0]]
-    return (f'<div style="font:12px var(--jp-ui-font-family,sans-serif);color:var(--jp-content-font-color2,#555);'
-            f'margin-bottom:2px"><span aria-hidden="true" style="color:{colour}">{sign}</span> {escape(badge)}</div>')
+    return (
+        f'<div style="font:12px var(--jp-ui-font-family,sans-serif);color:var(--jp-content-font-color2,#555);'
+        f'margin-bottom:2px"><span aria-hidden="true" style="color:{colour}">{sign}</span> {escape(badge)}</div>'
+    )
 
 
 def pre(text: str, fold: bool = False) -> str:
     """Text as HTML, every space where it was; what is long scrolls, or lines ``fold``."""
-    style = _PRE.replace("white-space:pre;", "white-space:pre-wrap;word-break:normal;") if fold else _PRE
-    tall = ";max-height:32em;overflow-y:auto\" tabindex=\"0" if text.count("\n") > LINES else ""
+    style = (
+        _PRE.replace("white-space:pre;", "white-space:pre-wrap;word-break:normal;")
+        if fold
+        else _PRE
+    )
+    tall = ';max-height:32em;overflow-y:auto" tabindex="0' if text.count("\n") > LINES else ""
     return f'<pre style="{style}{tall}">{escape(text)}</pre>' if text else ""
 
 
@@ -48,19 +66,25 @@ def output(badge: str, text: str, note: str = "") -> dict[str, str]:
 
 def figure(badge: str, shown: Figure) -> dict[str, str]:
     """A figure with its badge as a mime bundle."""
-    return {"text/plain": f"{badge}\n{shown}", "text/html": f"<div>{badge_html(badge)}{shown.html()}</div>"}
+    return {
+        "text/plain": f"{badge}\n{shown}",
+        "text/html": f"<div>{badge_html(badge)}{shown.html()}</div>",
+    }
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows as HTML; the last column may take several lines. "" without rows."""
+
     def cells(row: Sequence[str], tag: str) -> str:
-        return "".join(f'<{tag} style="text-align:left;padding:1px 1em 1px 0;vertical-align:top;'
-                       f'white-space:{"normal" if at == len(row) - 1 else "nowrap"}">{escape(text)}</{tag}>'
-                       for at, text in enumerate(row))
+        return "".join(
+            f'<{tag} style="text-align:left;padding:1px 1em 1px 0;vertical-align:top;'
+            f'white-space:{"normal" if at == len(row) - 1 else "nowrap"}">{escape(text)}</{tag}>'
+            for at, text in enumerate(row)
+        )
 
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
     style = _PRE.replace("white-space:pre;", "") + ";border-collapse:collapse;display:block"
-    return f"<table style=\"{style}\"><tr>{cells(head, 'th')}</tr>{body}</table>" if rows else ""
+    return f'<table style="{style}"><tr>{cells(head, "th")}</tr>{body}</table>' if rows else ""
 
 
 def message(kind: str, text: str, badge: str = "") -> dict[str, str]:
@@ -69,9 +93,11 @@ def message(kind: str, text: str, badge: str = "") -> dict[str, str]:
     html = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)).replace("\n", "<br>")
     head = badge_html(badge) if badge else ""
     box = f"border-left:4px solid {colour};padding:.35em .8em;margin:.3em 0;line-height:1.5"
-    return {"text/plain": (f"{badge}\n" if badge else "") + f"{sign} {text}",
-            "text/html": f'<div>{head}<div style="{box}"><strong style="color:{colour}" aria-hidden="true">{sign}'
-                         f"</strong> {html}</div></div>"}
+    return {
+        "text/plain": (f"{badge}\n" if badge else "") + f"{sign} {text}",
+        "text/html": f'<div>{head}<div style="{box}"><strong style="color:{colour}" aria-hidden="true">{sign}'
+        f"</strong> {html}</div></div>",
+    }
 
 
 def put(bundle: Mapping[str, Any], display_id: bool | None = None) -> Any:
@@ -113,16 +139,29 @@ class Live:
 
 
 # How far a layer is at each word of `docker pull`, and a build at "Step 2/5" or "[2/5]".
-_STAGES = {"Pulling": 5, "Waiting": 5, "Retrying": 5, "Downloading": 30, "Verifying": 60, "Download": 65,
-           "Extracting": 80, "Pull": 100, "Already": 100}
+_STAGES = {
+    "Pulling": 5,
+    "Waiting": 5,
+    "Retrying": 5,
+    "Downloading": 30,
+    "Verifying": 60,
+    "Download": 65,
+    "Extracting": 80,
+    "Pull": 100,
+    "Already": 100,
+}
 _LAYER = re.compile(r"^([0-9a-f]{12}): ((\w+).*)$", re.M)
 _PERCENT = re.compile(r"(?:^|\.\.\.)(\d+)%(?!.*\d%)", re.M)  # VBoxManage: 0%...10%...20%...
-_STEP = re.compile(r"^(?:Step (\d{1,4})/([1-9]\d{0,3}) : |#\d+ \[(?:.* )?(\d{1,4})/([1-9]\d{0,3})\] )(.*)$", re.M)
+_STEP = re.compile(
+    r"^(?:Step (\d{1,4})/([1-9]\d{0,3}) : |#\d+ \[(?:.* )?(\d{1,4})/([1-9]\d{0,3})\] )(.*)$", re.M
+)
 
 
 def bars(text: str) -> list[tuple[str, int, str]]:
     """Progress read from a command's words so far: (name, percent, what it is doing), one a layer or build."""
-    found = {match[1]: (match[1], _STAGES.get(match[3], 50), match[2]) for match in _LAYER.finditer(text)}
+    found = {
+        match[1]: (match[1], _STAGES.get(match[3], 50), match[2]) for match in _LAYER.finditer(text)
+    }
     steps = list(_STEP.finditer(text))
     if steps:
         at, of = (int(steps[-1][i] or steps[-1][i + 2]) for i in (1, 2))
@@ -136,5 +175,7 @@ def progress(text: str) -> str:
     """The bars as HTML, or the words themselves while there are none."""
     rows = "".join(
         f'<div><code>{escape(name)}</code> <progress max="100" value="{percent}" aria-label="{escape(name)}">'
-        f"</progress> {escape(doing[:60])}</div>" for name, percent, doing in bars(text))
+        f"</progress> {escape(doing[:60])}</div>"
+        for name, percent, doing in bars(text)
+    )
     return rows or f'<pre style="{_PRE}">{escape(_ANSI.sub("", text))}</pre>'

@@ -15,37 +15,127 @@ from typing import NamedTuple
 
 from labkit.commands import LabError
 
-GROUPS = {"container", "image", "volume", "network", "system", "builder", "buildx", "context", "manifest", "plugin"}
-_CONTAINER = ("attach commit cp create diff exec export kill logs pause port rename restart rm run start stats stop "
-              "top unpause update wait")
+GROUPS = {
+    "container",
+    "image",
+    "volume",
+    "network",
+    "system",
+    "builder",
+    "buildx",
+    "context",
+    "manifest",
+    "plugin",
+}
+_CONTAINER = (
+    "attach commit cp create diff exec export kill logs pause port rename restart rm run start stats stop "
+    "top unpause update wait"
+)
 # Management commands and their old short forms: `docker image ls` is `docker images`.
 _SHORT = {
     **{f"container {name}": name for name in _CONTAINER.split()},
     **{f"container {name}": "ps" for name in ("ls", "list", "ps")},
-    **{f"image {name}": name for name in ("build", "history", "import", "load", "pull", "push", "save", "tag")},
-    "buildx build": "build", "builder build": "build", "image ls": "images", "image list": "images",
-    "image rm": "rmi", "image remove": "rmi", "system info": "info", "system events": "events",
-    "volume remove": "volume rm", "network remove": "network rm",
+    **{
+        f"image {name}": name
+        for name in ("build", "history", "import", "load", "pull", "push", "save", "tag")
+    },
+    "buildx build": "build",
+    "builder build": "build",
+    "image ls": "images",
+    "image list": "images",
+    "image rm": "rmi",
+    "image remove": "rmi",
+    "system info": "info",
+    "system events": "events",
+    "volume remove": "volume rm",
+    "network remove": "network rm",
 }
-_READS = {"", "-v", "--version", "--help", "attach", "diff", "events", "export", "help", "history", "images", "info",
-          "inspect", "logs", "port", "ps", "save", "search", "stats", "top", "version", "wait", "container inspect",
-          "image inspect", "volume ls", "volume inspect", "network ls", "network inspect", "system df",
-          "context ls", "context show"}
+_READS = {
+    "",
+    "-v",
+    "--version",
+    "--help",
+    "attach",
+    "diff",
+    "events",
+    "export",
+    "help",
+    "history",
+    "images",
+    "info",
+    "inspect",
+    "logs",
+    "port",
+    "ps",
+    "save",
+    "search",
+    "stats",
+    "top",
+    "version",
+    "wait",
+    "container inspect",
+    "image inspect",
+    "volume ls",
+    "volume inspect",
+    "network ls",
+    "network inspect",
+    "system df",
+    "context ls",
+    "context show",
+}
 # Options without a value; any other option takes one. A letter may mean different things per command.
-_FLAGS = set((  # noqa: SIM905
-    "-d --detach -i --interactive -t --tty --rm --init --privileged --read-only --no-healthcheck --oom-kill-disable "
-    "-P --publish-all -q --quiet --help --version --disable-content-trust -f --force --follow -v --volumes -l --link "
-    "-a --all --no-prune --no-trunc --no-cache --squash --all-tags --archive -L --follow-link --digests -s --size "
-    "--timestamps --details --latest --verbose --sig-proxy --compress --force-rm --human --no-stream --no-stdin "
-    "--attachable --config-only --ingress --internal --ipv4 --ipv6").split())
-_VALUED = {"run": {"-v", "-a", "-l", "--link"}, "create": {"-v", "-a", "-l", "--link", "-d"}, "connect": {"--link"},
-           "build": {"-f", "-t"}, "commit": {"-a"}, "stop": {"-t", "-s"}, "restart": {"-t", "-s"}, "kill": {"-s"},
-           "load": {"-i"}, "ps": {"-f"}, "images": {"-f"}, "ls": {"-f"}, "inspect": {"-f"}, "events": {"-f"},
-           "info": {"-f"}, "search": {"-f"}, "version": {"-f"}}
-_FLAGS_HERE = {"commit": {"-p", "--pause"}, "build": {"--pull"}, "start": {"--attach"}, "history": {"-H"}}
-_LETTER = {"--all": "-a", "--detach": "-d", "--env": "-e", "--follow": "-f", "--force": "-f", "--interactive": "-i",
-           "--publish": "-p", "--quiet": "-q", "--tty": "-t", "--volume": "-v"}
-_OPTIONS_FIRST = {"run", "create", "exec", "top"}  # elsewhere docker reads options after the names too
+_FLAGS = set(
+    (  # noqa: SIM905
+        "-d --detach -i --interactive -t --tty --rm --init --privileged --read-only --no-healthcheck --oom-kill-disable "
+        "-P --publish-all -q --quiet --help --version --disable-content-trust -f --force --follow -v --volumes -l --link "
+        "-a --all --no-prune --no-trunc --no-cache --squash --all-tags --archive -L --follow-link --digests -s --size "
+        "--timestamps --details --latest --verbose --sig-proxy --compress --force-rm --human --no-stream --no-stdin "
+        "--attachable --config-only --ingress --internal --ipv4 --ipv6"
+    ).split()
+)
+_VALUED = {
+    "run": {"-v", "-a", "-l", "--link"},
+    "create": {"-v", "-a", "-l", "--link", "-d"},
+    "connect": {"--link"},
+    "build": {"-f", "-t"},
+    "commit": {"-a"},
+    "stop": {"-t", "-s"},
+    "restart": {"-t", "-s"},
+    "kill": {"-s"},
+    "load": {"-i"},
+    "ps": {"-f"},
+    "images": {"-f"},
+    "ls": {"-f"},
+    "inspect": {"-f"},
+    "events": {"-f"},
+    "info": {"-f"},
+    "search": {"-f"},
+    "version": {"-f"},
+}
+_FLAGS_HERE = {
+    "commit": {"-p", "--pause"},
+    "build": {"--pull"},
+    "start": {"--attach"},
+    "history": {"-H"},
+}
+_LETTER = {
+    "--all": "-a",
+    "--detach": "-d",
+    "--env": "-e",
+    "--follow": "-f",
+    "--force": "-f",
+    "--interactive": "-i",
+    "--publish": "-p",
+    "--quiet": "-q",
+    "--tty": "-t",
+    "--volume": "-v",
+}
+_OPTIONS_FIRST = {
+    "run",
+    "create",
+    "exec",
+    "top",
+}  # elsewhere docker reads options after the names too
 
 
 class Words(NamedTuple):
@@ -58,8 +148,15 @@ class Words(NamedTuple):
     @property
     def key(self) -> list[str]:
         """The canonical argv: the same for spellings and option orders that mean the same."""
-        options = sorted(self.options, key=itemgetter(0))  # of one option given twice the last may win
-        return ["docker", *self.name.split(), *(f"{o}={v}" if v else o for o, v in options), *self.words]
+        options = sorted(
+            self.options, key=itemgetter(0)
+        )  # of one option given twice the last may win
+        return [
+            "docker",
+            *self.name.split(),
+            *(f"{o}={v}" if v else o for o, v in options),
+            *self.words,
+        ]
 
     @property
     def reads_only(self) -> bool:
@@ -92,12 +189,20 @@ class Words(NamedTuple):
         """Image names it would (re)assign."""
         if self.name in ("tag", "commit", "import"):
             return self.words[1:2]
-        return [value for option, value in self.options if option in ("-t", "--tag")] if self.name == "build" else []
+        return (
+            [value for option, value in self.options if option in ("-t", "--tag")]
+            if self.name == "build"
+            else []
+        )
 
 
-_PIECE = re.compile(r"""'(?P<raw>[^']*)'|"(?P<quoted>[^"]*)"|(?P<gap>\s+)|(?P<bare>[^\s'"]+)"""  # \ separates folders
-                    if sys.platform == "win32" else r"""'(?P<raw>[^']*)'|"(?P<quoted>(?:\\.|[^"\\])*)"|\\(?P<one>.)|"""
-                    r"""(?P<gap>\s+)|(?P<bare>[^\s'"\\]+)""", re.S)
+_PIECE = re.compile(
+    r"""'(?P<raw>[^']*)'|"(?P<quoted>[^"]*)"|(?P<gap>\s+)|(?P<bare>[^\s'"]+)"""  # \ separates folders
+    if sys.platform == "win32"
+    else r"""'(?P<raw>[^']*)'|"(?P<quoted>(?:\\.|[^"\\])*)"|\\(?P<one>.)|"""
+    r"""(?P<gap>\s+)|(?P<bare>[^\s'"\\]+)""",
+    re.S,
+)
 _OPERATOR = re.compile(r"\|\|?|&&?|;|<<?|>>?|\$\(|`")
 _PLACES: dict[str, Callable[[], Path]] = {"PWD": Path.cwd, "HOME": Path.home}
 _SPECIAL = re.compile(r"\\([$`\"\\])|\$(?:(PWD|HOME)\b|\{(PWD|HOME)\})")
@@ -110,6 +215,7 @@ def split(line: str, keep: Sequence[str] = ()) -> list[str]:
     :class:`LabError` for an open quote or a shell's operators.
     Source: POSIX.1-2017, Shell Command Language, 2.2 Quoting.
     """
+
     def value(found: re.Match[str]) -> str:
         name = found[2] or found[3]
         return found[1] or (f"${name}" if name in keep else _PLACES[name]().as_posix())
@@ -122,8 +228,10 @@ def split(line: str, keep: Sequence[str] = ()) -> list[str]:
             words, started = ([*words, ""] if started else words), False
             continue
         if kind == "bare" and (operator := _OPERATOR.search(text)):
-            raise LabError(f"`{operator[0]}` belongs to a shell, and this cell runs one command without a shell: run "
-                           "the commands one by one, or quote it for a shell inside: `sh -c \"… | …\"`.")
+            raise LabError(
+                f"`{operator[0]}` belongs to a shell, and this cell runs one command without a shell: run "
+                'the commands one by one, or quote it for a shell inside: `sh -c "… | …"`.'
+            )
         if kind in ("bare", "quoted"):
             text = _SPECIAL.sub(value, text)
         words[-1], started = words[-1] + text, True
@@ -146,8 +254,10 @@ def parse(argv: Sequence[str]) -> Words:
     """
     rest = list(argv)
     if rest and rest[0].startswith("-") and rest[0] not in ("-v", "--version", "--help"):
-        raise LabError(f"labkit talks to one engine, so `{rest[0]}` before the command does nothing here; "
-                       "use a terminal for another engine.")
+        raise LabError(
+            f"labkit talks to one engine, so `{rest[0]}` before the command does nothing here; "
+            "use a terminal for another engine."
+        )
     name = rest.pop(0) if rest else ""
     if name in GROUPS and rest and not rest[0].startswith("-"):
         name = f"{name} {rest.pop(0)}"
@@ -177,7 +287,9 @@ def parse(argv: Sequence[str]) -> Words:
                 if option in flags:
                     options.append((option, ""))
                 else:
-                    options.append((option, letters.removeprefix("=") or (rest.pop(0) if rest else "")))
+                    options.append(
+                        (option, letters.removeprefix("=") or (rest.pop(0) if rest else ""))
+                    )
                     break
     return Words(name, options, words)
 
@@ -199,4 +311,6 @@ def settle(text: str) -> str:
     lines = text.splitlines(keepends=True)
     keys = [match[1] if (match := _LAYER_LINE.match(line.rstrip("\n"))) else "" for line in lines]
     last = dict(zip(keys, lines, strict=True))
-    return "".join(last.pop(key, "") if key else line for key, line in zip(keys, lines, strict=True))
+    return "".join(
+        last.pop(key, "") if key else line for key, line in zip(keys, lines, strict=True)
+    )

@@ -42,7 +42,9 @@ def _short(text: str) -> str:
 
 
 def _lines(chunks: tuple[tuple[str, str], ...]) -> list[str]:
-    return [f"{stream} {line}" for stream, text in chunks for line in text.splitlines(keepends=True)]
+    return [
+        f"{stream} {line}" for stream, text in chunks for line in text.splitlines(keepends=True)
+    ]
 
 
 def _chunks(lines: list[str]) -> tuple[tuple[str, str], ...]:
@@ -66,7 +68,9 @@ class Tape:
         self._steps: dict[tuple[str, str], dict[str, Any]] = {}
         self._reads: dict[tuple[str, str], Any] = {}
         self._contents: dict[str, Any] = {}
-        self._task: tuple[str, str] | None = None  # (state to come back to, state where the task began)
+        self._task: tuple[str, str] | None = (
+            None  # (state to come back to, state where the task began)
+        )
         self._done: dict[str, dict[str, Any]] = {}  # changing commands played since the start
 
     # -- the file -------------------------------------------------------------------------------
@@ -77,16 +81,28 @@ class Tape:
         try:
             data = json.loads(path.read_text("utf-8"))
             header = data["header"]
-            tape = cls("replay", {**header, "engines": {**header["engines"]}, "recorded": header["recorded"]})
-            tape._steps = {(step["at"], step["key"]): {name: step[name] for name in _STEP} for step in data["steps"]}
-            tape._reads = {(read["at"], read["what"]): {"is": read["value"]["is"]} for read in data["reads"]}
+            tape = cls(
+                "replay",
+                {**header, "engines": {**header["engines"]}, "recorded": header["recorded"]},
+            )
+            tape._steps = {
+                (step["at"], step["key"]): {name: step[name] for name in _STEP}
+                for step in data["steps"]
+            }
+            tape._reads = {
+                (read["at"], read["what"]): {"is": read["value"]["is"]} for read in data["reads"]
+            }
             tape._contents = {**data["contents"]}
         except FileNotFoundError:
-            raise LabError(f"There is no recording {path.name} for this lesson, so it needs a live engine; "
-                           "`labkit doctor` says how to get one.") from None
+            raise LabError(
+                f"There is no recording {path.name} for this lesson, so it needs a live engine; "
+                "`labkit doctor` says how to get one."
+            ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise LabError(f"The recording {path.name} cannot be read ({type(error).__name__}); "
-                           "restore it with `git checkout` of its folder.") from None
+            raise LabError(
+                f"The recording {path.name} cannot be read ({type(error).__name__}); "
+                "restore it with `git checkout` of its folder."
+            ) from None
         return tape
 
     def save(self, path: Path) -> None:
@@ -97,9 +113,13 @@ class Tape:
             "contents": dict(sorted(self._contents.items())),
             "reads": [],
         }
-        reads = (json.dumps({"at": at, "what": what, "value": value}, ensure_ascii=False)
-                 for (at, what), value in self._reads.items())
-        head = json.dumps(data, indent=1, ensure_ascii=False).removesuffix("[]\n}")  # a read is one line, not fifty
+        reads = (
+            json.dumps({"at": at, "what": what, "value": value}, ensure_ascii=False)
+            for (at, what), value in self._reads.items()
+        )
+        head = json.dumps(data, indent=1, ensure_ascii=False).removesuffix(
+            "[]\n}"
+        )  # a read is one line, not fifty
         text = head + "[\n" + ",\n".join(reads) + "\n]}\n"
         part = path.with_name(path.name + ".part")
         try:
@@ -109,8 +129,10 @@ class Tape:
         except OSError as error:
             with suppress(OSError):
                 part.unlink()
-            raise LabError(f"The recording {path.name} was not written: {error.strerror}; free some space and record "
-                           "again.") from None
+            raise LabError(
+                f"The recording {path.name} was not written: {error.strerror}; free some space and record "
+                "again."
+            ) from None
 
     # -- where we are ---------------------------------------------------------------------------
 
@@ -129,7 +151,9 @@ class Tape:
         if self.mode == "replay":
             known = dict.fromkeys(at for at, _ in (*self._reads, *self._steps))
             if start not in known:
-                start = next((there for at in known if (there := _chain(at, "task", name)) in known), start)
+                start = next(
+                    (there for at in known if (there := _chain(at, "task", name)) in known), start
+                )
         self._task, self.state = (self.state, start), start
 
     def task_begins(self) -> None:
@@ -154,7 +178,11 @@ class Tape:
     # -- recording and playing ------------------------------------------------------------------
 
     def command(
-        self, key: list[str], stdin: str | None, live: Callable[[], Result], changed: Callable[[], bool] | None = None
+        self,
+        key: list[str],
+        stdin: str | None,
+        live: Callable[[], Result],
+        changed: Callable[[], bool] | None = None,
     ) -> Result:
         """Run or replay one command.
 
@@ -169,10 +197,17 @@ class Tape:
         result = live()
         if self.mode == "record":
             moves = changed is not None and changed()
-            step = self._steps.setdefault((self.state, text), {
-                "at": self.state, "key": text, "code": result.code, "seconds": round(result.seconds, 2),
-                "output": _lines(result.chunks), "next": _chain(self.state, text) if moves else self.state,
-            })
+            step = self._steps.setdefault(
+                (self.state, text),
+                {
+                    "at": self.state,
+                    "key": text,
+                    "code": result.code,
+                    "seconds": round(result.seconds, 2),
+                    "output": _lines(result.chunks),
+                    "next": _chain(self.state, text) if moves else self.state,
+                },
+            )
             self.state = step["next"]
         return result
 
@@ -199,8 +234,10 @@ class Tape:
         if self.mode == "replay":
             value = self._find(self._reads, what)
             if value is None:
-                raise NotRecorded("The recording does not know the state here; run the cells above this one first, "
-                                  "or start again from the %lesson cell.")
+                raise NotRecorded(
+                    "The recording does not know the state here; run the cells above this one first, "
+                    "or start again from the %lesson cell."
+                )
             return value["is"]
         value = live()
         if self.mode == "record":
@@ -211,7 +248,9 @@ class Tape:
         """Like :meth:`read` for what never changes because its name is its hash (layers, image configs)."""
         if self.mode == "replay":
             if digest not in self._contents:
-                raise NotRecorded(f"The recording does not hold {digest[:19]}; a live engine is needed.")
+                raise NotRecorded(
+                    f"The recording does not hold {digest[:19]}; a live engine is needed."
+                )
             return self._contents[digest]
         if self.mode == "record" and digest in self._contents:
             return self._contents[digest]
@@ -241,12 +280,18 @@ class Tape:
         if before:
             return f"This recording has `{shown}` only after `{_short(before)}`: run that cell first, then this again."
         if any(key == text for _, key in self._steps):
-            return (f"This recording has `{shown}` at an earlier point of the lesson; start over, here or from the "
-                    "%lesson cell.")
-        known = {key for at, key in self._steps if at == self.state} or {key for _, key in self._steps}
+            return (
+                f"This recording has `{shown}` at an earlier point of the lesson; start over, here or from the "
+                "%lesson cell."
+            )
+        known = {key for at, key in self._steps if at == self.state} or {
+            key for _, key in self._steps
+        }
         near = difflib.get_close_matches(text[:400], sorted(known), 1, 0.6)
         if near and _short(near[0]) == shown:  # they differ further on
-            at = max(0, next(n for n, (a, b) in enumerate(zip_longest(text, near[0])) if a != b) - 20)
+            at = max(
+                0, next(n for n, (a, b) in enumerate(zip_longest(text, near[0])) if a != b) - 20
+            )
             shown, near = f"…{_short(text[at:])}", [f"…{near[0][at:]}"]
         hint = f"; the nearest it has here is `{_short(near[0])}`" if near else ""
         return f"`{shown}` was not recorded{hint}. To run anything you like you need a live engine: `labkit doctor`."

@@ -94,7 +94,9 @@ class Material:
 
 def _named(things: Mapping[str, T], what: str, name: str) -> T:
     if name not in things:
-        raise LabError(f"This lesson has no {what} {name!r:.60}; it has: {', '.join(things) or 'none'}.")
+        raise LabError(
+            f"This lesson has no {what} {name!r:.60}; it has: {', '.join(things) or 'none'}."
+        )
     return things[name]
 
 
@@ -108,9 +110,11 @@ def material(folder: Path) -> Material:
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return Material({task.name: task for task in module.TASKS},
-                    {prediction.name: prediction for prediction in module.PREDICTIONS},
-                    getattr(module, "NEEDS", Material.needs))
+    return Material(
+        {task.name: task for task in module.TASKS},
+        {prediction.name: prediction for prediction in module.PREDICTIONS},
+        getattr(module, "NEEDS", Material.needs),
+    )
 
 
 def number(answer: str, example: str, asked: str = "your number") -> int:
@@ -130,13 +134,20 @@ def enter(lesson: Lesson, name: str, commands: Iterable[str]) -> list[str]:
     notes = leave(lesson)
     lesson.tape.branch(name)
     lesson.look_around()
-    lesson.task = (name, lesson.marks(), {word for command in commands for word in lesson.words(command)})
+    lesson.task = (
+        name,
+        lesson.marks(),
+        {word for command in commands for word in lesson.words(command)},
+    )
     return notes
 
 
 def begin(lesson: Lesson, task: Task) -> list[str]:
     """Start a task (again): what an earlier try of it made goes away. In record mode, explore its answers."""
-    commands = [*task.setup, *(command for attempt in (task.solution, *task.wrong) for command in attempt.commands)]
+    commands = [
+        *task.setup,
+        *(command for attempt in (task.solution, *task.wrong) for command in attempt.commands),
+    ]
     notes = enter(lesson, task.name, commands)
     lesson.passed.discard(task.name)
     before = lesson.world() if lesson.tape.mode == "record" else {}
@@ -145,10 +156,18 @@ def begin(lesson: Lesson, task: Task) -> list[str]:
         for attempt in (Try(hint=" "), *task.wrong, task.solution):
             with lesson.trial():
                 found = attempt_at(lesson, task, attempt)
-                right = found.status == ("fail" if attempt.hint else "pass") and attempt.hint.strip() in found.text
-                left = [*leave(lesson), *(f"it left something behind among the {kind}"
-                                          for kind, things in lesson.world().items()
-                                          if things != before[kind] and kind not in ("media", "notes"))]
+                right = (
+                    found.status == ("fail" if attempt.hint else "pass")
+                    and attempt.hint.strip() in found.text
+                )
+                left = [
+                    *leave(lesson),
+                    *(
+                        f"it left something behind among the {kind}"
+                        for kind, things in lesson.world().items()
+                        if things != before[kind] and kind not in ("media", "notes")
+                    ),
+                ]
                 if not right or left:
                     raise Unproven(f"Task {task.name}, {attempt}: {found} {left}")
             if lesson.docker:  # what a trial did in it stays, until it is made ready again
@@ -209,7 +228,11 @@ def finish(lesson: Lesson, task: Task, answer: str = "") -> Verdict:
     found = verdict(lesson, task, answer)
     if found.status == "pass":
         lesson.passed.add(task.name)
-    if lesson.task and lesson.task[0] == task.name and (found.status == "pass" or lesson.tape.mode == "record"):
+    if (
+        lesson.task
+        and lesson.task[0] == task.name
+        and (found.status == "pass" or lesson.tape.mode == "record")
+    ):
         notes = leave(lesson)  # also while recording: the lesson goes on without the task
         found = found._replace(text="\n".join([found.text, *notes]))
     return found

@@ -3,6 +3,7 @@
 Knows nothing of Docker or VirtualBox: callers turn what they have into nodes. Layout, text and SVG take time
 linear in the nodes and give the same bytes everywhere; matplotlib is imported only by `Tree.axes`.
 """
+
 from __future__ import annotations
 
 import re
@@ -24,13 +25,16 @@ Points = tuple[tuple[float, float], ...]
 
 class Look(NamedTuple):
     """How a kind or a mark looks in every lesson; colours: Okabe and Ito, "Color Universal Design" (2008)."""
+
     colour: str
     sign: str  # one character for text
     dash: str = ""  # of the outline, as in SVG
     outline: Points = ()  # px around the centre
 
 
-def _arc(y: float, start: float, stop: float, rx: float = 7.5, ry: float = 2.5, steps: int = 6) -> Points:
+def _arc(
+    y: float, start: float, stop: float, rx: float = 7.5, ry: float = 2.5, steps: int = 6
+) -> Points:
     turns = [pi * (start + (stop - start) * i / steps) for i in range(steps + 1)]
     return tuple((round(rx * cos(t), 1), round(y + ry * sin(t), 1)) for t in turns)
 
@@ -41,23 +45,40 @@ def _box(x: float, y: float) -> Points:
 
 _LID = _arc(-4.5, 1, 0)
 _SCREEN = (-9.0, -7.5), (9.0, -7.5), (9.0, 3.5), (2.0, 3.5), (2.0, 6.0), (5.0, 6.0), (5.0, 7.5)
-KINDS = {"image": Look("#0072B2", "◆", "", _arc(0, 0, 2, 8.5, 8.5, 4)),
-         "layer": Look("#56B4E9", "■", "", _box(9, 5)),
-         "container": Look("#E69F00", "□", "3 2", _box(7, 7)),
-         "machine": Look("#CC79A7", "▣", "", (*_SCREEN, *((-x, y) for x, y in _SCREEN[::-1]))),
-         "state": Look("#CC79A7", "▷", "", ((-6, -7), (8, 0), (-6, 7))),
-         "snapshot": Look("#009E73", "●", "", _arc(0, 0, 2, 7, 7, 20)),
-         "disk": Look("#F0E442", "▬", "", _LID + _arc(-4.5, 2, 1) + _arc(5, 1, 0) + _LID[::-1])}
-MARKS = {"": Look("", " "), "new": Look("#009E73", "+"), "gone": Look("#D55E00", "−", "2 2"),
-         "shared": Look("#CC79A7", "=", "1 2"), "current": Look("#E69F00", "▶")}
+KINDS = {
+    "image": Look("#0072B2", "◆", "", _arc(0, 0, 2, 8.5, 8.5, 4)),
+    "layer": Look("#56B4E9", "■", "", _box(9, 5)),
+    "container": Look("#E69F00", "□", "3 2", _box(7, 7)),
+    "machine": Look("#CC79A7", "▣", "", (*_SCREEN, *((-x, y) for x, y in _SCREEN[::-1]))),
+    "state": Look("#CC79A7", "▷", "", ((-6, -7), (8, 0), (-6, 7))),
+    "snapshot": Look("#009E73", "●", "", _arc(0, 0, 2, 7, 7, 20)),
+    "disk": Look("#F0E442", "▬", "", _LID + _arc(-4.5, 2, 1) + _arc(5, 1, 0) + _LID[::-1]),
+}
+MARKS = {
+    "": Look("", " "),
+    "new": Look("#009E73", "+"),
+    "gone": Look("#D55E00", "−", "2 2"),
+    "shared": Look("#CC79A7", "=", "1 2"),
+    "current": Look("#E69F00", "▶"),
+}
 LOOKS = KINDS | MARKS
 STRONG = ("new", "current")  # marks drawn thick and bold
 LINES, PILLS = {"edge": "-", "link": "--"}, {"name": "[{}]", "to": "{}"}  # in matplotlib; in text
-ROW, COL, LANE, PAD, GAP = 28, 24, 12, 16, 12  # px: row, rail step, link step, margin, between trees
+ROW, COL, LANE, PAD, GAP = (
+    28,
+    24,
+    12,
+    16,
+    12,
+)  # px: row, rail step, link step, margin, between trees
 MONO, SMALL = 7.83, 7.23  # px: advance of a monospace character (0.602 em) at 13 and at 12 px
 LABEL, NOTE, NAME, NAMES = 42, 24, 30, 34  # longest texts, in characters; NAMES: all of one node
-DEEP = 8  # from this column on the heaviest branch goes straight down: at most 9 + log2(nodes) columns
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+DEEP = (
+    8  # from this column on the heaviest branch goes straight down: at most 9 + log2(nodes) columns
+)
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 _INK = "currentColor;%s:var(--jp-content-font-color1,currentColor)"  # JupyterLab's text colour, or the page's
 _CSS = f"""
 @text{{white-space:pre;unicode-bidi:isolate;font:13px system-ui,sans-serif;fill:{_INK % "fill"}}}
@@ -84,9 +105,16 @@ def _quote(key: str | None) -> str:
 
 def cells(text: str) -> int:
     """Width in monospace cells: wide characters take 2 (Unicode annex 11), combining and format ones 0."""
-    return len(text) if text.isascii() else sum(
-        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 1 + (unicodedata.east_asian_width(c) in "WF")
-        for c in text)
+    return (
+        len(text)
+        if text.isascii()
+        else sum(
+            0
+            if unicodedata.category(c) in ("Mn", "Me", "Cf")
+            else 1 + (unicodedata.east_asian_width(c) in "WF")
+            for c in text
+        )
+    )
 
 
 def shorten(text: str, limit: int) -> str:
@@ -94,7 +122,7 @@ def shorten(text: str, limit: int) -> str:
     keep, short = limit, text
     while cells(short) > limit:
         keep -= 1
-        short = f"{text[:keep - keep // 3].rstrip()}…{text[len(text) - keep // 3:].lstrip()}"
+        short = f"{text[: keep - keep // 3].rstrip()}…{text[len(text) - keep // 3 :].lstrip()}"
     return short
 
 
@@ -130,6 +158,7 @@ class Figure:
 @dataclass(frozen=True)
 class Node:
     """One thing in a tree. `kind`: a key of KINDS; `mark`: a key of MARKS; `names` are drawn as pills."""
+
     key: str
     label: str
     parent: str | None = None
@@ -141,6 +170,7 @@ class Node:
 
 class Row(NamedTuple):
     """A node in its place: rail column `x`, row `y`, centre (`px`, `py`) in px, and its texts as drawn."""
+
     node: Node
     x: int
     y: int
@@ -153,6 +183,7 @@ class Row(NamedTuple):
 
 class Item(NamedTuple):
     """One thing to paint: a "band" behind a row, a line (LINES), a shape (KINDS), or else a text."""
+
     cls: str
     points: Points
     text: str = ""
@@ -163,26 +194,33 @@ class Item(NamedTuple):
 class Tree(Figure):
     """A forest of `nodes`, with dashed `links` (from, to, label) across. LabError if it is no forest."""
 
-    def __init__(self, nodes: Iterable[Node], title: str = "",
-                 links: Iterable[tuple[str, str, str]] = ()) -> None:
+    def __init__(
+        self, nodes: Iterable[Node], title: str = "", links: Iterable[tuple[str, str, str]] = ()
+    ) -> None:
         self.title, self.links, given = clean(title), list(links), dict[str, Node]()
         for node in nodes:
             key = _quote(node.key)
             if given.setdefault(node.key, node) is not node:
                 raise LabError(f"Two nodes have the key {key}: give each node a key of its own.")
             if node.kind not in KINDS or node.mark not in MARKS:
-                raise LabError(f"Node {key} has kind {_quote(node.kind)} and mark {_quote(node.mark)}: use a "
-                               f"kind of {', '.join(KINDS)} and a mark of {', '.join(MARKS)[2:]} or none.")
+                raise LabError(
+                    f"Node {key} has kind {_quote(node.kind)} and mark {_quote(node.mark)}: use a "
+                    f"kind of {', '.join(KINDS)} and a mark of {', '.join(MARKS)[2:]} or none."
+                )
         self._kids: dict[str | None, list[Node]] = {key: [] for key in (None, *given)}
         for node in given.values():
             if node.parent not in self._kids:
-                raise LabError(f"Node {_quote(node.key)} has a parent {_quote(node.parent)} that is "
-                               "not there: add that node, or make this one a root (parent=None).")
+                raise LabError(
+                    f"Node {_quote(node.key)} has a parent {_quote(node.parent)} that is "
+                    "not there: add that node, or make this one a root (parent=None)."
+                )
             self._kids[node.parent].append(node)
         targets: dict[str, list[tuple[str, str, str]]] = {}
         for start, end, label in self.links:
             if start not in given or end not in given or start == end:
-                raise LabError(f"Link {_quote(start)} to {_quote(end)} must join two nodes of this tree.")
+                raise LabError(
+                    f"Link {_quote(start)} to {_quote(end)} must join two nodes of this tree."
+                )
             text = f"⇢ {clean(label)}: {clean(given[end].label)}"
             targets.setdefault(start, []).append(("to", shorten(text, LABEL), text))
         seen = {look for node in given.values() for look in (node.kind, node.mark)} - {""}
@@ -192,7 +230,9 @@ class Tree(Figure):
         self.rows = list(self._place(targets))
         self._at: dict[str | None, Row] = {row.node.key: row for row in self.rows}
         if lost := given.keys() - self._at.keys():
-            raise LabError(f"Node {_quote(min(lost))} hangs in a circle of parents: a tree needs a root.")
+            raise LabError(
+                f"Node {_quote(min(lost))} hangs in a circle of parents: a tree needs a root."
+            )
         self._scene()
 
     def _place(self, targets: dict[str, list[tuple[str, str, str]]]) -> Iterator[Row]:
@@ -207,14 +247,22 @@ class Tree(Figure):
             node, x = todo.pop()
             tree += node.parent is None
             names = [clean(name) for name in node.names]
-            pills = [("name", shorten(name, NAME), name) for name in names[:NAMES // 3]]
+            pills = [("name", shorten(name, NAME), name) for name in names[: NAMES // 3]]
             while len(pills) > 1 and sum(cells(text) + 3 for _, text, _ in pills) > NAMES:
                 pills.pop()
-            if more := names[len(pills):]:
+            if more := names[len(pills) :]:
                 pills.append(("name", f"+{len(more)}", ", ".join(more)))
-            px, py = PAD + 10 + 20 * self.gutter + COL * x, self.top + ROW * (y + .5) + GAP * tree
-            yield Row(node, x, y, px, py, shorten(clean(node.label), LABEL),
-                      shorten(clean(node.note), NOTE), pills + targets.get(node.key, []))
+            px, py = PAD + 10 + 20 * self.gutter + COL * x, self.top + ROW * (y + 0.5) + GAP * tree
+            yield Row(
+                node,
+                x,
+                y,
+                px,
+                py,
+                shorten(clean(node.label), LABEL),
+                shorten(clean(node.note), NOTE),
+                pills + targets.get(node.key, []),
+            )
             kids, y = self._kids[node.key], y + 1
             if x >= DEEP and kids:
                 kids.append(kids.pop(kids.index(max(kids, key=lambda kid: weight[kid.key]))))
@@ -226,8 +274,10 @@ class Tree(Figure):
         rail, lanes = max((row.px for row in self.rows), default=PAD) + 22, dict[str, float]()
         for _, end, _ in self.links:
             lanes.setdefault(end, rail + LANE * (len(lanes) % 12))
-        self.widths = (max((cells(row.label) for row in self.rows), default=0),
-                       max((cells(row.note) for row in self.rows), default=0))
+        self.widths = (
+            max((cells(row.label) for row in self.rows), default=0),
+            max((cells(row.note) for row in self.rows), default=0),
+        )
         label_x = rail + LANE * min(len(lanes), 12)
         note_x = label_x + 16 + round(MONO * self.widths[0] + 7.5 * self.widths[1])
         marked = [row for row in self.rows if row.node.mark]
@@ -238,20 +288,29 @@ class Tree(Figure):
                 self.items.append(Item("edge", corners if row.x > up.x else corners[:2]))
         for start, end, _ in self.links:
             a, b, x = self._at[start], self._at[end], lanes[end]
-            self.items.append(Item("link", ((a.px + 12, a.py), (x, a.py), (x, b.py), (b.px + 12, b.py))))
+            self.items.append(
+                Item("link", ((a.px + 12, a.py), (x, a.py), (x, b.py), (b.px + 12, b.py)))
+            )
         self.items += [Item("title", ((PAD, PAD + 14),), self.title)] * bool(self.title)
         x = PAD + 9.0
         for word in self.legend:
-            self.items += [Item(word, ((x, self.top - 18),)) if word in KINDS else
-                           Item("sign", ((x, self.top - 13.5),), MARKS[word].sign),
-                           Item("legend", ((x + 14, self.top - 13.5),), word)]
+            self.items += [
+                Item(word, ((x, self.top - 18),))
+                if word in KINDS
+                else Item("sign", ((x, self.top - 13.5),), MARKS[word].sign),
+                Item("legend", ((x + 14, self.top - 13.5),), word),
+            ]
             x = round(x + 6.7 * len(word) + 44, 1)
         for row in self.rows:
             mark, y, x = row.node.mark, row.py + 4.5, note_x + 32.0
             self.items += [Item("sign", ((PAD + 6, y),), MARKS[mark].sign)] * bool(mark)
             self.items.append(Item(row.node.kind, ((row.px, row.py),), mark=mark))
-            self.items.append(Item("label", ((label_x, y),), row.label, mark, clean(row.node.label)))
-            self.items += [Item("note", ((note_x, y),), row.note, "", clean(row.node.note))] * bool(row.note)
+            self.items.append(
+                Item("label", ((label_x, y),), row.label, mark, clean(row.node.label))
+            )
+            self.items += [Item("note", ((note_x, y),), row.note, "", clean(row.node.note))] * bool(
+                row.note
+            )
             for cls, text, full in row.pills:
                 self.items.append(Item(cls, ((x, y),), text, "", full))
                 x = round(x + SMALL * cells(text) + 24, 1)
@@ -261,13 +320,23 @@ class Tree(Figure):
 
     def data(self) -> dict[str, Any]:
         """Plain values for tests and JSON; nodes in drawing order with rail column x and row y."""
-        nodes = [asdict(row.node) | {"names": [*row.node.names], "x": row.x, "y": row.y} for row in self.rows]
-        edges = [{"from": node["parent"], "to": node["key"]} for node in nodes if node["parent"] is not None]
+        nodes = [
+            asdict(row.node) | {"names": [*row.node.names], "x": row.x, "y": row.y}
+            for row in self.rows
+        ]
+        edges = [
+            {"from": node["parent"], "to": node["key"]}
+            for node in nodes
+            if node["parent"] is not None
+        ]
         links = [{"from": start, "to": end, "label": label} for start, end, label in self.links]
         return {"title": self.title, "nodes": nodes, "edges": edges, "links": links}
 
     def __str__(self) -> str:
-        lines = [_isolate(self.title), "   ".join(f"{LOOKS[word].sign} {word}" for word in self.legend)]
+        lines = [
+            _isolate(self.title),
+            "   ".join(f"{LOOKS[word].sign} {word}" for word in self.legend),
+        ]
         lines, (label, note) = [line for line in lines if line], self.widths
         rail = 1 + 2 * max((row.x for row in self.rows), default=0)
         reach = [0] * rail  # per rail column: down to which row its newest line goes
@@ -277,55 +346,84 @@ class Tree(Figure):
             art = "".join("│ " if reach[x] > row.y else "  " for x in range(row.x - bend))
             art += ("├─" if reach[row.x - 1] > row.y else "└─") * bend + KINDS[row.node.kind].sign
             reach[row.x] = self._at[kids[-1].key].y if kids else 0
-            columns = [f"{MARKS[row.node.mark].sign} " * self.gutter + f"{art:<{rail}}",
-                       _isolate(row.label) + " " * (label - cells(row.label)),
-                       " " * (note - cells(row.note)) + _isolate(row.note),
-                       *(PILLS[cls].format(_isolate(text)) for cls, text, _ in row.pills)]
-            lines += [""] * (up is None and bool(lines)) + ["  ".join(filter(None, columns)).rstrip()]
+            columns = [
+                f"{MARKS[row.node.mark].sign} " * self.gutter + f"{art:<{rail}}",
+                _isolate(row.label) + " " * (label - cells(row.label)),
+                " " * (note - cells(row.note)) + _isolate(row.note),
+                *(PILLS[cls].format(_isolate(text)) for cls, text, _ in row.pills),
+            ]
+            lines += [""] * (up is None and bool(lines)) + [
+                "  ".join(filter(None, columns)).rstrip()
+            ]
         return "\n".join(lines if self.rows else [*lines, "(empty)"])
 
     def _describe(self) -> str:
         """The picture in sentences, for those who do not see it."""
+
         def count(number: int, what: str) -> str:
             return f"{number} {what}{'s' * (number != 1)}"
 
         def some(what: str, items: list[str]) -> str:
             more = f" and {len(items) - 6} more" if len(items) > 6 else ""
             return f" {what}: {', '.join(items[:6])}{more}." if items else ""
+
         kinds = Counter(row.node.kind for row in self.rows)
         counts = [count(kinds[kind], kind) for kind in KINDS if kind in kinds]
         text = f"A forest of {count(len(self._kids[None]), 'tree')}: {', '.join(counts) or 'no nodes'}."
         text += some("Names", [clean(name) for row in self.rows for name in row.node.names])
         for mark in filter(None, MARKS):
-            text += some(mark.capitalize(), [row.label for row in self.rows if row.node.mark == mark])
-        return text + some("Links", [f"{self._at[a].label} to {self._at[b].label}" for a, b, _ in self.links])
+            text += some(
+                mark.capitalize(), [row.label for row in self.rows if row.node.mark == mark]
+            )
+        return text + some(
+            "Links", [f"{self._at[a].label} to {self._at[b].label}" for a, b, _ in self.links]
+        )
 
     def svg(self) -> str:
         """One self-contained <svg>: for light and dark pages, grey printers and screen readers."""
-        size = f'width="{self.width}" height="{self.height}" viewBox="0 0 {self.width} {self.height}"'
-        out = [f'<svg xmlns="http://www.w3.org/2000/svg" class="lk-tree" role="img" {size}>'
-               f"<title>{escape(self.title or 'Tree')}</title><desc>{escape(self._describe())}</desc>"
-               f"<style>{_CSS}</style>"]
+        size = (
+            f'width="{self.width}" height="{self.height}" viewBox="0 0 {self.width} {self.height}"'
+        )
+        out = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="lk-tree" role="img" {size}>'
+            f"<title>{escape(self.title or 'Tree')}</title><desc>{escape(self._describe())}</desc>"
+            f"<style>{_CSS}</style>"
+        ]
         for cls, points, text, mark, full in self.items:
             (x, y), classes = points[0], f"{cls} {mark}".strip()
             if cls == "band":
-                out.append(f'<rect class="{classes}" fill="{MARKS[mark].colour}" x="{x:g}" y="{y:g}" '
-                           f'width="{self.width - 8}" height="26" rx="4"/>')
+                out.append(
+                    f'<rect class="{classes}" fill="{MARKS[mark].colour}" x="{x:g}" y="{y:g}" '
+                    f'width="{self.width - 8}" height="26" rx="4"/>'
+                )
             elif cls in KINDS:
                 dash = MARKS[mark].dash or KINDS[cls].dash
                 corners = " ".join(f"{x + dx:g},{y + dy:g}" for dx, dy in KINDS[cls].outline)
-                out.append(f'<polygon class="node {classes}" fill="{KINDS[cls].colour}"'
-                           + f' stroke-dasharray="{dash}"' * bool(dash) + f' points="{corners}"/>')
+                out.append(
+                    f'<polygon class="node {classes}" fill="{KINDS[cls].colour}"'
+                    + f' stroke-dasharray="{dash}"' * bool(dash)
+                    + f' points="{corners}"/>'
+                )
             elif cls in LINES:
                 out.append(f'<path class="{cls}" d="{_path(points)}"/>')
                 if cls == "link":
-                    out.append(f'<path class="arrow" d="M{points[-1][0] - 2:g} {points[-1][1]:g}l8 -4v8z"/>')
+                    out.append(
+                        f'<path class="arrow" d="M{points[-1][0] - 2:g} {points[-1][1]:g}l8 -4v8z"/>'
+                    )
             else:
                 if cls in PILLS:
-                    out.append(f'<rect class="{cls}" x="{x - 8:g}" y="{y - 14.5:g}" '
-                               f'width="{SMALL * cells(text) + 16:.1f}" height="20" rx="10"/>')
-                tip = f"<title>{escape(shorten(full, 2000))}</title>" if full not in ("", text) else ""
-                out.append(f'<text class="{classes}" x="{x:g}" y="{y:g}">{tip}{escape(text)}</text>')
+                    out.append(
+                        f'<rect class="{cls}" x="{x - 8:g}" y="{y - 14.5:g}" '
+                        f'width="{SMALL * cells(text) + 16:.1f}" height="20" rx="10"/>'
+                    )
+                tip = (
+                    f"<title>{escape(shorten(full, 2000))}</title>"
+                    if full not in ("", text)
+                    else ""
+                )
+                out.append(
+                    f'<text class="{classes}" x="{x:g}" y="{y:g}">{tip}{escape(text)}</text>'
+                )
         return "\n".join([*out, "</svg>"])
 
     def html(self) -> str:
@@ -344,26 +442,57 @@ class Tree(Figure):
         ax.set(xlim=(0, self.width), ylim=(self.height, 0), aspect="equal")
         ax.axis("off")
         box, ink = ax.get_window_extent(), plt.rcParams["text.color"]
-        pt = min(box.width / self.width, box.height / self.height) * 72 / ax.figure.dpi  # points per px
+        pt = (
+            min(box.width / self.width, box.height / self.height) * 72 / ax.figure.dpi
+        )  # points per px
         for cls, points, text, mark, _ in self.items:
             x, y = points[0]
             if cls == "band":
-                ax.axhspan(y, y + 26, color=MARKS[mark].colour, alpha=.15, lw=0, gid=cls)
+                ax.axhspan(y, y + 26, color=MARKS[mark].colour, alpha=0.15, lw=0, gid=cls)
             elif cls in KINDS:
                 dashes = [int(px) for px in (MARKS[mark].dash or KINDS[cls].dash).split()]
-                shape = Polygon([(x + dx, y + dy) for dx, dy in KINDS[cls].outline], gid=cls, zorder=2.5)
-                shape.set(fc=KINDS[cls].colour + "40" * (mark == "gone"), ec=ink, ls=(0, dashes or None),
-                          lw=pt * (2.4 if mark in STRONG else 1.3))
+                shape = Polygon(
+                    [(x + dx, y + dy) for dx, dy in KINDS[cls].outline], gid=cls, zorder=2.5
+                )
+                shape.set(
+                    fc=KINDS[cls].colour + "40" * (mark == "gone"),
+                    ec=ink,
+                    ls=(0, dashes or None),
+                    lw=pt * (2.4 if mark in STRONG else 1.3),
+                )
                 ax.add_patch(shape)
             elif cls in LINES:
-                ax.plot(*zip(*points, strict=True), color="#808080", lw=1.6 * pt, ls=LINES[cls], gid=cls,
-                        marker="<" if cls == "link" else "", markevery=[-1], markersize=6 * pt)
+                ax.plot(
+                    *zip(*points, strict=True),
+                    color="#808080",
+                    lw=1.6 * pt,
+                    ls=LINES[cls],
+                    gid=cls,
+                    marker="<" if cls == "link" else "",
+                    markevery=[-1],
+                    markersize=6 * pt,
+                )
             else:
-                fill, edge, dash = ("#0072B222", "#0072B2", "-") if cls == "name" else ("none", "grey", "--")
-                pill = {"boxstyle": "round,pad=.45,rounding_size=.8", "fc": fill, "ec": edge, "ls": dash}
-                ax.text(x, y, text, gid=cls, color=ink, parse_math=False, bbox=pill if cls in PILLS else None,
-                        size=pt * (15 if cls == "title" else 12 if cls in PILLS else 13),
-                        family="monospace" if cls in (*PILLS, "label") else "sans-serif",
-                        weight="bold" if cls in ("title", "sign") or mark in STRONG else "normal",
-                        ha="right" if cls == "note" else "center" if cls == "sign" else "left")
+                fill, edge, dash = (
+                    ("#0072B222", "#0072B2", "-") if cls == "name" else ("none", "grey", "--")
+                )
+                pill = {
+                    "boxstyle": "round,pad=.45,rounding_size=.8",
+                    "fc": fill,
+                    "ec": edge,
+                    "ls": dash,
+                }
+                ax.text(
+                    x,
+                    y,
+                    text,
+                    gid=cls,
+                    color=ink,
+                    parse_math=False,
+                    bbox=pill if cls in PILLS else None,
+                    size=pt * (15 if cls == "title" else 12 if cls in PILLS else 13),
+                    family="monospace" if cls in (*PILLS, "label") else "sans-serif",
+                    weight="bold" if cls in ("title", "sign") or mark in STRONG else "normal",
+                    ha="right" if cls == "note" else "center" if cls == "sign" else "left",
+                )
         return ax

@@ -26,28 +26,42 @@ if TYPE_CHECKING:
     from psutil import Process
 
 HOW_TO_GET = "https://www.virtualbox.org/wiki/Downloads"
-_PLACES = ("/Applications/VirtualBox.app/Contents/MacOS/VBoxManage",
-           r"C:\Program Files\Oracle\VirtualBox\VBoxManage.exe")  # their installers do not touch PATH
+_PLACES = (
+    "/Applications/VirtualBox.app/Contents/MacOS/VBoxManage",
+    r"C:\Program Files\Oracle\VirtualBox\VBoxManage.exe",
+)  # their installers do not touch PATH
 _SYSTEM = {"win32": "windows", "darwin": "macosx"}.get(sys.platform, "linux")
 _HOME = """<?xml version="1.0"?>
 <VirtualBox xmlns="http://www.virtualbox.org/" version="1.12-{system}">
   <Global><SystemProperties defaultMachineFolder={folder} defaultHardDiskFormat="VDI"/></Global>
 </VirtualBox>
 """
-_DRIVER = re.compile(r"^WARNING: The (?:character device /dev/vboxdrv|vboxdrv kernel module)(?:.*\n){1,12}?"
-                     r".*will not be able to start VMs.*\n", re.M)
+_DRIVER = re.compile(
+    r"^WARNING: The (?:character device /dev/vboxdrv|vboxdrv kernel module)(?:.*\n){1,12}?"
+    r".*will not be able to start VMs.*\n",
+    re.M,
+)
 _DONE = re.compile(r"^(?:\d+%\.\.\.)+100%\n", re.M)
 # What VirtualBox takes from an appliance as it stands, and would write to (or remove with the machine): paths.
 _PATHS = {"href", "snapshotFolder", "stateFile", "path", "location", "tracefile"}
 _DESCRIPTOR = 16 << 20  # bytes; a real one has some 10 KiB
-_GOING = "Failed to create the VirtualBox object!"  # a VBoxSVC about to go was called, and did nothing
+_GOING = (
+    "Failed to create the VirtualBox object!"  # a VBoxSVC about to go was called, and did nothing
+)
 _PATIENCE = 8.0  # seconds; VBoxSVC goes 5 s after its last client
 
 
 def find_program() -> str:
     """Where VBoxManage is. Raises :class:`MissingProgram`."""
-    folder = os.environ.get("VBOX_MSI_INSTALL_PATH") or os.environ.get("VBOX_INSTALL_PATH")  # set on Windows
-    for name in ("VBoxManage", "vboxmanage", *([os.path.join(folder, "VBoxManage.exe")] if folder else []), *_PLACES):
+    folder = os.environ.get("VBOX_MSI_INSTALL_PATH") or os.environ.get(
+        "VBOX_INSTALL_PATH"
+    )  # set on Windows
+    for name in (
+        "VBoxManage",
+        "vboxmanage",
+        *([os.path.join(folder, "VBoxManage.exe")] if folder else []),
+        *_PLACES,
+    ):
         if found := shutil.which(name):
             return found
     raise MissingProgram(f"VirtualBox is not installed here; get it from {HOW_TO_GET}.")
@@ -62,8 +76,13 @@ def _descriptor(appliance: Path) -> bytes:
     with appliance.open("rb") as file:
         size = _DESCRIPTOR  # of a longer one the end is missing, so it is not sound
         if appliance.suffix.lower() != ".ovf":  # that is how VirtualBox decides
-            first = tarfile.TarInfo.frombuf(file.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
-            if first.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or not first.name.lower().endswith(".ovf"):
+            first = tarfile.TarInfo.frombuf(
+                file.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape"
+            )
+            if first.type not in (
+                tarfile.REGTYPE,
+                tarfile.AREGTYPE,
+            ) or not first.name.lower().endswith(".ovf"):
                 raise ValueError("another file comes first")
             size = min(size, max(first.size, 0))  # it may say less than nothing
         return file.read(size)
@@ -81,15 +100,24 @@ def examine(appliance: Path) -> None:
         root = ElementTree.fromstring(_descriptor(appliance), forbid_dtd=True)
     except OSError as error:
         raise LabError(f"{appliance.name:.60} cannot be read ({error.strerror}).") from None
-    except (tarfile.TarError, ElementTree.ParseError, ValueError, LookupError):  # defusedxml's own are ValueErrors
-        raise LabError(f"{appliance.name:.60} is damaged, or no appliance: that is a plain tar (ustar) whose first "
-                       "file is a sound .ovf. Get it once more, or pack it again in that order.") from None
+    except (
+        tarfile.TarError,
+        ElementTree.ParseError,
+        ValueError,
+        LookupError,
+    ):  # defusedxml's own are ValueErrors
+        raise LabError(
+            f"{appliance.name:.60} is damaged, or no appliance: that is a plain tar (ustar) whose first "
+            "file is a sound .ovf. Get it once more, or pack it again in that order."
+        ) from None
     for element in root.iter():
         for name, value in element.items():
             path = PureWindowsPath(value)  # knows the separators of all systems
             if name.rpartition("}")[2] in _PATHS and (path.anchor or ".." in path.parts):
-                raise LabError(f"{appliance.name:.60} is not imported: with it VirtualBox would use {value[:60]!r}, "
-                               "outside the new machine's folder. Do not trust whoever made it.")
+                raise LabError(
+                    f"{appliance.name:.60} is not imported: with it VirtualBox would use {value[:60]!r}, "
+                    "outside the new machine's folder. Do not trust whoever made it."
+                )
 
 
 @lru_cache  # they are looked at before every command
@@ -105,16 +133,26 @@ def examine_settings(path: Path, folder: Path, changed: int) -> None:
     except (OSError, ElementTree.ParseError):
         return  # which VirtualBox does not take either
     except (ValueError, LookupError):
-        raise LabError(f"{path.name:.60} has parts that no settings of VirtualBox have: run the %lesson cell to start "
-                       "over without it.") from None
+        raise LabError(
+            f"{path.name:.60} has parts that no settings of VirtualBox have: run the %lesson cell to start "
+            "over without it."
+        ) from None
     for element in root.iter():
         for name, value in element.items():
             way = PureWindowsPath(value)
-            if name == "name" or element.tag.endswith("}GuestProperty") or not (way.anchor or ".." in way.parts):
+            if (
+                name == "name"
+                or element.tag.endswith("}GuestProperty")
+                or not (way.anchor or ".." in way.parts)
+            ):
                 continue
-            if (os.name == "posix" and way.drive) or not (path.parent / value).resolve().is_relative_to(folder):
-                raise LabError(f"{path.name:.60} names {value[:60]!r}, outside this lesson's folder, and VirtualBox "
-                               "would use it: run the %lesson cell to start over without it.")
+            if (os.name == "posix" and way.drive) or not (
+                path.parent / value
+            ).resolve().is_relative_to(folder):
+                raise LabError(
+                    f"{path.name:.60} names {value[:60]!r}, outside this lesson's folder, and VirtualBox "
+                    "would use it: run the %lesson cell to start over without it."
+                )
 
 
 def users_home() -> Path:
@@ -132,7 +170,9 @@ def _alive(process: Process) -> bool:
     import psutil
 
     try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)  # init may reap it late
+        return bool(
+            process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        )  # init may reap it late
     except psutil.NoSuchProcess:
         return False
 
@@ -143,9 +183,15 @@ class VirtualBox:
     def __init__(self, home: Path, folder: Path) -> None:
         self.program, self.home, self.folder = find_program(), home, folder
         name = hashlib.sha256(str(home).encode()).hexdigest()[:10]
-        self.env = {**os.environ, "VBOX_USER_HOME": str(home), "VBOX_IPC_SOCKETID": f"labkit-{name}"}
+        self.env = {
+            **os.environ,
+            "VBOX_USER_HOME": str(home),
+            "VBOX_IPC_SOCKETID": f"labkit-{name}",
+        }
         if sys.platform != "win32":
-            self.env["LC_ALL"] = "C.UTF-8"  # its words are translated otherwise, and names cut short
+            self.env["LC_ALL"] = (
+                "C.UTF-8"  # its words are translated otherwise, and names cut short
+            )
         self.driver = True  # whether machines can be started; known after the first command
 
     @cached_property
@@ -153,8 +199,10 @@ class VirtualBox:
         """As in "7.2.22". Raises :class:`LabError` if VBoxManage does not say it."""
         said = self.run(["--version"]).out
         if not (found := re.search(r"^(\d+\.\d+\.\d+)", said, re.M)):
-            raise LabError(f"{self.program} does not tell its version ({said.strip()[:60]!r}); install VirtualBox "
-                           f"again: {HOW_TO_GET}.")
+            raise LabError(
+                f"{self.program} does not tell its version ({said.strip()[:60]!r}); install VirtualBox "
+                f"again: {HOW_TO_GET}."
+            )
         return found[1]
 
     def __str__(self) -> str:
@@ -163,12 +211,16 @@ class VirtualBox:
     def run(self, argv: Sequence[str], **options: object) -> Result:
         """``VBoxManage *argv`` in ``folder``, its output without the warning about the driver and a full progress."""
         if argv[:1] == ["export"]:
-            self.run(["list", "hdds"])  # else a VBoxSVC just started (7.2) notes disks of 0 bytes in the OVF
+            self.run(
+                ["list", "hdds"]
+            )  # else a VBoxSVC just started (7.2) notes disks of 0 bytes in the OVF
         for _ in range(2):
             result = run([self.program, *argv], env=self.env, cwd=self.folder, **options)  # type: ignore[arg-type]
             if not (result.code and _GOING in result.err):
                 break
-        return result._replace(chunks=tuple((stream, self.tidy(text)) for stream, text in result.chunks))
+        return result._replace(
+            chunks=tuple((stream, self.tidy(text)) for stream, text in result.chunks)
+        )
 
     def tidy(self, text: str) -> str:
         """What is worth reading of an output; notes whether the driver is missing."""
@@ -180,7 +232,9 @@ class VirtualBox:
         """The standard output of a command that reads. Raises :class:`LabError` with VirtualBox's own reason."""
         result = self.run(argv, timeout=60)
         if result.code:
-            lines = [line for line in result.err.splitlines() if line.strip()] or ["no reason given"]
+            lines = [line for line in result.err.splitlines() if line.strip()] or [
+                "no reason given"
+            ]
             raise LabError(f"VirtualBox says: {lines[0].removeprefix('VBoxManage: error: ')}")
         return result.out
 
@@ -189,17 +243,23 @@ class VirtualBox:
         settings = self.home / "VirtualBox.xml"
         if not settings.exists():
             self.home.mkdir(parents=True, exist_ok=True)
-            settings.write_text(_HOME.format(system=_SYSTEM, folder=quoteattr(str(self.folder))), "utf-8")
+            settings.write_text(
+                _HOME.format(system=_SYSTEM, folder=quoteattr(str(self.folder))), "utf-8"
+            )
         deadline = time.monotonic() + _PATIENCE
         while not self.isolated():
             if sys.platform != "win32" or time.monotonic() > deadline:
-                raise LabError("VirtualBox here answers with machines of your own, and no lesson goes near them: close "
-                               "VirtualBox and all its windows, wait ten seconds, and run the %lesson cell again.")
+                raise LabError(
+                    "VirtualBox here answers with machines of your own, and no lesson goes near them: close "
+                    "VirtualBox and all its windows, wait ten seconds, and run the %lesson cell again."
+                )
             time.sleep(1)
 
     def isolated(self) -> bool:
         """Whether commands reach our home. On Windows all programs share one VBoxSVC, be it started by another."""
-        found = re.search(r"^Default machine folder: +(.*)$", self.ask(["list", "systemproperties"]), re.M)
+        found = re.search(
+            r"^Default machine folder: +(.*)$", self.ask(["list", "systemproperties"]), re.M
+        )
         return found is not None and Path(found[1].strip()) == self.folder
 
     def processes(self) -> Iterator[Process]:
@@ -219,7 +279,10 @@ class VirtualBox:
         import psutil
 
         mine = list(self.processes())
-        if any("SVC" not in process.info["name"] and "IPCD" not in process.info["name"] for process in mine):
+        if any(
+            "SVC" not in process.info["name"] and "IPCD" not in process.info["name"]
+            for process in mine
+        ):
             for uuid in re.findall(r"\{([0-9a-f-]{36})\}$", self.ask(["list", "runningvms"]), re.M):
                 self.run(["controlvm", uuid, "poweroff"], timeout=60)
             mine = list(self.processes())
@@ -231,4 +294,6 @@ class VirtualBox:
         deadline = time.monotonic() + 5  # they are killed, so this takes a moment
         while time.monotonic() < deadline and any(map(_alive, mine)):
             time.sleep(0.01)
-        shutil.rmtree(f"/tmp/.vbox-{self.env['VBOX_IPC_SOCKETID']}-ipc", ignore_errors=True)  # not on Windows
+        shutil.rmtree(
+            f"/tmp/.vbox-{self.env['VBOX_IPC_SOCKETID']}-ipc", ignore_errors=True
+        )  # not on Windows

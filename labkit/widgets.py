@@ -50,16 +50,24 @@ def teaching(view: w.HTML, lesson: Lesson | None = None) -> Iterator[None]:
     try:
         yield
     except LabError as error:
-        view.value = show.message("unknown", str(error), lesson.badge if lesson else MODEL)["text/html"]
+        view.value = show.message("unknown", str(error), lesson.badge if lesson else MODEL)[
+            "text/html"
+        ]
 
 
 def chooser(lesson: Lesson, asked: tasks.Prediction) -> Panel:
     """A prediction: choose, commit; the choice cannot be changed afterwards (``%answer`` tells)."""
     lines = {letter: f"{letter}) {text}" for letter, text in asked.choices.items()}
-    plain = {letter: line.replace("`", "") for letter, line in lines.items()}  # a radio knows no mark-up
+    plain = {
+        letter: line.replace("`", "") for letter, line in lines.items()
+    }  # a radio knows no mark-up
     # One radio a choice: JupyterLab takes the arrow keys for itself, Tab and Space work everywhere.
-    radios = {letter: w.RadioButtons(options=[(line, letter)], value=None, layout={"width": "max-content"})
-              for letter, line in plain.items()}
+    radios = {
+        letter: w.RadioButtons(
+            options=[(line, letter)], value=None, layout={"width": "max-content"}
+        )
+        for letter, line in plain.items()
+    }
     button = w.Button(description="Commit", tooltip="Commit to this answer, then run the next cell")
     said = w.HTML()
 
@@ -69,14 +77,19 @@ def chooser(lesson: Lesson, asked: tasks.Prediction) -> Panel:
                 radio.value = None
 
     def commit(_: object = None) -> None:
-        choice = next((radio.value for radio in radios.values() if radio.value), lesson.committed.get(asked.name))
+        choice = next(
+            (radio.value for radio in radios.values() if radio.value),
+            lesson.committed.get(asked.name),
+        )
         if choice is None:
             said.value = show.message("ask", "Choose one first.")["text/html"]
             return
         lesson.committed[asked.name] = choice
         for control in (button, *radios.values()):
             control.disabled = True
-        said.value = show.message("note", f"Committed to {choice}). Now run the next cells.")["text/html"]
+        said.value = show.message("note", f"Committed to {choice}). Now run the next cells.")[
+            "text/html"
+        ]
 
     for radio in radios.values():
         radio.observe(chosen, "value")
@@ -84,8 +97,13 @@ def chooser(lesson: Lesson, asked: tasks.Prediction) -> Panel:
     if asked.name in lesson.committed:
         radios[lesson.committed[asked.name]].value = lesson.committed[asked.name]
         commit()
-    text = "\n".join([f"? {asked.question}", *lines.values(), f"Commit with %predict {asked.name} LETTER"])
-    return Panel([w.HTML(show.message("ask", asked.question)["text/html"]), *radios.values(), button, said], text)
+    text = "\n".join(
+        [f"? {asked.question}", *lines.values(), f"Commit with %predict {asked.name} LETTER"]
+    )
+    return Panel(
+        [w.HTML(show.message("ask", asked.question)["text/html"]), *radios.values(), button, said],
+        text,
+    )
 
 
 def real(image: Image) -> list[int]:
@@ -101,7 +119,9 @@ def stack_html(image: Image, at: int, other: Image | None = None) -> str:
         layer = image.layers[step - 1]
         both = layer.chain_id in shared
         sign = ("▶" if number == at else "") + ("=" if both else "")
-        style = ("" if number <= at else "opacity:.5;") + ("font-weight:600;" if number == at else "")
+        style = ("" if number <= at else "opacity:.5;") + (
+            "font-weight:600;" if number == at else ""
+        )
         style += f"border-left:5px {'double #0072B2' if both else 'solid transparent'}"
         said = clean(instruction(layer.created_by))
         what = f"+{len(layer.added)} ~{len(layer.changed)} −{len(layer.removed)}"
@@ -109,12 +129,15 @@ def stack_html(image: Image, at: int, other: Image | None = None) -> str:
             f'<tr style="{style}"><td style="{_CELL}right;width:3.2em">{sign} {number}</td>'
             f'<td style="{_CELL}left;overflow:hidden;text-overflow:ellipsis" title="{escape(said)}">'
             f'<code>{escape(said)}</code></td><td style="{_CELL}right;width:5em">{humanise(layer.size)}</td>'
-            f'<td style="{_CELL}right;width:8.5em">{what}</td></tr>')
+            f'<td style="{_CELL}right;width:8.5em">{what}</td></tr>'
+        )
     empty = len(image.layers) - len(rows)
-    return (f'<table style="{_TEXT};border-collapse:collapse;table-layout:fixed;width:100%">'
-            f'<caption style="text-align:left;caption-side:bottom">{humanise(image.size)}, of which '
-            f"{humanise(image.wasted)} can no longer be seen; {empty} more steps (ENV, CMD, …) hold no files.</caption>"
-            f"{''.join(reversed(rows))}</table>")
+    return (
+        f'<table style="{_TEXT};border-collapse:collapse;table-layout:fixed;width:100%">'
+        f'<caption style="text-align:left;caption-side:bottom">{humanise(image.size)}, of which '
+        f"{humanise(image.wasted)} can no longer be seen; {empty} more steps (ENV, CMD, …) hold no files.</caption>"
+        f"{''.join(reversed(rows))}</table>"
+    )
 
 
 def tree_html(image: Image, at: int, depth: int = 3, most: int = 60) -> str:
@@ -153,23 +176,34 @@ def tree_html(image: Image, at: int, depth: int = 3, most: int = 60) -> str:
             style = ' style="font-weight:600"' if sign else ""
             if kind == "d":
                 files, size = below.get(path, (0, 0))
-                seen = level < depth or (path in touched and level < 60 and len(touched) < 5000)  # or no end of it
+                seen = level < depth or (
+                    path in touched and level < 60 and len(touched) < 5000
+                )  # or no end of it
                 inside = listing(path, level + 1) if seen else "<div>…</div>"
                 opened = " open" if path in touched and len(touched) < 12 else ""
-                lines.append(f"<details{opened}><summary{style}>{sign}{escape(clean(name))}/ <small>{files} "
-                             f"file{'s' * (files != 1)}, {humanise(size)}</small></summary>"
-                             f'<div style="margin-left:1.2em">{inside}</div></details>')
+                lines.append(
+                    f"<details{opened}><summary{style}>{sign}{escape(clean(name))}/ <small>{files} "
+                    f"file{'s' * (files != 1)}, {humanise(size)}</small></summary>"
+                    f'<div style="margin-left:1.2em">{inside}</div></details>'
+                )
             else:
                 target = f" → {escape(clean(link))}" if link else ""
-                lines.append(f"<div{style}>{sign}{escape(clean(name))}{target} <small>{humanise(size)}</small></div>")
+                lines.append(
+                    f"<div{style}>{sign}{escape(clean(name))}{target} <small>{humanise(size)}</small></div>"
+                )
         if len(items) > most:
             lines.append(f"<div>… and {len(items) - most} more</div>")
         return "".join(lines)
 
-    gone = "".join(f"<div>− <s>{escape(clean(path))}</s></div>" for path in (layer.removed[:20] if layer else ()))
-    return (f'<div style="{_TEXT};max-height:320px;overflow:auto;font-family:var(--jp-code-font-family,monospace);'
-            'border-top:1px solid var(--jp-border-color2,#ccc);padding-top:4px">'
-            f"{gone}{listing('', 1) or '(empty)'}</div>")
+    gone = "".join(
+        f"<div>− <s>{escape(clean(path))}</s></div>"
+        for path in (layer.removed[:20] if layer else ())
+    )
+    return (
+        f'<div style="{_TEXT};max-height:320px;overflow:auto;font-family:var(--jp-code-font-family,monospace);'
+        'border-top:1px solid var(--jp-border-color2,#ccc);padding-top:4px">'
+        f"{gone}{listing('', 1) or '(empty)'}</div>"
+    )
 
 
 def explorer(lesson: Lesson, names: Sequence[str]) -> Panel:
@@ -177,20 +211,26 @@ def explorer(lesson: Lesson, names: Sequence[str]) -> Panel:
     if not 1 <= len(names) <= 2:
         raise LabError("Name one image, or two to compare: `%explore busybox httpd`.")
     images = [lesson.layers(name) for name in names]
-    options = sorted({str(tag) for image in lesson.world()["images"] for tag in image["tags"]} | set(names))
+    options = sorted(
+        {str(tag) for image in lesson.world()["images"] for tag in image["tags"]} | set(names)
+    )
     columns: list[w.Widget] = []
     views: list[tuple[w.Dropdown, w.IntSlider, w.HTML, w.HTML]] = []
 
     def draw(_: object = None) -> None:
         for index, (_pick, slider, stack, tree) in enumerate(views):
             image = images[index]
-            stack.value = stack_html(image, slider.value, images[1 - index] if len(images) == 2 else None)
+            stack.value = stack_html(
+                image, slider.value, images[1 - index] if len(images) == 2 else None
+            )
             tree.value = tree_html(image, slider.value)
 
     def column(index: int, name: str) -> None:
         pick = w.Dropdown(options=options, value=name, description="Image", layout={"width": "98%"})
         most = len(real(images[index]))
-        slider = w.IntSlider(min=0, max=most, value=most, description="Layers", layout={"width": "98%"})
+        slider = w.IntSlider(
+            min=0, max=most, value=most, description="Layers", layout={"width": "98%"}
+        )
         stack, tree = w.HTML(), w.HTML()
         views.append((pick, slider, stack, tree))
 
@@ -203,15 +243,27 @@ def explorer(lesson: Lesson, names: Sequence[str]) -> Panel:
 
         pick.observe(picked, "value")
         slider.observe(draw, "value")
-        columns.append(w.VBox([pick, slider, stack, tree], layout={"flex": "1 1 340px", "min_width": "320px"}))
+        columns.append(
+            w.VBox([pick, slider, stack, tree], layout={"flex": "1 1 340px", "min_width": "320px"})
+        )
 
     for index, name in enumerate(names):
         column(index, name)
     draw()
-    text = "\n".join(["Layer explorer (needs JupyterLab): " + " and ".join(names), *(
-        [f"shared layers: {len(_chains(images[0]) & _chains(images[1]))}"] if len(images) == 2 else [])])
-    return Panel([w.HTML(show.badge_html(lesson.badge)),
-                  w.HBox(columns, layout={"flex_flow": "row wrap"})], text)
+    text = "\n".join(
+        [
+            "Layer explorer (needs JupyterLab): " + " and ".join(names),
+            *(
+                [f"shared layers: {len(_chains(images[0]) & _chains(images[1]))}"]
+                if len(images) == 2
+                else []
+            ),
+        ]
+    )
+    return Panel(
+        [w.HTML(show.badge_html(lesson.badge)), w.HBox(columns, layout={"flex_flow": "row wrap"})],
+        text,
+    )
 
 
 def _chains(image: Image) -> set[str]:
@@ -258,11 +310,18 @@ def before_after(lesson: Lesson, line: str) -> Panel:
 
     run.on_click(go)
     undo.on_click(back)
-    return Panel([command, w.HBox([run, undo]), view], f"Before and after (needs JupyterLab): {line}")
+    return Panel(
+        [command, w.HBox([run, undo]), view], f"Before and after (needs JupyterLab): {line}"
+    )
 
 
-def _panel(lesson: Lesson, name: str, setup: Sequence[str], trials: Sequence[Sequence[str]],
-           more: Sequence[str] = ()) -> Callable[[], None]:
+def _panel(
+    lesson: Lesson,
+    name: str,
+    setup: Sequence[str],
+    trials: Sequence[Sequence[str]],
+    more: Sequence[str] = (),
+) -> Callable[[], None]:
     """What starts a panel on things of its own, made by ``setup`` and, if the student likes, by ``more``.
 
     While recording, try each row of commands.
@@ -288,19 +347,32 @@ def disk_panel(lesson: Lesson, size: int) -> Panel:
 
     kinds = {"dynamic": "Standard", "fixed": "Fixed"}
     names = [f"panel-{kind}.vdi" for kind in kinds]
-    setup = [f"VBoxManage createmedium disk --filename panel-{kind}.vdi --size {size} --variant {variant}"
-             for kind, variant in kinds.items()]
+    setup = [
+        f"VBoxManage createmedium disk --filename panel-{kind}.vdi --size {size} --variant {variant}"
+        for kind, variant in kinds.items()
+    ]
 
     def write(place: int) -> list[str]:
         return [f'qemu-io -f vdi -c "write -P 0xab {place}M 64k" {name}' for name in names]
 
     tried = [size * 5 // 8, size // 8, size - 1]  # what a recording can show, in any order
-    start = _panel(lesson, "disk panel", setup,
-                   [[line for place in order for line in write(place)] for order in permutations(tried)])
+    start = _panel(
+        lesson,
+        "disk panel",
+        setup,
+        [[line for place in order for line in write(place)] for order in permutations(tried)],
+    )
     places = sorted(tried) if lesson.tape.mode == "replay" else range(size)
-    where = w.SelectionSlider(options=[(f"{place} MiB", place) for place in places], description="Write at",
-                              style=_WIDE, layout={"width": "60%"})
-    begin, button = w.Button(description="Start"), w.Button(description="Write 64 KiB", disabled=True)
+    where = w.SelectionSlider(
+        options=[(f"{place} MiB", place) for place in places],
+        description="Write at",
+        style=_WIDE,
+        layout={"width": "60%"},
+    )
+    begin, button = (
+        w.Button(description="Start"),
+        w.Button(description="Write 64 KiB", disabled=True),
+    )
     view = w.HTML()
     drawn: dict[str, Any] = {}
 
@@ -336,9 +408,12 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
     copy, linked = f"{machine}-panel", f"{machine}-panel-linked"
     graph = lesson.machines()
     names = list(dict.fromkeys(snapshot.name for snapshot in graph.machine(machine).snapshots))
-    command = {"Take": "snapshot {copy} take {name}", "Restore": "snapshot {copy} restore {name}",
-               "Delete": "snapshot {copy} delete {name}",
-               "Linked clone": "clonevm {copy} --snapshot {name} --options link --name {linked} --register"}
+    command = {
+        "Take": "snapshot {copy} take {name}",
+        "Restore": "snapshot {copy} restore {name}",
+        "Delete": "snapshot {copy} delete {name}",
+        "Linked clone": "clonevm {copy} --snapshot {name} --options link --name {linked} --register",
+    }
 
     def line(action: str, name: str) -> str:
         words = command[action].format(copy=quote(copy), name=quote(name), linked=quote(linked))
@@ -346,11 +421,19 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
 
     def now() -> Graph:
         graph = lesson.machines()
-        return graph.only(copy, *(machine.name for machine in graph.machines if machine.name == linked))
+        return graph.only(
+            copy, *(machine.name for machine in graph.machines if machine.name == linked)
+        )
 
     setup = [f"VBoxManage clonevm {quote(machine)} --mode all --name {quote(copy)} --register"]
     trials = [[line(action, name)] for action in command for name in names if action != "Take"]
-    start = _panel(lesson, "snapshot panel", setup, [*trials, [line("Take", "new")]], [line("Linked clone", "")])
+    start = _panel(
+        lesson,
+        "snapshot panel",
+        setup,
+        [*trials, [line("Take", "new")]],
+        [line("Linked clone", "")],
+    )
     which = w.Dropdown(options=names, description="Snapshot", layout={"width": "40%"})
     title = w.Text(value="new", description="Name", layout={"width": "30%"})
     begin = w.Button(description="Start")
@@ -371,8 +454,13 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
             begin.description = "Start over"
             for button in buttons.values():
                 button.disabled = False
-            draw(show.message("note", f"{copy} is a copy of {machine} with all its snapshots: try what you like.",
-                              lesson.badge))
+            draw(
+                show.message(
+                    "note",
+                    f"{copy} is a copy of {machine} with all its snapshots: try what you like.",
+                    lesson.badge,
+                )
+            )
 
     def wanted(button: w.Button) -> None:
         action, sure.layout.display = button.description, "none"
@@ -384,7 +472,9 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
             ask = lesson.machines().restoring if action == "Restore" else lesson.machines().deleting
             preview = ask(copy, name)
             sure.layout.display = ""
-            draw(show.message("ask", "\n".join([f"{action} {name}?", *preview.lines]), lesson.badge))
+            draw(
+                show.message("ask", "\n".join([f"{action} {name}?", *preview.lines]), lesson.badge)
+            )
 
     def done(_: object = None) -> None:
         sure.layout.display = "none"
@@ -397,6 +487,14 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
     sure.on_click(done)
     for button in buttons.values():
         button.on_click(wanted)
-    text = f"Snapshot panel (needs JupyterLab): take, restore, delete and clone on a copy of {machine}"
-    return Panel([w.HBox([begin, which, title], layout={"flex_flow": "row wrap"}),
-                  w.HBox([*buttons.values(), sure], layout={"flex_flow": "row wrap"}), view], text)
+    text = (
+        f"Snapshot panel (needs JupyterLab): take, restore, delete and clone on a copy of {machine}"
+    )
+    return Panel(
+        [
+            w.HBox([begin, which, title], layout={"flex_flow": "row wrap"}),
+            w.HBox([*buttons.values(), sure], layout={"flex_flow": "row wrap"}),
+            view,
+        ],
+        text,
+    )

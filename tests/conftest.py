@@ -23,7 +23,9 @@ from traitlets.config import Config
 from labkit.commands import LabError
 from labkit.lesson import Lesson
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell leaves out for what it runs with &
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # which a shell leaves out for what it runs with &
 
 settings.register_profile("course", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("course")
@@ -88,9 +90,16 @@ class Notebook:
         """Run a cell and return the text of its outputs; a cell never fails and never shows a traceback."""
         with capture_output() as said:
             done = self.shell.run_cell(source)
-        assert done.success and not said.stderr, (source, done.error_before_exec, done.error_in_exec, said.stderr)
+        assert done.success and not said.stderr, (
+            source,
+            done.error_before_exec,
+            done.error_in_exec,
+            said.stderr,
+        )
         self.outputs = [shown.data for shown in said.outputs]
-        text = "\n".join([*(data["text/plain"] for data in self.outputs), *filter(None, [said.stdout])])
+        text = "\n".join(
+            [*(data["text/plain"] for data in self.outputs), *filter(None, [said.stdout])]
+        )
         assert "Traceback" not in text, text
         return text
 

@@ -1,4 +1,5 @@
 """Image archives made to order: layers as tars, and around them each shape that tools write."""
+
 from __future__ import annotations
 
 import gzip
@@ -16,10 +17,24 @@ import zstandard
 Member = tuple[tarfile.TarInfo, bytes]
 
 
-def member(name: str, kind: bytes = tarfile.REGTYPE, data: bytes = b"", link: str = "", mode: int = 0o644,
-           uid: int = 0, gid: int = 0) -> Member:
+def member(
+    name: str,
+    kind: bytes = tarfile.REGTYPE,
+    data: bytes = b"",
+    link: str = "",
+    mode: int = 0o644,
+    uid: int = 0,
+    gid: int = 0,
+) -> Member:
     info = tarfile.TarInfo(name)
-    info.type, info.size, info.linkname, info.mode, info.uid, info.gid = kind, len(data), link, mode, uid, gid
+    info.type, info.size, info.linkname, info.mode, info.uid, info.gid = (
+        kind,
+        len(data),
+        link,
+        mode,
+        uid,
+        gid,
+    )
     return info, data
 
 
@@ -75,14 +90,23 @@ class Built:
         return json.dumps(self.config).encode()
 
 
-def image(*layers: Sequence[Member] | bytes, history: list[dict[str, Any]] | None = None, tag: str = "demo:latest",
-          pack: Callable[[bytes], bytes] = bytes) -> Built:
+def image(
+    *layers: Sequence[Member] | bytes,
+    history: list[dict[str, Any]] | None = None,
+    tag: str = "demo:latest",
+    pack: Callable[[bytes], bytes] = bytes,
+) -> Built:
     """An image from layers given as members or as ready tars; history defaults to one step each."""
     tars = [layer if isinstance(layer, bytes) else tar(layer) for layer in layers]
     if history is None:
         history = [{"created_by": f"COPY step{n} / # buildkit"} for n in range(len(tars))]
-    config = {"architecture": "amd64", "os": "linux", "config": {}, "history": history,
-              "rootfs": {"type": "layers", "diff_ids": [digest(data) for data in tars]}}
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {},
+        "history": history,
+        "rootfs": {"type": "layers", "diff_ids": [digest(data) for data in tars]},
+    }
     return Built(tars, config, tag, pack)
 
 
@@ -121,14 +145,24 @@ def _blob(data: bytes) -> Member:
 
 
 def descriptor(data: bytes, kind: str, **more: Any) -> dict[str, Any]:
-    return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": digest(data), "size": len(data), **more}
+    return {
+        "mediaType": f"application/vnd.oci.image.{kind}",
+        "digest": digest(data),
+        "size": len(data),
+        **more,
+    }
 
 
 def manifest(built: Built) -> tuple[bytes, list[Member]]:
     """An OCI manifest and the blobs it needs."""
     blobs = [built.pack(data) for data in built.layers]
-    body = json.dumps({"schemaVersion": 2, "config": descriptor(built.raw, "config.v1+json"),
-                       "layers": [descriptor(data, "layer.v1.tar") for data in blobs]}).encode()
+    body = json.dumps(
+        {
+            "schemaVersion": 2,
+            "config": descriptor(built.raw, "config.v1+json"),
+            "layers": [descriptor(data, "layer.v1.tar") for data in blobs],
+        }
+    ).encode()
     return body, [_blob(data) for data in [*blobs, built.raw, body]]
 
 
@@ -144,17 +178,46 @@ def oci(*images: Built, docker: bool = False, nested: bool = False) -> list[Memb
         if nested:
             other, more = manifest(image([file("other", 7)], tag="other"))
             members += more
-            inner = json.dumps({"schemaVersion": 2, "manifests": [
-                descriptor(b"{}", "manifest.v1+json", platform={"os": "unknown", "architecture": "unknown"}),
-                descriptor(other, "manifest.v1+json", platform={"os": "plan9", "architecture": "mips"}),
-                descriptor(body, "manifest.v1+json", platform={"os": "linux", "architecture": "amd64"}),
-                descriptor(body, "manifest.v1+json", platform={"os": "linux", "architecture": "arm64"})]}).encode()
+            inner = json.dumps(
+                {
+                    "schemaVersion": 2,
+                    "manifests": [
+                        descriptor(
+                            b"{}",
+                            "manifest.v1+json",
+                            platform={"os": "unknown", "architecture": "unknown"},
+                        ),
+                        descriptor(
+                            other,
+                            "manifest.v1+json",
+                            platform={"os": "plan9", "architecture": "mips"},
+                        ),
+                        descriptor(
+                            body,
+                            "manifest.v1+json",
+                            platform={"os": "linux", "architecture": "amd64"},
+                        ),
+                        descriptor(
+                            body,
+                            "manifest.v1+json",
+                            platform={"os": "linux", "architecture": "arm64"},
+                        ),
+                    ],
+                }
+            ).encode()
             members.append(_blob(inner))
             listed.append(descriptor(inner, "index.v1+json", **note))
         else:
             listed.append(descriptor(body, "manifest.v1+json", **note))
-        rows.append({"Config": "blobs/" + digest(built.raw).replace(":", "/"), "RepoTags": [built.tag],
-                     "Layers": ["blobs/" + digest(built.pack(data)).replace(":", "/") for data in built.layers]})
+        rows.append(
+            {
+                "Config": "blobs/" + digest(built.raw).replace(":", "/"),
+                "RepoTags": [built.tag],
+                "Layers": [
+                    "blobs/" + digest(built.pack(data)).replace(":", "/") for data in built.layers
+                ],
+            }
+        )
     members.append(_file("index.json", {"schemaVersion": 2, "manifests": listed}))
     unique = {info.name: (info, data) for info, data in members}
     return [*unique.values(), *([_file("manifest.json", rows)] if docker else [])]

@@ -21,8 +21,12 @@ from labkit.docker import Docker
 from labkit.syntax import parse, split
 
 ROOT = Path(__file__).resolve().parent.parent
-REMOVE = {"container": ["rm", "-fv"], "image": ["rmi", "-f"], "volume": ["volume", "rm", "-f"],
-          "network": ["network", "rm"]}
+REMOVE = {
+    "container": ["rm", "-fv"],
+    "image": ["rmi", "-f"],
+    "volume": ["volume", "rm", "-f"],
+    "network": ["network", "rm"],
+}
 
 
 def plain(*argv: str, **options: Any) -> str:
@@ -37,11 +41,18 @@ def inventory() -> dict[str, set[str]]:
 
     with contextlib.closing(APIClient(os.environ["DOCKER_HOST"])) as api:
         images = api.images(all=True)
-        return {"container": {c["Id"] for c in api.containers(all=True)},
-                "image": {i["Id"] for i in images},
-                "volume": {v["Name"] for v in api.volumes()["Volumes"] or ()},
-                "network": {n["Id"] for n in api.networks()},
-                "tag": {f"{tag}={i['Id']}" for i in images for tag in i["RepoTags"] or () if "<none>" not in tag}}
+        return {
+            "container": {c["Id"] for c in api.containers(all=True)},
+            "image": {i["Id"] for i in images},
+            "volume": {v["Name"] for v in api.volumes()["Volumes"] or ()},
+            "network": {n["Id"] for n in api.networks()},
+            "tag": {
+                f"{tag}={i['Id']}"
+                for i in images
+                for tag in i["RepoTags"] or ()
+                if "<none>" not in tag
+            },
+        }
 
 
 class Student:
@@ -66,8 +77,12 @@ class Student:
 
     def inspected(self) -> dict[str, Any]:
         """All the student has, in the engine's words."""
-        return {id_: json.loads(plain("inspect", "--type", kind, id_))
-                for kind, ids in self.own.items() if kind != "tag" for id_ in sorted(ids)}
+        return {
+            id_: json.loads(plain("inspect", "--type", kind, id_))
+            for kind, ids in self.own.items()
+            if kind != "tag"
+            for id_ in sorted(ids)
+        }
 
     def expected(self) -> dict[str, set[str]]:
         """What there must be on the engine once labkit has cleaned up."""
@@ -90,7 +105,9 @@ class Lab:
         return set(self.docker.ledger.entries(lesson))
 
     def clean(self) -> list[str]:
-        return [note for lesson in self.docker.ledger.lessons() for note in self.docker.clean(lesson)]
+        return [
+            note for lesson in self.docker.ledger.lessons() for note in self.docker.clean(lesson)
+        ]
 
 
 def scrub(engine: Dockerd, keep: dict[str, set[str]]) -> None:
@@ -106,7 +123,9 @@ def scrub(engine: Dockerd, keep: dict[str, set[str]]) -> None:
 def private(*options: str, **more: Any) -> Dockerd:
     """A throw-away engine; a visible skip where there can be none, except in CI."""
     if sys.platform != "linux" or os.geteuid() != 0:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("a private dockerd needs Linux and root")
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            "a private dockerd needs Linux and root"
+        )
     return Dockerd(*options, **more)
 
 

@@ -53,17 +53,25 @@ def topologies(draw: st.DrawFn, mismatch: bool = True, routers: int = 2) -> str:
     gateways = list[str]()
     for n in range(draw(st.integers(0, routers))):
         ways = draw(st.lists(st.sampled_from(VLANS), min_size=1, unique=True))
-        addresses = [f"10.0.{draw(st.integers(1, 2))}.{200 + 10 * n + at}" for at in range(len(ways))]
+        addresses = [
+            f"10.0.{draw(st.integers(1, 2))}.{200 + 10 * n + at}" for at in range(len(ways))
+        ]
         gateways += addresses
         plug = f"s{draw(st.integers(1, count))}.{18 + n}"
-        lines.append(f"router r{n} {plug} " + " ".join(
-            f"{vlan}:{address}/{draw(st.sampled_from([16, 24, 24, 24]))}"
-            for vlan, address in zip(ways, addresses, strict=True)))
+        lines.append(
+            f"router r{n} {plug} "
+            + " ".join(
+                f"{vlan}:{address}/{draw(st.sampled_from([16, 24, 24, 24]))}"
+                for vlan, address in zip(ways, addresses, strict=True)
+            )
+        )
         lines.append(f"{draw(st.one_of(st.just('trunk 1,10,20'), ports()))} {plug}")
         denied = draw(st.lists(st.tuples(st.sampled_from(ways), st.sampled_from(ways)), max_size=2))
         lines += [f"deny r{n} {one} {other}" for one, other in denied]
     for n in range(draw(st.integers(2, 8))):
-        lengths = [16, 24, 24, 24, 30] if n % 4 < 2 else [16, 24, 24, 24]  # others are ends of a network of four
+        lengths = (
+            [16, 24, 24, 24, 30] if n % 4 < 2 else [16, 24, 24, 24]
+        )  # others are ends of a network of four
         address = f"10.0.{draw(st.integers(1, 2))}.{n + 1}/{draw(st.sampled_from(lengths))}"
         via = draw(st.sampled_from([*gateways * 2, "", "10.0.1.99", "10.0.1.1"]))
         plug = f"s{draw(st.integers(1, count))}.{n + 1}"

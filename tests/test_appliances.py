@@ -44,12 +44,18 @@ class Made(NamedTuple):
         """The appliance with its disk called so, in the OVF and in the archive."""
         return self.edited((HREF, f'href="{to}"'), disk=to)
 
-    def packed(self, *members: tuple[str, bytes] | tuple[str, str, bytes], ovf: bool = True) -> bytes:
+    def packed(
+        self, *members: tuple[str, bytes] | tuple[str, str, bytes], ovf: bool = True
+    ) -> bytes:
         """The appliance's OVF with these members."""
         return tar(*[("m.ovf", self.ovf.encode())] * ovf, *members)
 
     def entities(self, doctype: str, use: str = "&x;") -> bytes:
-        return self.edited(("?>", f"?><!DOCTYPE Envelope {doctype}>"), ("A virtual machine", use), (">m<", f">{use}<"))
+        return self.edited(
+            ("?>", f"?><!DOCTYPE Envelope {doctype}>"),
+            ("A virtual machine", use),
+            (">m<", f">{use}<"),
+        )
 
     def sized(self, size: bytes) -> bytes:
         """The appliance whose archive lies about the size of the disk."""
@@ -74,8 +80,8 @@ def tar(*members: tuple[str, bytes] | tuple[str, str, bytes]) -> bytes:
 def header(archive: bytes, at: int, field: int, value: bytes) -> bytes:
     """The archive with a field of the header at that byte changed, and its sum."""
     made = bytearray(archive)
-    made[at + field:at + field + len(value)], made[at + 148:at + 156] = value, b" " * 8
-    made[at + 148:at + 156] = b"%06o\0 " % sum(made[at:at + 512])
+    made[at + field : at + field + len(value)], made[at + 148 : at + 156] = value, b" " * 8
+    made[at + 148 : at + 156] = b"%06o\0 " % sum(made[at : at + 512])
     return bytes(made)
 
 
@@ -87,8 +93,10 @@ def hardware(text: str) -> Callable[[Made], bytes]:
     return lambda made: made.edited(("<Clipboard/>", text))
 
 
-BOMB = "".join(f'<!ENTITY {"x" if at == 9 else f"e{at}"} "{f"&e{at - 1};" * 10 if at else "ha" * 50}">'
-               for at in range(10))
+BOMB = "".join(
+    f'<!ENTITY {"x" if at == 9 else f"e{at}"} "{f"&e{at - 1};" * 10 if at else "ha" * 50}">'
+    for at in range(10)
+)
 HOSTILE: dict[str, tuple[Callable[[Made], bytes], str]] = {
     "climbing member": (lambda made: made.edited(disk="../../evil.vmdk"), FAILED),
     "absolute member": (lambda made: made.edited(disk="THEIRS/evil.vmdk"), FAILED),
@@ -98,56 +106,132 @@ HOSTILE: dict[str, tuple[Callable[[Made], bytes], str]] = {
     "absolute both": (lambda made: made.moved("THEIRS/evil.vmdk"), ELSEWHERE),
     "both, Windows": (lambda made: made.moved("..\\..\\evil.vmdk"), ELSEWHERE),
     "both, a drive": (lambda made: made.moved("C:evil.vmdk"), ELSEWHERE),
-    "href in references": (lambda made: made.edited((HREF, 'href="&#46;./../x.vmdk"'), disk="../../x.vmdk"), ELSEWHERE),
-    "second OVF": (lambda made: made.packed(("b.ovf", made.moved("../../x.vmdk")), (DISK, made.disk)), TAKEN),
+    "href in references": (
+        lambda made: made.edited((HREF, 'href="&#46;./../x.vmdk"'), disk="../../x.vmdk"),
+        ELSEWHERE,
+    ),
+    "second OVF": (
+        lambda made: made.packed(("b.ovf", made.moved("../../x.vmdk")), (DISK, made.disk)),
+        TAKEN,
+    ),
     "OVF not first": (lambda made: tar((DISK, made.disk), ("m.ovf", made.ovf.encode())), DAMAGED),
-    "a decoy first": (lambda made: tar(("m.txt", made.ovf.encode()), ("m.ovf", made.ovf.encode()), (DISK, made.disk)),
-                      DAMAGED),
-    "a decoy in a long name": (lambda made: header(made.packed((DISK, made.disk)), 0, 156, b"L"), DAMAGED),
-    "symlink member": (lambda made: made.packed((DISK, f"{made.theirs}/own.vmdk", tarfile.SYMTYPE)), FAILED),
-    "symlink, then file": (lambda made: made.packed((DISK, f"{made.theirs}/own.vmdk", tarfile.SYMTYPE),
-                                                    (DISK, made.disk)), FAILED),
-    "hard link member": (lambda made: made.packed((DISK, f"{made.theirs}/own.vmdk", tarfile.LNKTYPE)), FAILED),
-    "OVF a symlink": (lambda made: tar(("m.ovf", "/etc/passwd", tarfile.SYMTYPE), (DISK, made.disk)), DAMAGED),
-    "names climb": (lambda made: made.edited(('name="m"', 'name="../../evil"'), ('ovf:id="m"', 'ovf:id="../../evil"'),
-                                             (">m<", ">../../evil<")), TAKEN),
+    "a decoy first": (
+        lambda made: tar(
+            ("m.txt", made.ovf.encode()), ("m.ovf", made.ovf.encode()), (DISK, made.disk)
+        ),
+        DAMAGED,
+    ),
+    "a decoy in a long name": (
+        lambda made: header(made.packed((DISK, made.disk)), 0, 156, b"L"),
+        DAMAGED,
+    ),
+    "symlink member": (
+        lambda made: made.packed((DISK, f"{made.theirs}/own.vmdk", tarfile.SYMTYPE)),
+        FAILED,
+    ),
+    "symlink, then file": (
+        lambda made: made.packed(
+            (DISK, f"{made.theirs}/own.vmdk", tarfile.SYMTYPE), (DISK, made.disk)
+        ),
+        FAILED,
+    ),
+    "hard link member": (
+        lambda made: made.packed((DISK, f"{made.theirs}/own.vmdk", tarfile.LNKTYPE)),
+        FAILED,
+    ),
+    "OVF a symlink": (
+        lambda made: tar(("m.ovf", "/etc/passwd", tarfile.SYMTYPE), (DISK, made.disk)),
+        DAMAGED,
+    ),
+    "names climb": (
+        lambda made: made.edited(
+            ('name="m"', 'name="../../evil"'),
+            ('ovf:id="m"', 'ovf:id="../../evil"'),
+            (">m<", ">../../evil<"),
+        ),
+        TAKEN,
+    ),
     "name is ..": (lambda made: made.edited(('name="m"', 'name=".."'), (">m<", ">..<")), TAKEN),
     "name is absolute": (lambda made: made.edited(('name="m"', 'name="THEIRS/evil"')), TAKEN),
     "saved state": (machine('snapshotFolder="Snapshots" stateFile="THEIRS/own.txt"'), ELSEWHERE),
     "snapshots": (machine('snapshotFolder="THEIRS"'), ELSEWHERE),
     "snapshots climb": (machine('snapshotFolder="../../x"'), ELSEWHERE),
-    "trace": (hardware('<Network><Adapter slot="0" trace="true" tracefile="THEIRS/own.txt"/></Network>'), ELSEWHERE),
-    "serial port": (hardware('<UART><Port slot="0" enabled="true" IOBase="0x3f8" IRQ="4" hostMode="HostDevice" '
-                             'path="THEIRS/own.txt"/></UART>'), ELSEWHERE),
+    "trace": (
+        hardware('<Network><Adapter slot="0" trace="true" tracefile="THEIRS/own.txt"/></Network>'),
+        ELSEWHERE,
+    ),
+    "serial port": (
+        hardware(
+            '<UART><Port slot="0" enabled="true" IOBase="0x3f8" IRQ="4" hostMode="HostDevice" '
+            'path="THEIRS/own.txt"/></UART>'
+        ),
+        ELSEWHERE,
+    ),
     "TPM": (hardware('<TrustedPlatformModule type="v2_0" location="THEIRS/own.txt"/>'), ELSEWHERE),
-    "shared folder": (hardware('<SharedFolders><SharedFolder name="x" hostPath="THEIRS" writable="true"/>'
-                               "</SharedFolders>"), TAKEN),  # and leaves the shared folder out
+    "shared folder": (
+        hardware(
+            '<SharedFolders><SharedFolder name="x" hostPath="THEIRS" writable="true"/>'
+            "</SharedFolders>"
+        ),
+        TAKEN,
+    ),  # and leaves the shared folder out
     "XML bomb": (lambda made: made.entities(f"[{BOMB}]"), DAMAGED),
-    "long entity": (lambda made: made.entities(f'[<!ENTITY x "{"x" * 1_000_000}">]', "&x;" * 5000), DAMAGED),
-    "external entity": (lambda made: made.entities('[<!ENTITY x SYSTEM "file:///etc/passwd">]'), DAMAGED),
+    "long entity": (
+        lambda made: made.entities(f'[<!ENTITY x "{"x" * 1_000_000}">]', "&x;" * 5000),
+        DAMAGED,
+    ),
+    "external entity": (
+        lambda made: made.entities('[<!ENTITY x SYSTEM "file:///etc/passwd">]'),
+        DAMAGED,
+    ),
     "external DTD": (lambda made: made.entities('SYSTEM "file:///etc/passwd"', "x"), DAMAGED),
     "huge OVF": (lambda made: made.edited(("A virtual machine", "x" * (17 << 20))), DAMAGED),
     "truncated": (lambda made: made.edited()[:30000], FAILED),
     "truncated OVF": (lambda made: made.edited()[:3000], DAMAGED),
-    "capacity 2^63": (lambda made: made.edited(('capacity="16777216"', f'capacity="{1 << 63}"')), FAILED),
-    "capacity 2^63-1": (lambda made: made.edited(('capacity="16777216"', f'capacity="{(1 << 63) - 1}"')), TAKEN),
-    "disk of 2^63": (lambda made: made.packed((DISK, made.disk[:12] + struct.pack("<Q", 1 << 54) + made.disk[20:])),
-                     TAKEN),  # all of it zeros, which take no room
+    "capacity 2^63": (
+        lambda made: made.edited(('capacity="16777216"', f'capacity="{1 << 63}"')),
+        FAILED,
+    ),
+    "capacity 2^63-1": (
+        lambda made: made.edited(('capacity="16777216"', f'capacity="{(1 << 63) - 1}"')),
+        TAKEN,
+    ),
+    "disk of 2^63": (
+        lambda made: made.packed(
+            (DISK, made.disk[:12] + struct.pack("<Q", 1 << 54) + made.disk[20:])
+        ),
+        TAKEN,
+    ),  # all of it zeros, which take no room
     "file too small": (lambda made: made.sized(b"00000001000\0"), FAILED),
-    "file too large": (lambda made: made.sized(b"77777777777\0"), TAKEN),  # it reads as far as the disk goes
+    "file too large": (
+        lambda made: made.sized(b"77777777777\0"),
+        TAKEN,
+    ),  # it reads as far as the disk goes
     "file of 2^62": (lambda made: made.sized(b"\x80\0\0\0" + struct.pack(">Q", 1 << 62)), FAILED),
-    "OVF lies about it": (lambda made: made.edited((HREF, f'{HREF} ovf:size="{(1 << 63) - 1}"')), TAKEN),
-    "disk twice": (lambda made: made.packed((DISK, made.disk), (DISK, b"x")), TAKEN),  # the first one
+    "OVF lies about it": (
+        lambda made: made.edited((HREF, f'{HREF} ovf:size="{(1 << 63) - 1}"')),
+        TAKEN,
+    ),
+    "disk twice": (
+        lambda made: made.packed((DISK, made.disk), (DISK, b"x")),
+        TAKEN,
+    ),  # the first one
     "OVF twice": (lambda made: made.packed((DISK, made.disk), ("m.ovf", b"x")), TAKEN),
     "empty": (lambda made: b"", DAMAGED),
     "zeros": (lambda made: b"\0" * 10240, DAMAGED),
     "no archive": (lambda made: b"hello\n" * 1000, DAMAGED),
     "empty disk": (lambda made: made.packed((DISK, b"")), FAILED),
     "no disk": (lambda made: made.packed(), FAILED),
-    "wrong manifest": (lambda made: made.packed((DISK, made.disk), ("m.mf", b"SHA1 (m.ovf) = " + b"0" * 40 + b"\n")),
-                       FAILED),
-    "manifest of one line": (lambda made: made.packed((DISK, made.disk), ("m.mf", b"SHA1 (m.ovf) = " * 2_000_000)),
-                             FAILED),
+    "wrong manifest": (
+        lambda made: made.packed(
+            (DISK, made.disk), ("m.mf", b"SHA1 (m.ovf) = " + b"0" * 40 + b"\n")
+        ),
+        FAILED,
+    ),
+    "manifest of one line": (
+        lambda made: made.packed((DISK, made.disk), ("m.mf", b"SHA1 (m.ovf) = " * 2_000_000)),
+        FAILED,
+    ),
 }
 
 
@@ -158,12 +242,20 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         patch.setenv("LABKIT_HOME", str(tmp_path_factory.mktemp("good")))
         bench = Bench.open("77", ["VBoxManage"])
         try:
-            for line in ("createvm --name m --register", "createmedium disk --filename m.vmdk --size 16 --format VMDK",
-                         "storagectl m --name SATA --add sata --portcount 1", "storageattach m --storagectl SATA "
-                         "--port 0 --device 0 --type hdd --medium m.vmdk", "export m --output m.ova"):
+            for line in (
+                "createvm --name m --register",
+                "createmedium disk --filename m.vmdk --size 16 --format VMDK",
+                "storagectl m --name SATA --add sata --portcount 1",
+                "storageattach m --storagectl SATA --port 0 --device 0 --type hdd --medium m.vmdk",
+                "export m --output m.ova",
+            ):
                 assert bench.run(["VBoxManage", *line.split()]).code == 0, line
             with tarfile.open(bench.folder / "m.ova") as archive:
-                return {member.name: file.read() for member in archive if (file := archive.extractfile(member))}
+                return {
+                    member.name: file.read()
+                    for member in archive
+                    if (file := archive.extractfile(member))
+                }
         finally:
             bench.clean()
 
@@ -171,8 +263,14 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 @pytest.fixture
 def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A student's home with a VirtualBox of their own, and files above the bench that an archive might hit."""
-    for file in ("home/own.vmdk", "home/own.txt", "home/.config/VirtualBox/VirtualBox.xml",
-                 "labkit-home/evil.vmdk", "labkit-home/bench/evil.vmdk", "evil.vmdk"):
+    for file in (
+        "home/own.vmdk",
+        "home/own.txt",
+        "home/.config/VirtualBox/VirtualBox.xml",
+        "labkit-home/evil.vmdk",
+        "labkit-home/bench/evil.vmdk",
+        "evil.vmdk",
+    ):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text("a student's own")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -189,22 +287,33 @@ def bench(theirs: Path) -> Iterator[Bench]:
 
 def outside(bench: Bench, top: Path) -> dict[str, tuple[int, int, int]]:
     """All that lies around the bench, with size, time of change and kind."""
-    return {str(path): (about.st_size, about.st_mtime_ns, about.st_mode) for path in [top, *top.rglob("*")]
-            if not path.is_relative_to(bench.folder) for about in [path.lstat()]}
+    return {
+        str(path): (about.st_size, about.st_mtime_ns, about.st_mode)
+        for path in [top, *top.rglob("*")]
+        if not path.is_relative_to(bench.folder)
+        for about in [path.lstat()]
+    }
 
 
 def most(bench: Bench) -> int:
     """The most memory, in MiB, that a VirtualBox of the bench has ever held (Linux says it)."""
     assert bench.virtualbox
     files = [Path(f"/proc/{process.pid}/status") for process in bench.virtualbox.processes()]
-    return max((int(found[1]) >> 10 for file in files if file.exists()
-                and (found := re.search(r"^VmHWM:\s+(\d+)", file.read_text(), re.M))), default=0)
+    return max(
+        (
+            int(found[1]) >> 10
+            for file in files
+            if file.exists() and (found := re.search(r"^VmHWM:\s+(\d+)", file.read_text(), re.M))
+        ),
+        default=0,
+    )
 
 
 @pytest.mark.virtualbox
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_appliance_changes_nothing_outside(good: dict[str, bytes], bench: Bench, theirs: Path,
-                                                     tmp_path: Path, name: str) -> None:
+def test_a_hostile_appliance_changes_nothing_outside(
+    good: dict[str, bytes], bench: Bench, theirs: Path, tmp_path: Path, name: str
+) -> None:
     build, told = HOSTILE[name]
     made = Made(good["m.ovf"].decode(), good[DISK], theirs)
     (bench.folder / "evil.ova").write_bytes(build(made))
@@ -216,10 +325,16 @@ def test_a_hostile_appliance_changes_nothing_outside(good: dict[str, bytes], ben
         assert re.search(told, result.text) and "\n" not in advice(result), result.text
         assert bool(advice(result)) == bool(result.code)
     except LabError as error:
-        assert told in (ELSEWHERE, DAMAGED) and re.search(told, str(error)) and "\n" not in str(error), str(error)
-    assert time.monotonic() - start < 30 and most(bench) < 200  # a server that ends meanwhile costs 10 s
+        assert (
+            told in (ELSEWHERE, DAMAGED) and re.search(told, str(error)) and "\n" not in str(error)
+        ), str(error)
+    assert (
+        time.monotonic() - start < 30 and most(bench) < 200
+    )  # a server that ends meanwhile costs 10 s
     assert outside(bench, tmp_path) == before
-    for found in bench.world()["machines"]:  # the name of one says nothing about where its files are
+    for found in bench.world()[
+        "machines"
+    ]:  # the name of one says nothing about where its files are
         assert bench.run(["VBoxManage", "snapshot", found["uuid"], "take", "s"]).code == 0
     after = bench.run(["VBoxManage", "import", "good.ova"])
     assert after.code == 0, after.text
@@ -230,10 +345,13 @@ def test_a_hostile_appliance_changes_nothing_outside(good: dict[str, bytes], ben
 
 @pytest.mark.virtualbox
 @pytest.mark.parametrize("name", ["climbing both", "absolute both", "saved state"])
-def test_what_we_refuse_virtualbox_would_do(good: dict[str, bytes], bench: Bench, theirs: Path, tmp_path: Path,
-                                            name: str) -> None:
+def test_what_we_refuse_virtualbox_would_do(
+    good: dict[str, bytes], bench: Bench, theirs: Path, tmp_path: Path, name: str
+) -> None:
     """Why we look first. Once VirtualBox refuses them itself, this fails, and `examine` may go."""
-    (bench.folder / "evil.ova").write_bytes(HOSTILE[name][0](Made(good["m.ovf"].decode(), good[DISK], theirs)))
+    (bench.folder / "evil.ova").write_bytes(
+        HOSTILE[name][0](Made(good["m.ovf"].decode(), good[DISK], theirs))
+    )
     before = outside(bench, tmp_path)
     assert bench.virtualbox and bench.virtualbox.run(["import", "evil.ova"]).code == 0
     if name == "saved state":
@@ -269,12 +387,21 @@ ARCHIVES: dict[str, list[tuple[str, bytes] | tuple[str, str, bytes]]] = {
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_an_archive_unpacked_changes_nothing_outside(theirs: Path, tmp_path: Path, name: str) -> None:
+def test_an_archive_unpacked_changes_nothing_outside(
+    theirs: Path, tmp_path: Path, name: str
+) -> None:
     bench = Bench.open("78", ["tar"])
-    members = [tuple(word.replace("THEIRS", str(theirs)) if isinstance(word, str) else word for word in member)
-               for member in ARCHIVES[name]]
+    members = [
+        tuple(
+            word.replace("THEIRS", str(theirs)) if isinstance(word, str) else word
+            for word in member
+        )
+        for member in ARCHIVES[name]
+    ]
     (bench.folder / "evil.tar").write_bytes(tar(*members))  # type: ignore[arg-type]
-    (bench.folder / "next.tar").write_bytes(tar(("door/own.txt", b"evil"), ("door/new.txt", b"evil")))
+    (bench.folder / "next.tar").write_bytes(
+        tar(("door/own.txt", b"evil"), ("door/new.txt", b"evil"))
+    )
     before = outside(bench, tmp_path)
     for archive in ("evil.tar", "evil.tar", "next.tar"):
         try:

@@ -60,7 +60,9 @@ def check_demo(image: Image) -> None:
     assert image.image == "demo:latest"
     assert image.id == c.digest(DEMO.raw)
     assert [layer.created_by for layer in image.layers] == ["ADD x", "CMD x", "RUN y", "imported"]
-    assert [layer.diff_id for layer in image.layers if not layer.empty] == DEMO.config["rootfs"]["diff_ids"]
+    assert [layer.diff_id for layer in image.layers if not layer.empty] == DEMO.config["rootfs"][
+        "diff_ids"
+    ]
     assert image.layers[2].removed == ["etc/b", "etc/passwd"]
     assert (image.layers[3].added, image.layers[3].changed, image.layers[3].removed) == (
         ["opt"],
@@ -109,7 +111,11 @@ def test_gzip_in_several_members_and_zstd_in_several_frames() -> None:
         return lambda data: pack(data[:700]) + pack(data[700:])
 
     for pack in (c.gz, c.zstd):
-        check_demo(read_stream([c.tar(c.oci(c.Built(DEMO.layers, DEMO.config, DEMO.tag, halves(pack))))], "x"))
+        check_demo(
+            read_stream(
+                [c.tar(c.oci(c.Built(DEMO.layers, DEMO.config, DEMO.tag, halves(pack))))], "x"
+            )
+        )
 
 
 def test_a_layer_used_twice_is_a_link(tmp_path: Path) -> None:
@@ -145,10 +151,15 @@ def test_one_of_several_images(shape: str, tmp_path: Path) -> None:
         assert read_image(path, ref).size == 1
     assert read_image(path, "reg:5000/two:v2").size == 2
     if shape != "oci":
-        assert read_image(path, c.digest(two.raw)).size == read_image(path, c.digest(two.raw)[7:19]).size == 2
+        assert (
+            read_image(path, c.digest(two.raw)).size
+            == read_image(path, c.digest(two.raw)[7:19]).size
+            == 2
+        )
     for ref in ("two", "reg:5000/two", "v2", "", "o", "sha256:"):
         with pytest.raises(
-            LabError, match=r"has no image .*; choose one of: docker.io/library/one:latest, reg:5000/two:v2\.$"
+            LabError,
+            match=r"has no image .*; choose one of: docker.io/library/one:latest, reg:5000/two:v2\.$",
         ):
             read_image(path, ref)
     assert read_stream([path.read_bytes()], "x", "reg:5000/two:v2").size == 2
@@ -160,7 +171,12 @@ def test_a_pipe_is_a_stream(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     raw = c.tar(c.oci(DEMO))
     writer = subprocess.Popen(
-        [sys.executable, "-c", "import sys; open(sys.argv[1], 'wb').write(sys.stdin.buffer.read())", str(pipe)],
+        [
+            sys.executable,
+            "-c",
+            "import sys; open(sys.argv[1], 'wb').write(sys.stdin.buffer.read())",
+            str(pipe),
+        ],
         stdin=subprocess.PIPE,
     )
     assert writer.stdin
@@ -185,7 +201,9 @@ def tree(layer: bytes) -> dict[str, tuple[str, int, str, int]]:
 def test_tar_formats(form: int) -> None:
     long = form != tarfile.USTAR_FORMAT
     deep = "/".join(["directory" * 5] * 4) if not long else "/".join(["directory" * 20] * 9)
-    names = [f"{deep}/file", "ñandú/ü", "with space", "-dash", "new\nline", "quo'te\"s"] + ["x" * 3000] * long
+    names = [f"{deep}/file", "ñandú/ü", "with space", "-dash", "new\nline", "quo'te\"s"] + [
+        "x" * 3000
+    ] * long
     raw = c.tar(
         [
             *(c.file(name, 3) for name in names),
@@ -240,7 +258,11 @@ def padded(data: bytes) -> bytes:
 
 
 def test_base_256_sizes_and_old_folders() -> None:
-    raw = header(b"big", b"\x80" + struct.pack(">3xQ", 600)) + padded(b"z" * 600) + header(b"old/", flag=b"\0")
+    raw = (
+        header(b"big", b"\x80" + struct.pack(">3xQ", 600))
+        + padded(b"z" * 600)
+        + header(b"old/", flag=b"\0")
+    )
     assert tree(raw) == {"big": ("f", 600, "", 0), "old": ("d", 0, "", 0)}
     assert tree(header(b"odd", b"     600 \0")[:512] + padded(b"z" * 384))["odd"][1] == 384
 
@@ -248,14 +270,20 @@ def test_base_256_sizes_and_old_folders() -> None:
 def test_pax_size_beats_the_header() -> None:
     record = b"12 size=700\n"
     raw = (
-        header(b"p", b"%011o\0" % len(record), b"x") + padded(record) + header(b"f") + padded(b"z" * 700) + header(b"g")
+        header(b"p", b"%011o\0" % len(record), b"x")
+        + padded(record)
+        + header(b"f")
+        + padded(b"z" * 700)
+        + header(b"g")
     )
     assert {path: node[1] for path, node in tree(raw).items()} == {"f": 700, "g": 0}
 
 
 def test_global_pax_header_is_ignored_as_docker_does() -> None:
     record = b"12 path=xyz\n"
-    assert list(tree(header(b"g", b"%011o\0" % len(record), b"g") + padded(record) + header(b"f"))) == ["f"]
+    assert list(
+        tree(header(b"g", b"%011o\0" % len(record), b"g") + padded(record) + header(b"f"))
+    ) == ["f"]
 
 
 def test_unknown_types_are_files_and_devices_have_no_data() -> None:
@@ -270,11 +298,18 @@ def test_unknown_types_are_files_and_devices_have_no_data() -> None:
 
 @pytest.mark.skipif(
     not shutil.which("tar")
-    or "GNU tar" not in subprocess.run(["tar", "--version"], capture_output=True, text=True, check=False).stdout,
+    or "GNU tar"
+    not in subprocess.run(["tar", "--version"], capture_output=True, text=True, check=False).stdout,
     reason="needs GNU tar",
 )
 @pytest.mark.parametrize(
-    "form", ["gnu", "posix --sparse-version=0.0", "posix --sparse-version=0.1", "posix --sparse-version=1.0"]
+    "form",
+    [
+        "gnu",
+        "posix --sparse-version=0.0",
+        "posix --sparse-version=0.1",
+        "posix --sparse-version=1.0",
+    ],
 )
 def test_sparse_files_have_the_size_that_ls_shows(form: str, tmp_path: Path) -> None:
     name = "holes" * 30  # longer than a header holds
@@ -294,7 +329,11 @@ def test_sparse_files_have_the_size_that_ls_shows(form: str, tmp_path: Path) -> 
 
 
 @settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
-@given(some_image, st.sampled_from(sorted(SHAPES)), st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]))
+@given(
+    some_image,
+    st.sampled_from(sorted(SHAPES)),
+    st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
+)
 def test_archives_are_as_in_the_model(layers: list[list[Any]], shape: str, form: int) -> None:
     def member(kind: str, path: str, size: int, text: str) -> c.Member:
         if kind == "d":
@@ -306,11 +345,17 @@ def test_archives_are_as_in_the_model(layers: list[list[Any]], shape: str, form:
             "h": lambda: c.hardlink(path, text),
         }[kind]()
 
-    raw = c.tar(SHAPES[shape](c.image(*(c.tar([member(*entry) for entry in layer], form) for layer in layers))))
+    raw = c.tar(
+        SHAPES[shape](
+            c.image(*(c.tar([member(*entry) for entry in layer], form) for layer in layers))
+        )
+    )
     image, truth = read_stream([raw], "x"), model(layers)
     assert (image.size, image.wasted) == (truth["size"], truth["wasted"])
     assert {path: node[:2] for path, node in image.tree().items()} == truth["layers"][-1]["tree"]
-    assert [layer.changed for layer in image.layers] == [layer["changed"] for layer in truth["layers"]]
+    assert [layer.changed for layer in image.layers] == [
+        layer["changed"] for layer in truth["layers"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -364,7 +409,15 @@ def test_skopeo_copies_read_the_same(tmp_path: Path) -> None:
         target = tmp_path / f"{kind}{len(more)}"
         place = f"{kind}:{target}:demo:latest" if kind != "oci" else f"{kind}:{target}:latest"
         subprocess.run(
-            [skopeo, "--insecure-policy", "copy", "--quiet", *more, f"docker-archive:{source}", place],
+            [
+                skopeo,
+                "--insecure-policy",
+                "copy",
+                "--quiet",
+                *more,
+                f"docker-archive:{source}",
+                place,
+            ],
             check=True,
             env={**os.environ, "TMPDIR": str(tmp_path)},
         )
@@ -373,7 +426,10 @@ def test_skopeo_copies_read_the_same(tmp_path: Path) -> None:
         assert image.wasted == 160
         if target.is_file():
             assert read_stream([target.read_bytes()], "x").to_json() == image.to_json()
-    assert any(path.read_bytes()[:4] == archives.ZSTD for path in (tmp_path / "oci1").glob("blobs/sha256/*"))
+    assert any(
+        path.read_bytes()[:4] == archives.ZSTD
+        for path in (tmp_path / "oci1").glob("blobs/sha256/*")
+    )
 
 
 def test_umoci_layers_with_whiteouts(tmp_path: Path) -> None:
@@ -407,7 +463,9 @@ def test_umoci_layers_with_whiteouts(tmp_path: Path) -> None:
         do("repack", "--image", f"{layout}:x", bundle)
     image = read_image(layout)
     real = [layer for layer in image.layers if not layer.empty]
-    assert [layer.size for layer in real] == [5730, 10, 701], "umoci packs b again when a, its other name, goes"
+    assert [layer.size for layer in real] == [5730, 10, 701], (
+        "umoci packs b again when a, its other name, goes"
+    )
     assert real[1].removed == ["app", "app/big", "app/sub", "app/sub/small"]
     assert (real[2].added, real[2].changed, real[2].removed) == (["new/x"], ["b", "new"], ["a"])
     assert image.wasted == 5000 + 30 + 10 + 700
@@ -437,7 +495,9 @@ def random_image(seed: int, tag: str) -> c.Built:
         for _ in range(dice.randint(1, 12)):
             path = "/".join(dice.choice("abcd") for _ in range(dice.randint(1, 3)))
             above = ["/".join(path.split("/")[:depth]) for depth in range(1, path.count("/") + 1)]
-            if path in members or any(members.get(parent, c.folder(""))[0].type != tarfile.DIRTYPE for parent in above):
+            if path in members or any(
+                members.get(parent, c.folder(""))[0].type != tarfile.DIRTYPE for parent in above
+            ):
                 continue
             for parent in above:
                 members.setdefault(parent, c.folder(parent))
@@ -478,7 +538,10 @@ def test_the_tree_is_what_the_engine_mounts(seed: int, tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(exported)) as archive:
         for info in archive:
             target = archive.getmember(info.linkname) if info.islnk() else info
-            mounted[info.name.strip("/")] = ("d" if info.isdir() else "l" if info.issym() else "f", target.size)
+            mounted[info.name.strip("/")] = (
+                "d" if info.isdir() else "l" if info.issym() else "f",
+                target.size,
+            )
     made = {
         ".dockerenv",
         "dev",
@@ -500,7 +563,9 @@ def test_the_tree_is_what_the_engine_mounts(seed: int, tmp_path: Path) -> None:
     again = read_stream([saved], tag)
     assert [layer.diff_id for layer in again.layers] == [layer.diff_id for layer in image.layers]
     assert (again.image, again.size, again.wasted) == (tag, image.size, image.wasted)
-    assert [(x.added, x.removed) for x in again.layers] == [(x.added, x.removed) for x in image.layers]
+    assert [(x.added, x.removed) for x in again.layers] == [
+        (x.added, x.removed) for x in image.layers
+    ]
 
 
 # -- hostile archives ---------------------------------------------------------------------------------------------
@@ -515,7 +580,11 @@ def refused(source: Path | bytes, *words: str, ref: str | None = None) -> str:
         readers.append(lambda: read_image(source, ref))
     if isinstance(source, bytes) or source.is_file():
         raw = source if isinstance(source, bytes) else source.read_bytes()
-        readers.append(lambda: read_stream([raw[at : at + (1 << 16)] for at in range(0, len(raw), 1 << 16)], "x", ref))
+        readers.append(
+            lambda: read_stream(
+                [raw[at : at + (1 << 16)] for at in range(0, len(raw), 1 << 16)], "x", ref
+            )
+        )
     for reader in readers:
         with pytest.raises(LabError) as error:
             reader()
@@ -559,7 +628,9 @@ def test_every_flipped_bit_is_an_image_or_an_error() -> None:
                 assert str(error).isprintable()
 
 
-@settings(derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(
+    derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck)
+)
 @given(st.data())
 def test_any_header_is_an_image_or_an_error(data: st.DataObject) -> None:
     block = bytearray(header(b"name"))
@@ -586,7 +657,14 @@ def test_corrupt_header(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "size", [b"\xff" * 12, b"\x80" + b"\xff" * 11, b"\x80\0\0\0\x80" + b"\0" * 7, b"-0000000001\0", b"9" * 11 + b"\0"]
+    "size",
+    [
+        b"\xff" * 12,
+        b"\x80" + b"\xff" * 11,
+        b"\x80\0\0\0\x80" + b"\0" * 7,
+        b"-0000000001\0",
+        b"9" * 11 + b"\0",
+    ],
 )
 def test_senseless_sizes(size: bytes) -> None:
     refused(c.tar(c.oci(c.image(header(b"x", size)))), "makes no sense")
@@ -602,7 +680,10 @@ def test_a_file_longer_than_its_archive(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flag", [b"x", b"g", b"L", b"K"])
 def test_names_of_gigabytes(flag: bytes) -> None:
-    refused(c.tar(c.oci(c.image(header(b"x", b"%011o\0" % (1 << 30), flag)))), "more than any system takes")
+    refused(
+        c.tar(c.oci(c.image(header(b"x", b"%011o\0" % (1 << 30), flag)))),
+        "more than any system takes",
+    )
 
 
 @pytest.mark.parametrize(
@@ -641,7 +722,10 @@ def test_a_long_pax_header_takes_no_long_time() -> None:
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_paths_longer_than_any(form: int) -> None:
     refused(c.tar(c.oci(c.image(c.tar([c.file("x" * 5000)], form)))), "longer than the 4096 bytes")
-    refused(c.tar(c.oci(c.image(c.tar([c.symlink("x", "y" * 10_000)], form)))), "longer than the 4096 bytes")
+    refused(
+        c.tar(c.oci(c.image(c.tar([c.symlink("x", "y" * 10_000)], form)))),
+        "longer than the 4096 bytes",
+    )
 
 
 def test_names_that_climb_out_stay_inside(tmp_path: Path) -> None:
@@ -671,14 +755,18 @@ def test_names_that_climb_out_stay_inside(tmp_path: Path) -> None:
 
 
 def manifest(layers: list[Any], config: str = "config.json", tags: Any = ("x:1",)) -> c.Member:
-    return c.file("manifest.json", json.dumps([{"Config": config, "RepoTags": tags, "Layers": layers}]).encode())
+    return c.file(
+        "manifest.json",
+        json.dumps([{"Config": config, "RepoTags": tags, "Layers": layers}]).encode(),
+    )
 
 
 CONFIG = c.file("config.json", c.image([]).raw)
 
 
 @pytest.mark.parametrize(
-    "outside", ["../secret.tar", "/etc/passwd", "link.tar", "sub/../../secret.tar", "C:\\x", "up/secret.tar"]
+    "outside",
+    ["../secret.tar", "/etc/passwd", "link.tar", "sub/../../secret.tar", "C:\\x", "up/secret.tar"],
 )
 def test_a_layout_cannot_read_outside_its_folder(outside: str, tmp_path: Path) -> None:
     (tmp_path / "secret.tar").write_bytes(c.tar([c.file("secret", 1)]))
@@ -727,7 +815,10 @@ def test_an_index_in_a_circle() -> None:
         ([manifest(["none.tar"]), CONFIG], "none.tar is named in it but is not there"),
         ([manifest(["a"])], "config.json is named in it but is not there"),
         ([manifest(["config.json"]), CONFIG], "config.json"),
-        ([manifest(["a", "a"]), CONFIG, c.file("a", c.tar([]))], "has 2 layers, but its config names 1"),
+        (
+            [manifest(["a", "a"]), CONFIG, c.file("a", c.tar([]))],
+            "has 2 layers, but its config names 1",
+        ),
         ([manifest([]), CONFIG], "has 0 layers, but its config names 1"),
         ([manifest(["a"]), CONFIG, c.file("a", b"no tar at all" * 100)], "a"),
         ([manifest([1]), CONFIG], "Layers is not the JSON str"),
@@ -743,27 +834,51 @@ def test_an_index_in_a_circle() -> None:
         ([c.file("manifest.json", b"[" + b" " * (17 << 20) + b"]")], "longer than any description"),
         ([c.file("index.json", b"{}")], "manifests is not the JSON list"),
         ([c.file("index.json", b'{"manifests": []}')], "none at all"),
-        ([c.file("index.json", b'{"manifests": [{"digest": "sha256:a", "platform": 5}]}')], "platform is not"),
         (
-            [c.file("index.json", b'{"manifests": [{"digest": "sha256:a", "platform": {"os": "unknown"}}]}')],
+            [c.file("index.json", b'{"manifests": [{"digest": "sha256:a", "platform": 5}]}')],
+            "platform is not",
+        ),
+        (
+            [
+                c.file(
+                    "index.json",
+                    b'{"manifests": [{"digest": "sha256:a", "platform": {"os": "unknown"}}]}',
+                )
+            ],
             "has no image",
         ),
         ([c.file("index.json", b'{"manifests": [{"digest": "../../x"}]}')], "is not there"),
         (
-            [c.file("index.json", b'{"manifests": [{"digest": "sha256:a"}]}'), c.file("blobs/sha256/a", b"{}")],
+            [
+                c.file("index.json", b'{"manifests": [{"digest": "sha256:a"}]}'),
+                c.file("blobs/sha256/a", b"{}"),
+            ],
             "config is not",
         ),
         ([manifest([]), c.file("config.json", b"{}")], "rootfs is not"),
         ([manifest([]), c.file("config.json", b'{"rootfs": {"diff_ids": {}}}')], "diff_ids is not"),
-        ([manifest([]), c.file("config.json", b'{"rootfs": {}, "history": [{"created_by": 5}]}')], "created_by is not"),
         (
-            [manifest([]), c.file("config.json", b'{"rootfs": {}, "history": [{"empty_layer": "yes"}]}')],
+            [
+                manifest([]),
+                c.file("config.json", b'{"rootfs": {}, "history": [{"created_by": 5}]}'),
+            ],
+            "created_by is not",
+        ),
+        (
+            [
+                manifest([]),
+                c.file("config.json", b'{"rootfs": {}, "history": [{"empty_layer": "yes"}]}'),
+            ],
             "empty_layer is not",
         ),
         ([manifest(["a\x1b[31m\n\u202e" * 500]), CONFIG], "is not there"),
         ([manifest(["\ud800"]), CONFIG], "is not there"),
         (
-            [manifest(["a"] * 2000), c.file("config.json", c.image(*[b""] * 2000).raw), c.file("a", c.tar([]))],
+            [
+                manifest(["a"] * 2000),
+                c.file("config.json", c.image(*[b""] * 2000).raw),
+                c.file("a", c.tar([])),
+            ],
             "has 2000 layers",
         ),
     ],
@@ -776,7 +891,10 @@ def test_broken_descriptions(members: list[c.Member], words: str, tmp_path: Path
 
 def test_lone_surrogates_in_ids_and_words() -> None:
     built = c.image(
-        [c.file("a")], [c.file("b")], history=[{"created_by": "\ud800"}, {"created_by": "\x1b[2J"}], tag="\ud800\n"
+        [c.file("a")],
+        [c.file("b")],
+        history=[{"created_by": "\ud800"}, {"created_by": "\x1b[2J"}],
+        tag="\ud800\n",
     )
     built.config["rootfs"]["diff_ids"] = ["\ud800", "\udfff"]
     image = read_stream([c.tar(c.docker_old(built))], "x")
@@ -787,7 +905,11 @@ def test_lone_surrogates_in_ids_and_words() -> None:
 
 @pytest.mark.parametrize("steps", [0, 1, 3])
 def test_history_that_does_not_fit_names_no_layer(steps: int) -> None:
-    built = c.image([c.file("a", 1)], [c.file("b", 2)], history=[{"created_by": f"RUN {n}"} for n in range(steps)])
+    built = c.image(
+        [c.file("a", 1)],
+        [c.file("b", 2)],
+        history=[{"created_by": f"RUN {n}"} for n in range(steps)],
+    )
     image = read_stream([c.tar(c.oci(built))], "x")
     assert [(layer.created_by, layer.size) for layer in image.layers] == [("", 1), ("", 2)]
 
@@ -839,7 +961,11 @@ def zeros() -> bytes:
     pack, count = zlib.compressobj(9, zlib.DEFLATED, 31), 1100
     size = b"\x80" + struct.pack(">3xQ", count << 20)
     return b"".join(
-        [pack.compress(header(b"zeros", size)), *(pack.compress(bytes(1 << 20)) for _ in range(count)), pack.flush()]
+        [
+            pack.compress(header(b"zeros", size)),
+            *(pack.compress(bytes(1 << 20)) for _ in range(count)),
+            pack.flush(),
+        ]
     )
 
 

@@ -37,7 +37,9 @@ def browser() -> Iterator[Browser]:
 def lab(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Lab]:
     from lab import opened
 
-    with opened(browser, NOTEBOOK, request.param == "dark", LABKIT_MODE="replay", LABKIT_PROGRESS="on") as found:
+    with opened(
+        browser, NOTEBOOK, request.param == "dark", LABKIT_MODE="replay", LABKIT_PROGRESS="on"
+    ) as found:
         found.theme = request.param
         found.run_all()
         yield found
@@ -79,7 +81,9 @@ def test_run_all_shows_no_error_and_what_is_stored(lab: Lab) -> None:
     for cell, kept in zip(lab.cells(), stored, strict=True):
         outputs = cell.get("outputs", [])
         assert not [o for o in outputs if o["output_type"] in ("error", "stream")], cell["source"]
-        shown, known = ([o["data"]["text/plain"] for o in found] for found in (outputs, kept.get("outputs", [])))
+        shown, known = (
+            [o["data"]["text/plain"] for o in found] for found in (outputs, kept.get("outputs", []))
+        )
         assert shown == known
 
 
@@ -112,7 +116,13 @@ def test_prediction_with_the_keyboard(lab: Lab) -> None:
     cell.scroll_into_view_if_needed()
     cell.locator("input[type=radio]").first.focus()
     lab.page.keyboard.press("Space")
-    for key in ("Tab", "Space", "Tab", "Tab", "Space"):  # to B, choose it; past C to the button, press it
+    for key in (
+        "Tab",
+        "Space",
+        "Tab",
+        "Tab",
+        "Space",
+    ):  # to B, choose it; past C to the button, press it
         lab.page.keyboard.press(key)
     expect(cell).to_contain_text("Committed to B")
     expect(cell.locator("button").first).to_be_disabled()
@@ -135,8 +145,11 @@ def test_pictures_carry_alt_text(lab: Lab) -> None:
     pictures = lab.page.locator(".jp-OutputArea svg[role=img]")
     assert pictures.count() >= 3
     for picture in pictures.all():
-        assert len(picture.locator("title").first.text_content() or "") + len(
-            picture.locator("desc").first.text_content() or "") > 20
+        assert (
+            len(picture.locator("title").first.text_content() or "")
+            + len(picture.locator("desc").first.text_content() or "")
+            > 20
+        )
 
 
 def test_screenshot_is_kept(lab: Lab) -> None:
@@ -160,7 +173,9 @@ def network_panels(lab: Lab) -> None:
     expect(row).to_contain_text(re.compile(r"printer\s*✔ yes\s*✘ no"))  # to pc1, not to sec1
     choose(lab, cell.locator(".widget-dropdown", has_text="printer").locator("select"), "ArrowDown")
     expect(row).to_contain_text(re.compile(r"printer\s*✘ no\s*✔ yes"))
-    expect(cell.locator("svg[role=img] desc")).to_contain_text(re.compile(r"port 3 +access 20 +printer"))
+    expect(cell.locator("svg[role=img] desc")).to_contain_text(
+        re.compile(r"port 3 +access 20 +printer")
+    )
     expect(cell).to_contain_text("pc1 → printer: port s1.1 is in VLAN 10, port s1.3 in VLAN 20")
     shot(lab, "net-panel", cell)
     press(lab, cell, "As it was")
@@ -183,7 +198,9 @@ def tunnel_panel(lab: Lab) -> None:
     expect(cell).to_contain_text('for "GET /nota?pin=1234" finds it once.')
     choose(lab, cell.locator("select"), "w")  # wireguard
     expect(cell).to_contain_text('for "GET /nota?pin=1234" finds it not once.')
-    expect(cell.locator("[role=img]")).to_have_attribute("aria-label", re.compile("WireGuard 16 .* encrypted"))
+    expect(cell.locator("[role=img]")).to_have_attribute(
+        "aria-label", re.compile("WireGuard 16 .* encrypted")
+    )
     shot(lab, "tunnel-panel", cell)
     cell.locator("input[type=text]").focus()
     lab.page.keyboard.press("Control+a")
@@ -222,8 +239,12 @@ def snapshot_panel(lab: Lab) -> None:
     shot(lab, "snapshot-panel-after", cell)
 
 
-PANELS = {"02-vlans": network_panels, "03-vpns-and-tunnels": tunnel_panel, "07-vm-disk-formats": disk_panel,
-          "09-snapshots": snapshot_panel}
+PANELS = {
+    "02-vlans": network_panels,
+    "03-vpns-and-tunnels": tunnel_panel,
+    "07-vm-disk-formats": disk_panel,
+    "09-snapshots": snapshot_panel,
+}
 
 
 @pytest.fixture(scope="module", params=PANELS)
@@ -231,14 +252,21 @@ def lesson(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Lab]:
     from lab import opened
 
     notebook = f"notebooks/en/{request.param}.ipynb"
-    with opened(browser, notebook, request.param[:2] in ("03", "09"),
-                LABKIT_MODE="replay", LABKIT_PROGRESS="on") as found:
+    with opened(
+        browser,
+        notebook,
+        request.param[:2] in ("03", "09"),
+        LABKIT_MODE="replay",
+        LABKIT_PROGRESS="on",
+    ) as found:
         found.theme = request.param
         found.run_all()
         stored = nbformat.read(ROOT / notebook, as_version=4).cells
         for cell, kept in zip(found.cells(), stored, strict=True):
-            shown, known = ([o["data"]["text/plain"] for o in outputs]
-                            for outputs in (cell.get("outputs", []), kept.get("outputs", [])))
+            shown, known = (
+                [o["data"]["text/plain"] for o in outputs]
+                for outputs in (cell.get("outputs", []), kept.get("outputs", []))
+            )
             assert shown == known
         yield found
         assert not found.errors

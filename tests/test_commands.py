@@ -40,12 +40,14 @@ def one_line(error: BaseException) -> str:
 
 
 def test_both_streams_are_kept_apart_and_in_order() -> None:
-    result = run(python("""
+    result = run(
+        python("""
         import sys, time
         for n, stream in enumerate([sys.stdout, sys.stderr, sys.stderr, sys.stdout]):
             print(n, file=stream, flush=True)
             time.sleep(0.1)
-    """))
+    """)
+    )
     assert result.chunks == (("out", "0\n"), ("err", "1\n2\n"), ("out", "3\n"))
     assert (result.out, result.err, result.text) == ("0\n3\n", "1\n2\n", "0\n1\n2\n3\n")
     assert result.code == 0 and 0.3 < result.seconds < 20
@@ -58,13 +60,18 @@ def test_exit_codes_are_results_not_errors(code: int) -> None:
 
 @posix
 def test_a_signal_is_a_negative_code() -> None:
-    assert run(python("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")).code == -signal.SIGTERM
+    assert (
+        run(python("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")).code
+        == -signal.SIGTERM
+    )
 
 
 def test_output_arrives_while_the_command_runs() -> None:
     heard: dict[str, float] = {}
-    result = run(python("import time; print('a', flush=True); time.sleep(0.5); print('b')"),
-                 on_text=lambda text: heard.setdefault(text.strip(), time.perf_counter()))
+    result = run(
+        python("import time; print('a', flush=True); time.sleep(0.5); print('b')"),
+        on_text=lambda text: heard.setdefault(text.strip(), time.perf_counter()),
+    )
     assert heard["b"] - heard["a"] > 0.3
     assert result.out == "a\nb\n"
 
@@ -127,10 +134,14 @@ def test_a_lot_of_output_comes_whole() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["out", "err"]), st.text("ab\n", max_size=3))))
-def test_merging_keeps_every_letter_and_no_two_neighbours_alike(chunks: list[tuple[str, str]]) -> None:
+def test_merging_keeps_every_letter_and_no_two_neighbours_alike(
+    chunks: list[tuple[str, str]],
+) -> None:
     merged = merge(chunks)
     for stream in ("out", "err"):
-        assert "".join(t for s, t in merged if s == stream) == "".join(t for s, t in chunks if s == stream)
+        assert "".join(t for s, t in merged if s == stream) == "".join(
+            t for s, t in chunks if s == stream
+        )
     assert all(a[0] != b[0] for a, b in pairwise(merged))
     assert all(text for _, text in merged)
     assert Result(("x",), 0, merged).text == "".join(t for _, t in chunks)
@@ -139,8 +150,28 @@ def test_merging_keeps_every_letter_and_no_two_neighbours_alike(chunks: list[tup
 # -- what reaches the command -------------------------------------------------------------------
 
 ECHO = python("import json, sys; print(json.dumps(sys.argv[1:]))")
-ODD = ["two words", "", "it's", '"quoted"', "-n", "--help", "--", "a\nb", "tab\there", "$HOME", "`ls`", "$(ls)", "*",
-       ";", "|", "a\\b", "ñ層", "{{.Id}}", "%s", "x" * 10_000]
+ODD = [
+    "two words",
+    "",
+    "it's",
+    '"quoted"',
+    "-n",
+    "--help",
+    "--",
+    "a\nb",
+    "tab\there",
+    "$HOME",
+    "`ls`",
+    "$(ls)",
+    "*",
+    ";",
+    "|",
+    "a\\b",
+    "ñ層",
+    "{{.Id}}",
+    "%s",
+    "x" * 10_000,
+]
 
 
 def test_odd_words_arrive_unchanged() -> None:
@@ -149,13 +180,21 @@ def test_odd_words_arrive_unchanged() -> None:
 
 @posix
 @settings(max_examples=15)
-@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20), max_size=6))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20),
+        max_size=6,
+    )
+)
 def test_any_words_arrive_unchanged(words: list[str]) -> None:
     assert json.loads(run([*ECHO, *words]).out) == words
 
 
 def test_the_environment_can_be_given() -> None:
-    result = run(python("import os; print(os.environ.get('LAB_TEST'))"), env={**os.environ, "LAB_TEST": "yes"})
+    result = run(
+        python("import os; print(os.environ.get('LAB_TEST'))"),
+        env={**os.environ, "LAB_TEST": "yes"},
+    )
     assert result.out.strip() == "yes"
 
 
@@ -176,7 +215,9 @@ def test_a_word_too_long_is_one_line() -> None:
 def test_a_missing_program_says_where_to_get_it() -> None:
     with pytest.raises(MissingProgram) as caught:
         run(["no-such-program-12", "ps"])
-    assert "no-such-program-12 is not installed" in one_line(caught.value) and "labkit doctor" in str(caught.value)
+    assert "no-such-program-12 is not installed" in one_line(
+        caught.value
+    ) and "labkit doctor" in str(caught.value)
 
 
 @posix
@@ -185,7 +226,9 @@ def test_a_program_that_may_not_be_run(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\n")
     with pytest.raises(LabError) as caught:
         run([str(program)])
-    assert not isinstance(caught.value, MissingProgram) and "could not be started" in one_line(caught.value)
+    assert not isinstance(caught.value, MissingProgram) and "could not be started" in one_line(
+        caught.value
+    )
 
 
 # -- ending it ----------------------------------------------------------------------------------
@@ -209,7 +252,9 @@ STUBBORN = """
 
 @posix
 def test_timeout_stops_even_a_stubborn_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert commands.GRACE <= 3  # an interrupt and a request to end, then the kill: "within a few seconds"
+    assert (
+        commands.GRACE <= 3
+    )  # an interrupt and a request to end, then the kill: "within a few seconds"
     monkeypatch.setattr(commands, "GRACE", 0.5)
     pids: list[str] = []
     started = time.perf_counter()
@@ -222,7 +267,8 @@ def test_timeout_stops_even_a_stubborn_command(monkeypatch: pytest.MonkeyPatch) 
 def interrupted(code: str, tmp_path: Path, wait: str = "") -> tuple[dict[str, object], float]:
     """Run ``code`` under labkit in another Python, interrupt that Python alone, and tell what it made of it."""
     program = tmp_path / "teacher.py"
-    program.write_text(textwrap.dedent("""
+    program.write_text(
+        textwrap.dedent("""
         import json, sys, time
         from labkit import commands
         from labkit.commands import Interrupted, run
@@ -231,8 +277,11 @@ def interrupted(code: str, tmp_path: Path, wait: str = "") -> tuple[dict[str, ob
             run([sys.executable, "-c", sys.argv[1]], on_text=lambda text: print(text, end="", flush=True))
         except Interrupted as error:
             print(json.dumps({"said": str(error), "text": error.result.text, "code": error.result.code}), flush=True)
-    """))
-    process = subprocess.Popen([sys.executable, str(program), textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    """)
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(program), textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout
     first = process.stdout.readline()
     started = time.perf_counter()
@@ -253,14 +302,17 @@ def test_interrupt_ends_a_child_that_ignores_it(tmp_path: Path) -> None:
 
 @posix
 def test_interrupt_ends_a_child_that_ignores_all_it_can(tmp_path: Path) -> None:
-    code = STUBBORN.replace("print(", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    print(", 1)
+    code = STUBBORN.replace(
+        "print(", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    print(", 1
+    )
     told, seconds = interrupted(code, tmp_path)
     assert seconds < 8 and not alive(int(str(told["pid"]))) and told["code"] == -signal.SIGKILL
 
 
 @posix
 def test_interrupt_gives_a_child_time_for_its_last_words(tmp_path: Path) -> None:
-    told, seconds = interrupted("""
+    told, seconds = interrupted(
+        """
         import os, sys, time
         try:
             print(os.getpid(), flush=True)
@@ -268,7 +320,9 @@ def test_interrupt_gives_a_child_time_for_its_last_words(tmp_path: Path) -> None
         except KeyboardInterrupt:
             print("tidied up")
             sys.exit(3)
-    """, tmp_path)
+    """,
+        tmp_path,
+    )
     assert told["text"] == f"{told['pid']}\ntidied up\n" and told["code"] == 3 and seconds < 3
 
 
@@ -282,7 +336,9 @@ def test_interrupt_in_this_process_leaves_nothing_running() -> None:
         pids.append(text)
 
     with pytest.raises(Interrupted) as caught:
-        run(python("import os, time; print(os.getpid(), flush=True); time.sleep(600)"), on_text=hear)
+        run(
+            python("import os, time; print(os.getpid(), flush=True); time.sleep(600)"), on_text=hear
+        )
     assert not alive(int(pids[0])) and caught.value.result.out == "".join(pids)
     assert "nothing is left" in one_line(caught.value)
 
@@ -295,15 +351,23 @@ def test_an_error_in_the_listener_leaves_nothing_running() -> None:
         raise RuntimeError("listener")
 
     with pytest.raises(RuntimeError, match="listener"):
-        run(python("import os, time; print(os.getpid(), flush=True); time.sleep(600)"), on_text=hear)
+        run(
+            python("import os, time; print(os.getpid(), flush=True); time.sleep(600)"), on_text=hear
+        )
     assert not alive(pids[0])
 
 
 # -- how it is shown ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [LabError("One line."), MissingProgram("One line."),
-                                   Interrupted(Result(("docker",), -2, (), 4.4))])
+@pytest.mark.parametrize(
+    "error",
+    [
+        LabError("One line."),
+        MissingProgram("One line."),
+        Interrupted(Result(("docker",), -2, (), 4.4)),
+    ],
+)
 def test_ipython_shows_one_line_and_no_traceback(error: LabError) -> None:
     shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
     shell.user_ns["error"] = error

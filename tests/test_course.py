@@ -65,15 +65,21 @@ def make_course(folder: Path) -> Path:
     make_world(folder / "wheels", "1")
     make_world(folder / "wheels", "2")
     (folder / "requirements.txt").write_text("# the lock\nworld==1\n")
-    (folder / "pyproject.toml").write_text('[build-system]\nrequires = []\nbuild-backend = "world_backend"\n')
+    (folder / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "world_backend"\n'
+    )
     (folder / "notebooks/en/00-start-here.ipynb").write_text("{}")
     return folder
 
 
 def course(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run course.py there: pip finds the wheels beside it and nothing else."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
-    env.update(PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1", PIP_FIND_LINKS=(folder / "wheels").as_uri())
+    env = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))
+    }
+    env.update(
+        PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1", PIP_FIND_LINKS=(folder / "wheels").as_uri()
+    )
     env.update(PYTHONIOENCODING="utf-8", **variables)
     return subprocess.run([sys.executable, str(folder / "course.py"), *words], env=env, cwd=folder.parent,
                           capture_output=True, encoding="utf-8", timeout=120)  # fmt: skip
@@ -97,13 +103,21 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A course in a folder with a space and an accent, after its first `course.py lab`."""
     folder = make_course(tmp_path_factory.mktemp("año 1") / "mi curso")
-    return folder, course(folder, "lab", "--no-browser", "--port", "9123", PYTHONPATH=str(folder), IPYTHONDIR="x")
+    return folder, course(
+        folder, "lab", "--no-browser", "--port", "9123", PYTHONPATH=str(folder), IPYTHONDIR="x"
+    )
 
 
-def test_first_lab_installs_and_passes_options_on(made: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_first_lab_installs_and_passes_options_on(
+    made: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
     folder, done = made
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [step for step in ("[1/3]", "[2/3]", "[3/3]", "signing", "starting") if step not in done.stdout] == []
+    assert [
+        step
+        for step in ("[1/3]", "[2/3]", "[3/3]", "signing", "starting")
+        if step not in done.stdout
+    ] == []
     argv, prefix, _, env = echoed(done)
     assert prefix == folder / ".venv"
     assert argv[-3:] == ["--no-browser", "--port", "9123"]
@@ -111,7 +125,9 @@ def test_first_lab_installs_and_passes_options_on(made: tuple[Path, subprocess.C
     assert "--LabApp.default_url=/lab/tree/notebooks/en/00-start-here.ipynb" in argv
     assert ("--allow-root" in argv) == (hasattr(os, "geteuid") and os.geteuid() == 0)
     assert "PYTHONPATH" not in env
-    assert Path(env["IPYTHONDIR"]).is_relative_to(prefix) and Path(env["JUPYTER_DATA_DIR"]).is_relative_to(prefix)
+    assert Path(env["IPYTHONDIR"]).is_relative_to(prefix) and Path(
+        env["JUPYTER_DATA_DIR"]
+    ).is_relative_to(prefix)
     assert Path(env["IPYTHONDIR"]).parent.is_dir()  # or IPython warns, and writes elsewhere
     assert env["PATH"].startswith(str(prefix))  # `labkit` works in JupyterLab's terminal
     assert (folder / "notebooks/en/00-start-here.ipynb.signed").read_text() == "x"
@@ -119,7 +135,9 @@ def test_first_lab_installs_and_passes_options_on(made: tuple[Path, subprocess.C
     assert overrides["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
 
 
-def test_an_option_given_replaces_the_usual_one(made: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_an_option_given_replaces_the_usual_one(
+    made: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
     """JupyterLab ends with "only accepts one value" when it gets an option twice."""
     folder, _ = made
     argv = echoed(course(folder, "lab", "--log-level", "DEBUG", "--ServerApp.root_dir=/tmp"))[0]
@@ -145,7 +163,10 @@ def test_test_runs_pytest_in_replay_and_keeps_its_exit_code(
     done = course(folder, "test", "-x", "-k", "trees")
     argv, _, cwd, env = echoed(done)
     assert done.returncode == 3 and cwd == folder and env["LABKIT_MODE"] == "replay"
-    assert argv[:2] == ["-m", "not docker and not browser and not qemu and not virtualbox and not scapy"]
+    assert argv[:2] == [
+        "-m",
+        "not docker and not browser and not qemu and not virtualbox and not scapy",
+    ]
     assert "--nbval" in argv
     assert argv[-5:] == ["tests", "notebooks/en", "-x", "-k", "trees"]
     named = echoed(course(folder, "test", "notebooks/en/00-start-here.ipynb::Cell 0"))[0]
@@ -163,7 +184,9 @@ def test_new_pins_are_installed_into_the_old_environment(
     lock.write_text("world==2\n")
     done = course(folder, "lab")
     assert done.returncode == 0 and "[1/3]" not in done.stdout and "[2/3]" in done.stdout
-    assert list(folder.glob(".venv/**/world-2.dist-info")) and not list(folder.glob(".venv/**/world-1.dist-info"))
+    assert list(folder.glob(".venv/**/world-2.dist-info")) and not list(
+        folder.glob(".venv/**/world-1.dist-info")
+    )
 
 
 def test_no_network_really(made: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
@@ -172,7 +195,12 @@ def test_no_network_really(made: tuple[Path, subprocess.CompletedProcess[str]]) 
     lock = folder / "requirements.txt"
     before = lock.read_text()
     lock.write_text("six==1.17.0\n")
-    closed = {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0", "PIP_TIMEOUT": "2"}
+    closed = {
+        "PIP_NO_INDEX": "0",
+        "PIP_INDEX_URL": "http://127.0.0.1:9/",
+        "PIP_RETRIES": "0",
+        "PIP_TIMEOUT": "2",
+    }
     try:
         assert_one_line(course(folder, "test", **closed), "no network", "HTTPS_PROXY")
     finally:
@@ -194,7 +222,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 3 MB: room for an empty environment, not for pip."""
     if shutil.which("mount") is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
         pytest.skip("mounting a small disk needs root on Linux")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(tmp_path)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(tmp_path)], capture_output=True
+    )
     if mounted.returncode != 0:
         pytest.skip("this machine does not let root mount a tmpfs")
     yield tmp_path
@@ -220,7 +250,9 @@ def test_read_only_folder(small_disk: Path) -> None:
 def test_an_old_python_can_read_it() -> None:
     source = COURSE.read_text("utf-8")
     tree = ast.parse(source, feature_version=(3, 7))
-    imported = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    imported = {
+        alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names
+    }
     assert imported == {"hashlib", "json", "os", "re", "shutil", "signal", "subprocess", "sys"}
     assert "__future__" not in source  # unknown to 3.6
 
@@ -242,7 +274,9 @@ def test_python_new_enough(version: tuple[Any, ...]) -> None:
 
 def test_usage() -> None:
     for words, code in ((["--help"], 0), ([], 2), (["labb"], 2)):
-        done = subprocess.run([sys.executable, str(COURSE), *words], capture_output=True, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, str(COURSE), *words], capture_output=True, encoding="utf-8"
+        )
         assert done.returncode == code and "course.py lab" in done.stdout and not done.stderr
 
 
@@ -274,7 +308,9 @@ def test_explain(output: str, says: str) -> None:
 class Steps:
     """Stands for the installer: notes what it is asked for, makes the folder, fails where told."""
 
-    def __init__(self, module: ModuleType, fail_at: str = "", error: BaseException | None = None) -> None:
+    def __init__(
+        self, module: ModuleType, fail_at: str = "", error: BaseException | None = None
+    ) -> None:
         self.module, self.fail_at, self.error, self.seen = module, fail_at, error, []  # type: ignore[var-annotated]
 
     def __call__(self, title: str, argv: list[str], total: int = 0) -> None:

@@ -42,7 +42,9 @@ def test_finds_the_engine_of_docker_host(engine: Dockerd) -> None:
     assert str(found) == f"Docker {found.version}"
 
 
-def test_finds_the_engine_of_the_current_context(engine: Dockerd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finds_the_engine_of_the_current_context(
+    engine: Dockerd, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("DOCKER_HOST")
     plain("context", "create", "other", "--docker", f"host={engine.host}")
     monkeypatch.setenv("DOCKER_CONTEXT", "other")
@@ -81,7 +83,11 @@ def test_reads_the_world(lab: Lab, student: Student) -> None:
     assert image["id"] == plain("inspect", "--format", "{{.Id}}", "busybox")
     assert image["size"] == int(plain("inspect", "--format", "{{.Size}}", "busybox"))
     container = find_thing(world["containers"], "w1")
-    assert container == find_thing(world["containers"], id_) == find_thing(world["containers"], id_[:7])
+    assert (
+        container
+        == find_thing(world["containers"], id_)
+        == find_thing(world["containers"], id_[:7])
+    )
     assert container and (container["state"], container["image_id"]) == ("running", image["id"])
     assert {"w-volume"} <= {volume["name"] for volume in world["volumes"]}
     assert {"w-network", "bridge"} <= {network["name"] for network in world["networks"]}
@@ -92,11 +98,15 @@ def test_reads_changes_and_images_and_saves(lab: Lab) -> None:
     kinds = {change["path"]: change["kind"] for change in lab.docker.changes("c1")}
     assert kinds == {"/etc": "C", "/etc/group": "C", "/etc/passwd": "D", "/new": "A"}
     assert [f"{change['kind']} {change['path']}" for change in lab.docker.changes("c1")] == sorted(
-        plain("diff", "c1").splitlines(), key=lambda line: line[2:])
+        plain("diff", "c1").splitlines(), key=lambda line: line[2:]
+    )
     about = lab.docker.image("busybox")
-    assert about["diff_ids"] == plain("inspect", "--format", "{{join .RootFS.Layers \",\"}}", "busybox").split(",")
+    assert about["diff_ids"] == plain(
+        "inspect", "--format", '{{join .RootFS.Layers ","}}', "busybox"
+    ).split(",")
     assert [step["created_by"] for step in about["history"]] == plain(
-        "history", "--no-trunc", "--format", "{{.CreatedBy}}", "busybox").splitlines()[::-1]
+        "history", "--no-trunc", "--format", "{{.CreatedBy}}", "busybox"
+    ).splitlines()[::-1]
     assert b"manifest.json" in b"".join(lab.docker.save("busybox"))
     with pytest.raises(LabError, match="No such image"):
         list(lab.docker.save("no-such"))
@@ -114,8 +124,14 @@ def test_labels_all_that_docker_can_label(lab: Lab) -> None:
     lab("build -t l/img:2 -", stdin="FROM busybox\nRUN echo hi > /hi\n")
     lab("volume create l-volume")
     lab("network create l-network")
-    assert [label("l1"), label("l2"), label("l/img:1", "image"), label("l/img:2", "image"),
-            label("l-volume", "volume"), label("l-network", "network")] == ["12"] * 6
+    assert [
+        label("l1"),
+        label("l2"),
+        label("l/img:1", "image"),
+        label("l/img:2", "image"),
+        label("l-volume", "volume"),
+        label("l-network", "network"),
+    ] == ["12"] * 6
 
 
 def test_the_ledger_holds_exactly_what_was_made(lab: Lab, student: Student, tmp_path: Path) -> None:
@@ -140,8 +156,22 @@ def test_the_ledger_holds_exactly_what_was_made(lab: Lab, student: Student, tmp_
     assert step("tag busybox g/tag:1")["tag"]
     assert step("commit g2 g/commit:1")["image"]
     assert step("commit g2")["image"]
-    assert len(step("build -t g/built:1 -", "FROM busybox\nRUN echo 1 > /1\nRUN echo 2 > /2\nCMD true\n")["image"]) > 3
-    assert len(step("build -q -t g/built:2 -", "FROM busybox\nRUN echo 3 > /3\nRUN echo 4 > /4\n")["image"]) >= 3
+    assert (
+        len(
+            step(
+                "build -t g/built:1 -", "FROM busybox\nRUN echo 1 > /1\nRUN echo 2 > /2\nCMD true\n"
+            )["image"]
+        )
+        > 3
+    )
+    assert (
+        len(
+            step("build -q -t g/built:2 -", "FROM busybox\nRUN echo 3 > /3\nRUN echo 4 > /4\n")[
+                "image"
+            ]
+        )
+        >= 3
+    )
     assert step("volume create")["volume"]
     assert step("volume create g-volume")["volume"] == {"g-volume"}
     assert step("network create g-network")["network"]
@@ -157,7 +187,9 @@ def test_a_build_that_fails_is_noted_too(lab: Lab) -> None:
     result = lab.docker.run(argv, parse(argv), "12", "FROM busybox\nRUN echo 1 > /1\nRUN false\n")
     assert result.code
     new = {kind: now - before[kind] for kind, now in inventory().items()}
-    assert new["image"] == ids(lab.made(), "image") and new["container"] == ids(lab.made(), "container")
+    assert new["image"] == ids(lab.made(), "image") and new["container"] == ids(
+        lab.made(), "container"
+    )
     assert len(new["image"]) == 2 and len(new["container"]) == 1
 
 
@@ -201,7 +233,9 @@ def test_others_at_work_meanwhile_are_not_noted(lab: Lab, student: Student) -> N
     assert (ids(entries, "tag"), ids(entries, "volume")) == ({"o/img:1"}, {"o-volume"})
     ours = {entry[1] for entry in entries}
     for kind, now in inventory().items():  # the rest is the student's
-        student.own[kind] |= {thing for thing in now - known[kind] if not any(thing.startswith(one) for one in ours)}
+        student.own[kind] |= {
+            thing for thing in now - known[kind] if not any(thing.startswith(one) for one in ours)
+        }
 
 
 # -- the guard ----------------------------------------------------------------------------------
@@ -218,32 +252,97 @@ def test_the_guard_refuses_what_is_the_students(lab: Lab, student: Student) -> N
     digest = plain("inspect", "--format", "{{index .RepoDigests 0}}", "busybox")
     before = {**student.inspected(), "mine": plain("inspect", mine)}
     refused = [
-        f"{command} {name}" for name in ("s1", container, container[:12], container[:4], "/s1")
-        for command in ("rm -f", "stop", "kill", "restart", "pause", "container rm --force", "container stop -t 1",
-                        "update --memory 64m", "rename")]
+        f"{command} {name}"
+        for name in ("s1", container, container[:12], container[:4], "/s1")
+        for command in (
+            "rm -f",
+            "stop",
+            "kill",
+            "restart",
+            "pause",
+            "container rm --force",
+            "container stop -t 1",
+            "update --memory 64m",
+            "rename",
+        )
+    ]
     refused = [line + " other" if line.startswith("rename") else line for line in refused]
-    refused += ["exec s1 true", "container exec -e A=1 s1 true", "rm -f m1 s1", "rm -f -- s1", "start s1", "unpause s1",
-                "cp /etc/hostname s1:/x", "network connect s-network s1", "network disconnect bridge s1"]
-    refused += [f"{command} {name}" for command in ("rmi", "rmi -f", "image rm", "image remove -f")
-                for name in ("s/img:1", image, image[7:19], image[7:12], "busybox", "busybox:latest", digest,
-                             "library/busybox", "docker.io/library/busybox", "docker.io/busybox:latest",
-                             f"docker.io/library/{digest}",
-                             "index.docker.io/library/busybox", "localhost:5000/s:1")]
-    refused += [f"{command} {name}" for name in ("s/img:1", "busybox", "docker.io/library/busybox:latest", "s/img:1")
-                for command in ("tag m1", "commit m1", "build -t", "container commit m1", "image tag m1",
-                                "commit --author=x m1", "import -", "image import -")]
+    refused += [
+        "exec s1 true",
+        "container exec -e A=1 s1 true",
+        "rm -f m1 s1",
+        "rm -f -- s1",
+        "start s1",
+        "unpause s1",
+        "cp /etc/hostname s1:/x",
+        "network connect s-network s1",
+        "network disconnect bridge s1",
+    ]
+    refused += [
+        f"{command} {name}"
+        for command in ("rmi", "rmi -f", "image rm", "image remove -f")
+        for name in (
+            "s/img:1",
+            image,
+            image[7:19],
+            image[7:12],
+            "busybox",
+            "busybox:latest",
+            digest,
+            "library/busybox",
+            "docker.io/library/busybox",
+            "docker.io/busybox:latest",
+            f"docker.io/library/{digest}",
+            "index.docker.io/library/busybox",
+            "localhost:5000/s:1",
+        )
+    ]
+    refused += [
+        f"{command} {name}"
+        for name in ("s/img:1", "busybox", "docker.io/library/busybox:latest", "s/img:1")
+        for command in (
+            "tag m1",
+            "commit m1",
+            "build -t",
+            "container commit m1",
+            "image tag m1",
+            "commit --author=x m1",
+            "import -",
+            "image import -",
+        )
+    ]
     refused = [f"{line} ." if "build" in line else line for line in refused]
-    refused += ["build --tag=s/img:1 .", "build -t new:1 -t s/img:1 .", "image build -ts/img:1 .",
-                "builder build -t s/img:1 ."]
-    refused += ["volume rm s-volume", "volume remove -f s-volume", "network rm s-network", f"network rm {network}",
-                f"network remove {network[:12]}"]
-    refused += ["system prune -af", "container prune", "image prune -a", "volume prune -f", "network prune",
-                "builder prune", "context use default", "plugin rm x", "logout"]
+    refused += [
+        "build --tag=s/img:1 .",
+        "build -t new:1 -t s/img:1 .",
+        "image build -ts/img:1 .",
+        "builder build -t s/img:1 .",
+    ]
+    refused += [
+        "volume rm s-volume",
+        "volume remove -f s-volume",
+        "network rm s-network",
+        f"network rm {network}",
+        f"network remove {network[:12]}",
+    ]
+    refused += [
+        "system prune -af",
+        "container prune",
+        "image prune -a",
+        "volume prune -f",
+        "network prune",
+        "builder prune",
+        "context use default",
+        "plugin rm x",
+        "logout",
+    ]
     for line in refused:
         with pytest.raises(LabError) as error:
             lab(line, stdin="")
         said = str(error.value)
-        assert "\n" not in said and re.search("your own|never prunes|set up on your machine", said), line
+        assert "\n" not in said and re.search(
+            "your own|never prunes|set up on your machine", said
+        ), line
     assert {**student.inspected(), "mine": plain("inspect", mine)} == before
 
 
@@ -274,7 +373,9 @@ def test_the_guard_allows_the_lessons_own(lab: Lab, student: Student) -> None:
     assert plain("inspect", "--format", "{{.RepoTags}}", "busybox") == "[busybox:latest]"
 
 
-def test_a_lessons_image_that_the_student_named_is_the_students_too(lab: Lab, student: Student) -> None:
+def test_a_lessons_image_that_the_student_named_is_the_students_too(
+    lab: Lab, student: Student
+) -> None:
     lab("run --name n1 busybox touch /x")
     image = lab("commit n1 n/img:1")
     plain("tag", "n/img:1", "mine:1")
@@ -286,7 +387,9 @@ def test_a_lessons_image_that_the_student_named_is_the_students_too(lab: Lab, st
     assert plain("inspect", "--format", "{{.RepoTags}}", "mine:1") == "[mine:1]"
     student.own["image"].add(image)
     student.own["tag"].add(f"mine:1={image}")
-    student.own["image"] |= inventory()["image"] - student.before["image"]  # its unnamed parents, if any
+    student.own["image"] |= (
+        inventory()["image"] - student.before["image"]
+    )  # its unnamed parents, if any
 
 
 # -- cleaning -----------------------------------------------------------------------------------
@@ -324,10 +427,24 @@ def test_what_a_student_uses_stays_and_is_said(lab: Lab, student: Student) -> No
     lab("volume create u-volume")
     kept = inventory()
     lab("run -d --name u1 busybox sleep 1d")
-    student("run", "-d", "--name", "u2", "--network", "u-network", "-v", "u-volume:/x", "busybox", "sleep", "1d")
+    student(
+        "run",
+        "-d",
+        "--name",
+        "u2",
+        "--network",
+        "u-network",
+        "-v",
+        "u-volume:/x",
+        "busybox",
+        "sleep",
+        "1d",
+    )
     notes = lab.docker.clean("12")
     assert all("\n" not in note for note in notes)
-    assert sorted(note.split(" stays: ")[0][:9] for note in notes if "busybox" in note) == ["busybox:l"]
+    assert sorted(note.split(" stays: ")[0][:9] for note in notes if "busybox" in note) == [
+        "busybox:l"
+    ]
     assert any("u-volume stays: " in note and "in use" in note for note in notes), notes
     assert any("u-network" in note and "active endpoints" in note for note in notes), notes
     assert {kind: now - student.own[kind] for kind, now in inventory().items()} == kept
@@ -354,8 +471,9 @@ def test_what_a_prefetched_image_stands_on_stays_without_a_word(lab: Lab, studen
 
 
 @pytest.mark.parametrize("first, last", [("12", "prefetched"), ("prefetched", "12")])
-def test_a_lessons_image_that_is_prefetched_later_goes_with_the_last(lab: Lab, student: Student, first: str,
-                                                                     last: str) -> None:
+def test_a_lessons_image_that_is_prefetched_later_goes_with_the_last(
+    lab: Lab, student: Student, first: str, last: str
+) -> None:
     before = inventory()
     lab("pull busybox")
     lab("pull busybox", lesson="prefetched")
@@ -372,7 +490,9 @@ def test_what_the_student_makes_of_a_lessons_image_survives(lab: Lab, student: S
     lab("commit d1 d/img:1")
     student.image("mine:1", "RUN touch /y", base="d/img:1")
     student("run", "-d", "--name", "d2", "d/img:1", "sleep", "1d")
-    assert label("mine:1", "image") == label("d2") == "12"  # inherited, so a label alone would not do
+    assert (
+        label("mine:1", "image") == label("d2") == "12"
+    )  # inherited, so a label alone would not do
     before = student.inspected()
     notes = lab.docker.clean("12")
     assert notes and student.inspected() == before
@@ -390,7 +510,9 @@ def test_a_tag_that_moved_stays(lab: Lab, student: Student) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["busybox", "docker.io/library/busybox:latest"])
-def test_a_pull_that_moves_the_students_tag_is_undone(lab: Lab, student: Student, spelling: str) -> None:
+def test_a_pull_that_moves_the_students_tag_is_undone(
+    lab: Lab, student: Student, spelling: str
+) -> None:
     image = student.image("busybox", "LABEL older=1")  # the student's older busybox
     before = student.inspected()
     lab(f"pull {spelling}")
@@ -398,10 +520,13 @@ def test_a_pull_that_moves_the_students_tag_is_undone(lab: Lab, student: Student
     assert lab.clean() == []
     assert plain("inspect", "--format", "{{.Id}}", "busybox") == image
     assert {id_: [{**thing[0], "Metadata": 0}] for id_, thing in student.inspected().items()} == {
-        id_: [{**thing[0], "Metadata": 0}] for id_, thing in before.items()}
+        id_: [{**thing[0], "Metadata": 0}] for id_, thing in before.items()
+    }
 
 
-def test_the_students_unnamed_parent_of_a_lessons_commit_survives(lab: Lab, student: Student) -> None:
+def test_the_students_unnamed_parent_of_a_lessons_commit_survives(
+    lab: Lab, student: Student
+) -> None:
     student("pull", "busybox")
     dangling = student("build", "-q", "-", input="FROM busybox\nLABEL dangling=1\n")
     lab(f"run --name e1 {dangling} touch /x")
@@ -415,7 +540,9 @@ def test_the_students_unnamed_parent_of_a_lessons_commit_survives(lab: Lab, stud
     assert plain("inspect", "--format", "{{.Id}}", dangling) == dangling
 
 
-def test_a_lessons_name_for_the_students_unnamed_image_does_not_take_it_along(lab: Lab, student: Student) -> None:
+def test_a_lessons_name_for_the_students_unnamed_image_does_not_take_it_along(
+    lab: Lab, student: Student
+) -> None:
     student("pull", "-q", "busybox")
     dangling = student("build", "-q", "-", input="FROM busybox\nLABEL dangling=1\n")
     lab(f"tag {dangling} i/img:1")
@@ -449,18 +576,27 @@ for line in sys.argv[1:]:
 
 def notebook(*cells: str) -> subprocess.Popen[str]:
     """Cells of a lesson in a process of their own, begun."""
-    process = subprocess.Popen([sys.executable, "-c", NOTEBOOK, *cells], text=True, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, env={**os.environ, "LABKIT_PROGRESS": "off"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", NOTEBOOK, *cells],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "LABKIT_PROGRESS": "off"},
+    )
     assert process.stdout
     while "ready" not in process.stdout.readline():
         assert process.poll() is None
     return process
 
 
-def test_a_name_taken_by_the_student_is_reported_and_not_removed(lab: Lab, student: Student) -> None:
+def test_a_name_taken_by_the_student_is_reported_and_not_removed(
+    lab: Lab, student: Student
+) -> None:
     student("pull", "busybox")
     taken = student("run", "-d", "--name", "taken", "busybox", "sleep", "1d")
-    said, _ = notebook("%docker run --name taken busybox true", "%docker rm -f taken").communicate(timeout=60)
+    said, _ = notebook("%docker run --name taken busybox true", "%docker rm -f taken").communicate(
+        timeout=60
+    )
     assert "taken is a container of your own" in said
     assert "taken is your own" in said and "Traceback" not in said
     assert plain("inspect", "--format", "{{.State.Running}} {{.Id}}", "taken") == f"true {taken}"
@@ -481,5 +617,7 @@ def test_an_interrupt_leaves_nothing_running(lab: Lab, student: Student, options
     assert not Path("/proc").joinpath(str(process.pid)).exists()
     left = plain("ps", "-aq", "--no-trunc", "--filter", "name=stuck")
     assert left == "" if "--rm" in options else ids(Lab().made(), "container") == {left}
-    found = subprocess.run(["pgrep", "-f", "docker run .*--name stuck"], capture_output=True, text=True)
+    found = subprocess.run(
+        ["pgrep", "-f", "docker run .*--name stuck"], capture_output=True, text=True
+    )
     assert found.stdout == ""

@@ -36,7 +36,9 @@ def images(engine: Dockerd) -> dict[str, list[str]]:
     for image in IMAGES:
         pull = engine.docker("pull", image)
         assert pull.returncode == 0, pull.stderr
-        layers[image] = json.loads(engine.docker("image", "inspect", image).stdout)[0]["RootFS"]["Layers"]
+        layers[image] = json.loads(engine.docker("image", "inspect", image).stdout)[0]["RootFS"][
+            "Layers"
+        ]
     return layers
 
 
@@ -76,9 +78,13 @@ def test_up_again_finds_everything_running() -> None:
 
 
 def test_the_machines_engine_runs_hello_world() -> None:
-    known = subprocess.run(["docker", "image", "inspect", "hello-world"], capture_output=True, check=False)
+    known = subprocess.run(
+        ["docker", "image", "inspect", "hello-world"], capture_output=True, check=False
+    )
     try:
-        run = subprocess.run(["docker", "run", "--rm", "hello-world"], capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            ["docker", "run", "--rm", "hello-world"], capture_output=True, text=True, check=False
+        )
         assert run.returncode == 0, run.stderr
         assert run.stdout.strip().startswith("Hello from Docker!")
         if known.returncode:
@@ -86,7 +92,9 @@ def test_the_machines_engine_runs_hello_world() -> None:
             assert "Pulling from library/hello-world" in run.stderr
     finally:
         if known.returncode:
-            subprocess.run(["docker", "image", "rm", "hello-world"], capture_output=True, check=False)
+            subprocess.run(
+                ["docker", "image", "rm", "hello-world"], capture_output=True, check=False
+            )
 
 
 def test_a_host_without_engine_is_one_line(tmp_path: Path) -> None:
@@ -116,9 +124,15 @@ def test_httpd_is_built_on_debian(images: dict[str, list[str]]) -> None:
     assert len(images["httpd"]) > len(base) + 2
 
 
-def test_busybox_and_debian_give_their_shells(engine: Dockerd, images: dict[str, list[str]]) -> None:
-    assert "BusyBox" in engine.docker("run", "--rm", "busybox", "sh", "-c", "busybox | head -1").stdout
-    command = json.loads(engine.docker("image", "inspect", "debian:bookworm-slim").stdout)[0]["Config"]["Cmd"]
+def test_busybox_and_debian_give_their_shells(
+    engine: Dockerd, images: dict[str, list[str]]
+) -> None:
+    assert (
+        "BusyBox" in engine.docker("run", "--rm", "busybox", "sh", "-c", "busybox | head -1").stdout
+    )
+    command = json.loads(engine.docker("image", "inspect", "debian:bookworm-slim").stdout)[0][
+        "Config"
+    ]["Cmd"]
     assert command == ["bash"]
     assert engine.docker("run", "--rm", "debian:bookworm-slim", "dpkg", "--audit").stdout == ""
 
@@ -144,7 +158,10 @@ def test_httpd_serves_a_mounted_folder_in_the_foreground(
         assert fetched(f"http://{address}/") == "<h1>mine</h1>\n"
         logs = engine.docker("logs", "apache").stdout
         assert "AH00489" in logs and '"GET / HTTP/1.1" 200' in logs
-        assert engine.docker("exec", "apache", "cat", "/proc/1/comm").stdout.strip() in ("httpd", "apache2")
+        assert engine.docker("exec", "apache", "cat", "/proc/1/comm").stdout.strip() in (
+            "httpd",
+            "apache2",
+        )
     finally:
         engine.docker("rm", "--force", "apache")
     plain = engine.docker("run", "-d", "--name", "apache", "-p", "127.0.0.1::80", "httpd")

@@ -24,13 +24,20 @@ from labkit.layers import (
     listing,
 )
 
-steady = settings(derandomize=True, deadline=None, max_examples=400, suppress_health_check=list(HealthCheck))
+steady = settings(
+    derandomize=True, deadline=None, max_examples=400, suppress_health_check=list(HealthCheck)
+)
 
 
 def built(*layers: Sequence[Entry], history: list[dict[str, Any]] | None = None) -> Image:
     diff_ids = [f"sha256:{n:064x}" for n in range(len(layers))]
     steps = history or [{"created_by": f"STEP {n}", "empty": False} for n in range(len(layers))]
-    return Image("demo", "sha256:0", {"diff_ids": diff_ids, "history": steps}, [lambda x=x: x for x in layers])
+    return Image(
+        "demo",
+        "sha256:0",
+        {"diff_ids": diff_ids, "history": steps},
+        [lambda x=x: x for x in layers],
+    )
 
 
 # -- a model: one dictionary a layer, and looking a path up from the top layer down -------------------------------
@@ -39,7 +46,9 @@ def built(*layers: Sequence[Entry], history: list[dict[str, Any]] | None = None)
 class Unpacked:
     """One layer as a dictionary from path to (kind, owner, inode)."""
 
-    def __init__(self, layer: Sequence[Entry], number: int, below: dict[str, Any], sizes: dict[Any, int]) -> None:
+    def __init__(
+        self, layer: Sequence[Entry], number: int, below: dict[str, Any], sizes: dict[Any, int]
+    ) -> None:
         self.nodes: dict[str, tuple[str, str, Any]] = {}
         self.white: set[str] = set()
         self.opaque: set[str] = set()
@@ -109,7 +118,10 @@ def model(layers: Sequence[Sequence[Entry]]) -> dict[str, Any]:
             elif mine:
                 changed.append(path)
         owners = {
-            path: (laid[-1].nodes.get(path, ("", "", None))[1] or (owners.get(path, "") if path in before else ""))
+            path: (
+                laid[-1].nodes.get(path, ("", "", None))[1]
+                or (owners.get(path, "") if path in before else "")
+            )
             for path, node in after.items()
             if node[0] == "d"
         }
@@ -119,7 +131,9 @@ def model(layers: Sequence[Sequence[Entry]]) -> dict[str, Any]:
                 "added": sorted(after.keys() - before.keys()),
                 "changed": sorted(changed),
                 "removed": sorted(before.keys() - after.keys()),
-                "tree": {path: (kind, sizes.get(inode, 0)) for path, (kind, _, inode) in after.items()},
+                "tree": {
+                    path: (kind, sizes.get(inode, 0)) for path, (kind, _, inode) in after.items()
+                },
             }
         )
         before = after
@@ -134,7 +148,9 @@ some_entry = st.one_of(
     st.tuples(st.just("d"), names, st.just(0), st.sampled_from(["755:0:0", "700:0:0", "755:5:0"])),
     st.tuples(st.just("l"), names, st.just(0), names),
     st.tuples(st.just("h"), names, st.just(0), names),
-    names.map(lambda path: ("f", "/".join([*path.split("/")[:-1], ".wh." + path.split("/")[-1]]), 0, "")),
+    names.map(
+        lambda path: ("f", "/".join([*path.split("/")[:-1], ".wh." + path.split("/")[-1]]), 0, "")
+    ),
     names.map(lambda path: ("f", path + "/.wh..wh..opq", 0, "")),
     st.just(("f", ".wh..wh..opq", 0, "")),
 )
@@ -174,9 +190,14 @@ def test_whiteouts_work_wherever_they_stand_in_their_layer(layers: list[list[Ent
     ]
     clean = [[entry for entry in layer if hides(entry) or entry[0] == "d"] for layer in layers]
     first = built(
-        *([*some, *sorted(layer, key=lambda e: not hides(e))] for some, layer in zip(parents, clean, strict=True))
+        *(
+            [*some, *sorted(layer, key=lambda e: not hides(e))]
+            for some, layer in zip(parents, clean, strict=True)
+        )
     )
-    last = built(*([*some, *sorted(layer, key=hides)] for some, layer in zip(parents, clean, strict=True)))
+    last = built(
+        *([*some, *sorted(layer, key=hides)] for some, layer in zip(parents, clean, strict=True))
+    )
     assert first.to_json() == last.to_json()
 
 
@@ -192,12 +213,17 @@ def test_a_recording_of_listings_is_the_image(layers: list[list[Entry]]) -> None
 
 anything = st.text(st.characters(exclude_characters="\0"), min_size=1)
 odd = st.one_of(
-    anything, st.binary(min_size=1).map(lambda raw: raw.replace(b"\0", b"").decode("utf-8", "surrogateescape"))
+    anything,
+    st.binary(min_size=1).map(
+        lambda raw: raw.replace(b"\0", b"").decode("utf-8", "surrogateescape")
+    ),
 )
 
 
 @steady
-@given(st.lists(st.tuples(st.sampled_from("fdlhcbp"), odd, st.integers(0, 1 << 62), odd | st.just(""))))
+@given(
+    st.lists(st.tuples(st.sampled_from("fdlhcbp"), odd, st.integers(0, 1 << 62), odd | st.just("")))
+)
 def test_a_listing_keeps_every_name(found: list[Entry]) -> None:
     lines = list(listing(found))
     assert list(entries(lines)) == found
@@ -243,7 +269,11 @@ APP = [d("app"), f("app/a", 100), d("app/sub"), f("app/sub/b", 30), f("keep", 7)
             (["app/new"], ["app/a"], ["app/sub", "app/sub/b"]),
         ),
         # the whole root made opaque
-        ([APP, [f(".wh..wh..opq"), f("keep", 1)]], 137, ([], ["keep"], ["app", "app/a", "app/sub", "app/sub/b"])),
+        (
+            [APP, [f(".wh..wh..opq"), f("keep", 1)]],
+            137,
+            ([], ["keep"], ["app", "app/a", "app/sub", "app/sub/b"]),
+        ),
         # a whiteout never hides its own layer's file
         ([APP, [f("keep", 5), f(".wh.keep")]], 7, ([], ["keep"], [])),
         # removed and made anew in one layer: the folder is another one, without its old files
@@ -265,7 +295,11 @@ APP = [d("app"), f("app/a", 100), d("app/sub"), f("app/sub/b", 30), f("keep", 7)
         ([APP, [d("keep"), f("keep/x", 1)]], 7, (["keep/x"], ["keep"], [])),
         ([APP, [f("keep/x", 1)]], 7, (["keep/x"], ["keep"], [])),
         # a symbolic link replaced by a folder: links are not followed
-        ([[d("usr/lib"), ("l", "lib", 0, "usr/lib")], [f("lib/x", 1)]], 0, (["lib/x"], ["lib"], [])),
+        (
+            [[d("usr/lib"), ("l", "lib", 0, "usr/lib")], [f("lib/x", 1)]],
+            0,
+            (["lib/x"], ["lib"], []),
+        ),
         # folder over folder
         ([APP, [d("app"), f("app/new", 1)]], 0, (["app/new"], [], [])),
         ([APP, [d("app", "700:0:0")]], 0, ([], ["app"], [])),
@@ -283,7 +317,9 @@ APP = [d("app"), f("app/a", 100), d("app/sub"), f("app/sub/b", 30), f("keep", 7)
         ([[]], 0, ([], [], [])),
     ],
 )
-def test_waste_and_changes(layers: list[list[Entry]], wasted: int, last: tuple[list[str], ...]) -> None:
+def test_waste_and_changes(
+    layers: list[list[Entry]], wasted: int, last: tuple[list[str], ...]
+) -> None:
     image = built(*layers)
     size = sum(entry[2] for layer in layers for entry in layer)
     assert (image.size, image.wasted) == (size, wasted)
@@ -308,7 +344,12 @@ def test_tree_tells_kind_size_link_and_layer() -> None:
     assert (
         image.tree(2)
         == image.tree(3)
-        == {"a": ("d", 0, "", 1), "a/x": ("f", 3, "", 1), "l": ("l", 0, "a/x", 1), "null": ("c", 0, "", 1)}
+        == {
+            "a": ("d", 0, "", 1),
+            "a/x": ("f", 3, "", 1),
+            "l": ("l", 0, "a/x", 1),
+            "null": ("c", 0, "", 1),
+        }
     )
     assert image.tree()["a/x"] == ("f", 4, "", 3)
 
@@ -400,7 +441,10 @@ CHAIN_XY = "sha256:0797664c1116efb7a4e9b498d1f60090518ecab71ef4a71221b39f40990ad
     [
         ("/bin/sh -c #(nop) ADD file:b1 in / ", "ADD file:b1 in /"),
         ('/bin/sh -c #(nop)  CMD ["bash"]', 'CMD ["bash"]'),
-        ("/bin/sh -c apt-get update &&     apt-get install -y x", "RUN apt-get update && apt-get install -y x"),
+        (
+            "/bin/sh -c apt-get update &&     apt-get install -y x",
+            "RUN apt-get update && apt-get install -y x",
+        ),
         ("RUN /bin/sh -c make # buildkit", "RUN make"),
         ("RUN |1 A=b c /bin/sh -c make # buildkit", "RUN make"),
         ("|2 A=b C=d /bin/sh -c make", "RUN make"),
@@ -437,7 +481,10 @@ def test_humanise(size: int, text: str) -> None:
 
 
 def flags(history: list[dict[str, Any]], count: int) -> list[bool]:
-    return [diff_id is not None for _, diff_id in align_history(history, [f"sha256:{n}" for n in range(count)])]
+    return [
+        diff_id is not None
+        for _, diff_id in align_history(history, [f"sha256:{n}" for n in range(count)])
+    ]
 
 
 def test_align_what_a_config_says() -> None:
@@ -446,11 +493,18 @@ def test_align_what_a_config_says() -> None:
         {"created_by": "b", "empty": True},
         {"created_by": "c", "empty": False},
     ]
-    assert align_history(history, ["x", "y"]) == [(history[0], "x"), (history[1], None), (history[2], "y")]
-    for diff_ids in (["x"], ["x", "y", "z"]):  # it does not fit: no layer gets another one's instruction
-        assert [(entry["created_by"], diff_id) for entry, diff_id in align_history(history, diff_ids)] == [
-            ("", diff_id) for diff_id in diff_ids
-        ]
+    assert align_history(history, ["x", "y"]) == [
+        (history[0], "x"),
+        (history[1], None),
+        (history[2], "y"),
+    ]
+    for diff_ids in (
+        ["x"],
+        ["x", "y", "z"],
+    ):  # it does not fit: no layer gets another one's instruction
+        assert [
+            (entry["created_by"], diff_id) for entry, diff_id in align_history(history, diff_ids)
+        ] == [("", diff_id) for diff_id in diff_ids]
     assert align_history(history[1:2], []) == [(history[1], None)]
 
 
@@ -476,7 +530,9 @@ def test_align_by_sizes_as_an_engine_tells() -> None:
         step('ENTRYPOINT ["x"]'),
     ]
     assert flags(buildkit, 3) == [True, False, True, True, False, False]
-    assert flags(buildkit, 2) == [True, False, False, True, False, False], "RUN makes a layer sooner than WORKDIR"
+    assert flags(buildkit, 2) == [True, False, False, True, False, False], (
+        "RUN makes a layer sooner than WORKDIR"
+    )
     assert flags([step("", 4)], 1) == [True]
     lost = align_history(buildkit, ["a", "b", "c", "d"])
     assert [entry["created_by"] for entry, _ in lost] == [""] * 4
@@ -535,7 +591,13 @@ def test_forest_picture_marks_what_is_new_and_gone() -> None:
     new = Forest(
         [thing("a", ("ADD a", 1000)), thing("c", ("ADD a", 1000), ("RUN /bin/sh -c c", 2))],
         [
-            {"id": "c1", "name": "web", "image_id": f"sha256:{'c':0<64}", "state": "running", "changes": 3},
+            {
+                "id": "c1",
+                "name": "web",
+                "image_id": f"sha256:{'c':0<64}",
+                "state": "running",
+                "changes": 3,
+            },
             {"id": "c2", "name": "lost", "image_id": "sha256:none"},
         ],
     )
@@ -554,6 +616,11 @@ def test_forest_picture_marks_what_is_new_and_gone() -> None:
 
 
 def test_images_without_layers_or_history_have_a_place() -> None:
-    forest = Forest([thing("none"), {"id": "sha256:1", "tags": ["bare"], "diff_ids": ["sha256:x"], "history": []}])
+    forest = Forest(
+        [
+            thing("none"),
+            {"id": "sha256:1", "tags": ["bare"], "diff_ids": ["sha256:x"], "history": []},
+        ]
+    )
     assert [node.images for node in forest.nodes.values()] == [["none"], ["bare"]]
     assert "layer x" in str(forest.tree())

@@ -14,9 +14,14 @@ from hypothesis import strategies as st
 from labkit.commands import LabError
 from labkit.ledger import Entry, Ledger, home
 
-WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\n\r"), min_size=1, max_size=12)
-ENTRIES = st.lists(st.tuples(st.sampled_from(["container", "image", "volume", "network"]), WORDS)
-                   | st.tuples(st.just("tag"), WORDS, WORDS), max_size=5)
+WORDS = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\t\n\r"), min_size=1, max_size=12
+)
+ENTRIES = st.lists(
+    st.tuples(st.sampled_from(["container", "image", "volume", "network"]), WORDS)
+    | st.tuples(st.just("tag"), WORDS, WORDS),
+    max_size=5,
+)
 
 
 def test_home_is_the_users_own_unless_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,13 +86,19 @@ def test_a_line_cut_short_is_nobodys(tmp_path: Path, damage: str) -> None:
     assert ledger.entries("12") == [("container", "whole"), ("container", "next")]
 
 
-@pytest.mark.parametrize("name", ["../12", "..", ".", "", "a/b", "/etc/passwd", "..\\x", "a\0b", "..."])
+@pytest.mark.parametrize(
+    "name", ["../12", "..", ".", "", "a/b", "/etc/passwd", "..\\x", "a\0b", "..."]
+)
 def test_a_name_is_never_a_path(tmp_path: Path, name: str) -> None:
     ledger = Ledger(tmp_path / "engine")
     ledger.add("12", [("container", "c")])
     (tmp_path / "12").write_text("a student's own notes\t1\n")
-    for use in (lambda: ledger.entries(name), lambda: ledger.add(name, [("container", "x")]),
-                lambda: ledger.keep(name, []), lambda: ledger.keep(name, [("container", "x")])):
+    for use in (
+        lambda: ledger.entries(name),
+        lambda: ledger.add(name, [("container", "x")]),
+        lambda: ledger.keep(name, []),
+        lambda: ledger.keep(name, [("container", "x")]),
+    ):
         with pytest.raises(LabError, match="no lesson's name") as caught:
             use()
         assert "\n" not in str(caught.value)
@@ -124,7 +135,12 @@ for change in (lambda ledger, found: ledger.add("12", found), lambda ledger, fou
 def test_a_full_disk_loses_nothing_that_was_noted(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "engine")
     ledger.add("12", [("container", "c1")])
-    done = subprocess.run([sys.executable, "-c", FULL, str(ledger.folder)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(ledger.folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     added, kept = done.stdout.splitlines()
     assert done.stderr == "" and f"{'c' * 40}, {'d' * 40}." in added and "could not update" in kept
     assert ledger.entries("12") == [("container", "c1")] and ledger.lessons() == ["12"]

@@ -58,7 +58,13 @@ def refused(console: Console, *words: str) -> str:
 
 def state(console: Console) -> object:
     network = console.network
-    return network and (str(network.topology), network.clock, str(network.tables), str(network.caches), console.steps)
+    return network and (
+        str(network.topology),
+        network.clock,
+        str(network.tables),
+        str(network.caches),
+        console.steps,
+    )
 
 
 # -- each command -------------------------------------------------------------------------------
@@ -66,30 +72,35 @@ def state(console: Console) -> object:
 
 def test_every_command_is_told_to_who_asks_for_another(console: Console) -> None:
     said = refused(console, "pong", "ana")
-    assert said.startswith("'pong' is no command of the network") and all(name in said for name in _COMMANDS)
+    assert said.startswith("'pong' is no command of the network") and all(
+        name in said for name in _COMMANDS
+    )
 
 
-@pytest.mark.parametrize("line, said", [
-    ("show", "s1\n  port 1   access 10              ana 10.0.10.1/24"),
-    ("access 20 s1.1", "  port 1   access 20              ana"),
-    ("trunk 10 native 20 s1.24", "  port 24  trunk 10,20 native 20  s2.24"),
-    ("deny r 10 20", "VLAN 20 is exams"),
-    ("open small", "a\n  port 1   access 1               pc 10.0.0.1/24"),
-    ("ping ana ben", "ben answers ana.\n"),
-    ("ping ana ana", "(no frame was sent)"),
-    ("ping ana 10.0.10.254", "10.0.10.254 answers ana.\n"),
-    ("ping ana 10.9.9.9", "No reply.\n"),
-    ("send ana ben", "Heard by ben.\n"),
-    ("send ana eva", "Heard by nobody.\n"),
-    ("send ana ben 10", "Heard by nobody.\n"),
-    ("broadcast ana", "1 of 2 other hosts had to look at it: ben.\n"),
-    ("broadcast eva", "0 of 2 other hosts had to look at it: none.\n"),
-    ("table s1", "(nothing learned)"),
-    ("reach ana ben", "yes, ana reaches ben"),
-    ("reach", "        ana +1  eva\nana +1  yes     yes\neva     yes     ·"),
-    ("wait 1", "1 s later the switches remember 0 addresses."),
-    ("forget", "Nothing is learned any more."),
-])
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        ("show", "s1\n  port 1   access 10              ana 10.0.10.1/24"),
+        ("access 20 s1.1", "  port 1   access 20              ana"),
+        ("trunk 10 native 20 s1.24", "  port 24  trunk 10,20 native 20  s2.24"),
+        ("deny r 10 20", "VLAN 20 is exams"),
+        ("open small", "a\n  port 1   access 1               pc 10.0.0.1/24"),
+        ("ping ana ben", "ben answers ana.\n"),
+        ("ping ana ana", "(no frame was sent)"),
+        ("ping ana 10.0.10.254", "10.0.10.254 answers ana.\n"),
+        ("ping ana 10.9.9.9", "No reply.\n"),
+        ("send ana ben", "Heard by ben.\n"),
+        ("send ana eva", "Heard by nobody.\n"),
+        ("send ana ben 10", "Heard by nobody.\n"),
+        ("broadcast ana", "1 of 2 other hosts had to look at it: ben.\n"),
+        ("broadcast eva", "0 of 2 other hosts had to look at it: none.\n"),
+        ("table s1", "(nothing learned)"),
+        ("reach ana ben", "yes, ana reaches ben"),
+        ("reach", "        ana +1  eva\nana +1  yes     yes\neva     yes     ·"),
+        ("wait 1", "1 s later the switches remember 0 addresses."),
+        ("forget", "Nothing is learned any more."),
+    ],
+)
 def test_what_a_command_says(console: Console, line: str, said: str) -> None:
     assert said in do(console, line)
 
@@ -104,28 +115,39 @@ def test_a_journey_is_told_step_by_step_and_byte_by_byte(console: Console) -> No
     assert [int(line.split()[0]) for line in lines[1:]] == [*range(1, len(console.steps) + 1)]
     for at, step in enumerate(console.steps, 1):
         text = do(console, f"bytes {at}")
-        assert text.startswith(f"step {at}, {step.start} → {step.end}\n0000  {step.frame[:16].hex(' ')}")
+        assert text.startswith(
+            f"step {at}, {step.start} → {step.end}\n0000  {step.frame[:16].hex(' ')}"
+        )
     assert any(vlans(step.frame) == (20,) for step in console.steps)
 
 
-@pytest.mark.parametrize("line, why", [("deny r 10 20", "passes nothing on from VLAN 10 to VLAN 20 (exams)"),
-                                       ("trunk 10 s1.23", "r does not get to eva"),
-                                       ("trunk 20 s1.24", "VLAN 10 stops at s1.24")])
+@pytest.mark.parametrize(
+    "line, why",
+    [
+        ("deny r 10 20", "passes nothing on from VLAN 10 to VLAN 20 (exams)"),
+        ("trunk 10 s1.23", "r does not get to eva"),
+        ("trunk 20 s1.24", "VLAN 10 stops at s1.24"),
+    ],
+)
 def test_no_reply_says_why_not_as_reach_does(console: Console, line: str, why: str) -> None:
     do(console, line)
     target = "ben" if "s1.24" in line else "eva"
     said = do(console, f"ping ana {target}").splitlines()[0]
     assert why in said and said.startswith("No reply: ") and said.endswith(".")
-    assert do(console, f"reach ana {target}") == f"no: {said[len('No reply: '):-1]}"
-    assert not console.do(["reach", "ana", target]).ok and not console.do(["ping", "ana", target]).ok
+    assert do(console, f"reach ana {target}") == f"no: {said[len('No reply: ') : -1]}"
+    assert (
+        not console.do(["reach", "ana", target]).ok and not console.do(["ping", "ana", target]).ok
+    )
 
 
 def test_a_table_is_learned_ages_and_is_forgotten(console: Console) -> None:
     do(console, "ping ana ben")
     do(console, "wait 5")
-    assert do(console, "table s2").splitlines() == ["VLAN  MAC                port    age  whose",
-                                                    "  10  02:00:00:00:00:01    24    5 s  ana",
-                                                    "  10  02:00:00:00:00:02     1    5 s  ben"]
+    assert do(console, "table s2").splitlines() == [
+        "VLAN  MAC                port    age  whose",
+        "  10  02:00:00:00:00:01    24    5 s  ana",
+        "  10  02:00:00:00:00:02     1    5 s  ben",
+    ]
     assert do(console, f"wait {AGEING:.0f}") == "300 s later the switches remember 0 addresses."
     do(console, "ping ana ben")
     assert "ana" in do(console, "table s1")
@@ -136,20 +158,37 @@ def test_a_table_is_learned_ages_and_is_forgotten(console: Console) -> None:
 def test_a_change_holds_and_what_was_learned_is_forgotten(console: Console) -> None:
     do(console, "ping ana ben")
     do(console, "access 20 s2.1")
-    assert do(console, "table s1") == "(nothing learned)" and do(console, "reach ana ben").startswith("no: ")
+    assert do(console, "table s1") == "(nothing learned)" and do(
+        console, "reach ana ben"
+    ).startswith("no: ")
     assert do(console, "broadcast eva").startswith("1 of 2 other hosts had to look at it: ben.")
 
 
 def test_a_frame_with_two_tags_hops(console: Console) -> None:
-    for line in ("access 1 s1.1", "trunk 1 native 1 s1.1", "trunk 10 native 1 s1.24", "trunk 10 native 1 s2.24"):
+    for line in (
+        "access 1 s1.1",
+        "trunk 1 native 1 s1.1",
+        "trunk 10 native 1 s1.24",
+        "trunk 10 native 1 s2.24",
+    ):
         do(console, line)
     assert do(console, "send ana ben 1 10").startswith("Heard by ben.")
     assert do(console, "send ana ben 10").startswith("Heard by nobody.")
 
 
-@pytest.mark.parametrize("line, ok", [
-    ("ping ana ben", True), ("ping ana 10.9.9.9", False), ("send ana ben", True), ("send ana eva", False),
-    ("reach ana ben", True), ("reach", True), ("broadcast eva", True), ("show", True)])
+@pytest.mark.parametrize(
+    "line, ok",
+    [
+        ("ping ana ben", True),
+        ("ping ana 10.9.9.9", False),
+        ("send ana ben", True),
+        ("send ana eva", False),
+        ("reach ana ben", True),
+        ("reach", True),
+        ("broadcast eva", True),
+        ("show", True),
+    ],
+)
 def test_an_answer_says_whether_it_arrived(console: Console, line: str, ok: bool) -> None:
     assert console.do(line.split()).ok is ok
 
@@ -167,64 +206,75 @@ def test_open_begins_anew(console: Console) -> None:
 
 # -- mistakes -----------------------------------------------------------------------------------
 
-USAGE = [("open", "Use it as `%net open NAME`."), ("open a b", "Use it as `%net open NAME`."),
-         ("ping ana", "Use it as `%net ping HOST HOST`."), ("ping ana ben eva", "Use it as `%net ping HOST HOST`."),
-         ("send ana", "Use it as `%net send HOST HOST [TAG …]`."),
-         ("send ana ben 1 2 3 4 5", "Use it as `%net send HOST HOST [TAG …]`."),
-         ("broadcast", "Use it as `%net broadcast HOST`."), ("table", "Use it as `%net table SWITCH`."),
-         ("reach ana", "Use it as `%net reach [HOST HOST]`."), ("reach ana ben eva", "Use it as `%net reach [HOST"),
-         ("bytes", "Use it as `%net bytes STEP`."), ("wait", "Use it as `%net wait SECONDS`."),
-         ("forget all", "Use it as `%net forget`."), ("show s1", "Use it as `%net show`.")]
+USAGE = [
+    ("open", "Use it as `%net open NAME`."),
+    ("open a b", "Use it as `%net open NAME`."),
+    ("ping ana", "Use it as `%net ping HOST HOST`."),
+    ("ping ana ben eva", "Use it as `%net ping HOST HOST`."),
+    ("send ana", "Use it as `%net send HOST HOST [TAG …]`."),
+    ("send ana ben 1 2 3 4 5", "Use it as `%net send HOST HOST [TAG …]`."),
+    ("broadcast", "Use it as `%net broadcast HOST`."),
+    ("table", "Use it as `%net table SWITCH`."),
+    ("reach ana", "Use it as `%net reach [HOST HOST]`."),
+    ("reach ana ben eva", "Use it as `%net reach [HOST"),
+    ("bytes", "Use it as `%net bytes STEP`."),
+    ("wait", "Use it as `%net wait SECONDS`."),
+    ("forget all", "Use it as `%net forget`."),
+    ("show s1", "Use it as `%net show`."),
+]
 
 
-@pytest.mark.parametrize("line, said", [
-    *USAGE,
-    ("ping bob ana", "There is no host 'bob'; there are: ana, ben, eva."),
-    ("ping ana bob", "'bob' is no host here and no IPv4 address."),
-    ("ping r ana", "There is no host 'r'"),
-    ("send ana bob", "There is no host 'bob'"),
-    ("send bob ana", "There is no host 'bob'"),
-    ("send ana ben 4096", "A tag is a number from 0 to 4095"),
-    ("send ana ben -1", "A tag is a number from 0 to 4095"),
-    ("send ana ben ²", "A tag is a number from 0 to 4095"),
-    ("send ana ben 1 x", "A tag is a number from 0 to 4095"),
-    ("broadcast bob", "There is no host 'bob'"),
-    ("broadcast s1", "There is no host 's1'"),
-    ("table s3", "There is no switch 's3'; there are: s1, s2."),
-    ("table ana", "There is no switch 'ana'"),
-    ("reach ana bob", "There is no host 'bob'"),
-    ("reach bob ana", "There is no host 'bob'"),
-    ("bytes 0", "The last journey has 0 steps"),
-    ("bytes 1", "The last journey has 0 steps"),
-    ("bytes -1", "The last journey has 0 steps"),
-    ("bytes ²", "The last journey has 0 steps"),
-    (f"bytes {'9' * 5000}", "The last journey has 0 steps"),
-    ("wait long", "Say how many seconds: `%net wait 300`."),
-    ("wait 1000001", "Say how many seconds"),
-    ("wait ²", "Say how many seconds"),
-    ("wait 1.5", "Say how many seconds"),
-    (f"wait {'9' * 5000}", "Say how many seconds"),
-    ("open nosuch", "This lesson has no network 'nosuch'; it has: bad, small."),
-    ("open ../x", "This lesson has no network '../x'"),
-    ("open small.net", "This lesson has no network 'small.net'"),
-    ("open bad", "Line 1: 'swich' is no statement"),
-    ("access", "write `access VLAN SWITCH.PORT …`"),
-    ("access 10", "write `access VLAN SWITCH.PORT …`"),
-    ("access 4095 s1.1", "'4095' is no VLAN"),
-    ("access 0 s1.1", "'0' is no VLAN"),
-    ("access ten s1.1", "'ten' is no VLAN"),
-    ("access 10 s3.1", "there is no switch s3; there are: s1, s2."),
-    ("access 10 s1", "'s1' is no port"),
-    ("access 10 ana", "'ana' is no port"),
-    ("access 10 s1.0", "'s1.0' is no port"),
-    ("trunk 20-10 s1.24", "the lower number comes first, as in 10-20"),
-    ("trunk 10 native s1.24", "'s1.24' is no VLAN"),
-    ("deny r 10", "write `deny ROUTER VLAN VLAN`"),
-    ("deny s1 10 20", "there is no router 's1'; there are: r."),
-    ("deny r 10 30", "r has no address in VLAN 30"),
-    ("PING ana ben", "'PING' is no command"),
-    ("host bob 10.0.10.9/24 s1.9", "'host' is no command"),
-])
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        *USAGE,
+        ("ping bob ana", "There is no host 'bob'; there are: ana, ben, eva."),
+        ("ping ana bob", "'bob' is no host here and no IPv4 address."),
+        ("ping r ana", "There is no host 'r'"),
+        ("send ana bob", "There is no host 'bob'"),
+        ("send bob ana", "There is no host 'bob'"),
+        ("send ana ben 4096", "A tag is a number from 0 to 4095"),
+        ("send ana ben -1", "A tag is a number from 0 to 4095"),
+        ("send ana ben ²", "A tag is a number from 0 to 4095"),
+        ("send ana ben 1 x", "A tag is a number from 0 to 4095"),
+        ("broadcast bob", "There is no host 'bob'"),
+        ("broadcast s1", "There is no host 's1'"),
+        ("table s3", "There is no switch 's3'; there are: s1, s2."),
+        ("table ana", "There is no switch 'ana'"),
+        ("reach ana bob", "There is no host 'bob'"),
+        ("reach bob ana", "There is no host 'bob'"),
+        ("bytes 0", "The last journey has 0 steps"),
+        ("bytes 1", "The last journey has 0 steps"),
+        ("bytes -1", "The last journey has 0 steps"),
+        ("bytes ²", "The last journey has 0 steps"),
+        (f"bytes {'9' * 5000}", "The last journey has 0 steps"),
+        ("wait long", "Say how many seconds: `%net wait 300`."),
+        ("wait 1000001", "Say how many seconds"),
+        ("wait ²", "Say how many seconds"),
+        ("wait 1.5", "Say how many seconds"),
+        (f"wait {'9' * 5000}", "Say how many seconds"),
+        ("open nosuch", "This lesson has no network 'nosuch'; it has: bad, small."),
+        ("open ../x", "This lesson has no network '../x'"),
+        ("open small.net", "This lesson has no network 'small.net'"),
+        ("open bad", "Line 1: 'swich' is no statement"),
+        ("access", "write `access VLAN SWITCH.PORT …`"),
+        ("access 10", "write `access VLAN SWITCH.PORT …`"),
+        ("access 4095 s1.1", "'4095' is no VLAN"),
+        ("access 0 s1.1", "'0' is no VLAN"),
+        ("access ten s1.1", "'ten' is no VLAN"),
+        ("access 10 s3.1", "there is no switch s3; there are: s1, s2."),
+        ("access 10 s1", "'s1' is no port"),
+        ("access 10 ana", "'ana' is no port"),
+        ("access 10 s1.0", "'s1.0' is no port"),
+        ("trunk 20-10 s1.24", "the lower number comes first, as in 10-20"),
+        ("trunk 10 native s1.24", "'s1.24' is no VLAN"),
+        ("deny r 10", "write `deny ROUTER VLAN VLAN`"),
+        ("deny s1 10 20", "there is no router 's1'; there are: r."),
+        ("deny r 10 30", "r has no address in VLAN 30"),
+        ("PING ana ben", "'PING' is no command"),
+        ("host bob 10.0.10.9/24 s1.9", "'host' is no command"),
+    ],
+)
 def test_a_mistake_is_one_line_of_teaching(console: Console, line: str, said: str) -> None:
     assert said in refused(console, *line.split())
 
@@ -233,25 +283,67 @@ EVIL = ["\0", "a\nb", "🦊", "x" * 5000, "", " ", "<b>", "\x1b[31m", "\ud800", 
 
 
 @pytest.mark.parametrize("evil", EVIL)
-@pytest.mark.parametrize("line", ["@", "open @", "ping @ ana", "ping ana @", "send @ ana", "send ana ben @",
-                                  "broadcast @", "table @", "reach @ ana", "reach ana @", "bytes @", "wait @",
-                                  "access @ s1.1", "access 10 @", "trunk @ s1.24", "trunk 10 native @ s1.24",
-                                  "deny @ 10 20", "deny r @ 20"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "@",
+        "open @",
+        "ping @ ana",
+        "ping ana @",
+        "send @ ana",
+        "send ana ben @",
+        "broadcast @",
+        "table @",
+        "reach @ ana",
+        "reach ana @",
+        "bytes @",
+        "wait @",
+        "access @ s1.1",
+        "access 10 @",
+        "trunk @ s1.24",
+        "trunk 10 native @ s1.24",
+        "deny @ 10 20",
+        "deny r @ 20",
+    ],
+)
 def test_whatever_is_typed_is_at_most_refused(console: Console, line: str, evil: str) -> None:
     refused(console, *(evil if word == "@" else word for word in line.split()))
 
 
-@pytest.mark.parametrize("line", ["ping a b", "send a b 1", "broadcast a", "table s", "reach", "bytes 1", "wait 1",
-                                  "forget", "show", "access 1 s.1", "trunk 1 s.1", "deny r 1 2"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ping a b",
+        "send a b 1",
+        "broadcast a",
+        "table s",
+        "reach",
+        "bytes 1",
+        "wait 1",
+        "forget",
+        "show",
+        "access 1 s.1",
+        "trunk 1 s.1",
+        "deny r 1 2",
+    ],
+)
 def test_before_there_is_a_network(line: str) -> None:
-    assert "There is no network yet: run the `%%net` cell" in refused(Console(Path()), *line.split())
+    assert "There is no network yet: run the `%%net` cell" in refused(
+        Console(Path()), *line.split()
+    )
 
 
-@pytest.mark.parametrize("text, said", [
-    ("switch s1\nlink s1.1 s9.1", "Line 2: there is no switch s9"),
-    ("switch a b c\nlink a.1 b.1\nlink b.2 c.2\nlink c.3 a.3", "runs in a ring"),
-    ("switch s\nhost a 10.0.0.1 s.1", "Line 2: 10.0.0.1 lacks its prefix")])
-def test_a_network_that_is_refused_leaves_the_one_there_is(console: Console, text: str, said: str) -> None:
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("switch s1\nlink s1.1 s9.1", "Line 2: there is no switch s9"),
+        ("switch a b c\nlink a.1 b.1\nlink b.2 c.2\nlink c.3 a.3", "runs in a ring"),
+        ("switch s\nhost a 10.0.0.1 s.1", "Line 2: 10.0.0.1 lacks its prefix"),
+    ],
+)
+def test_a_network_that_is_refused_leaves_the_one_there_is(
+    console: Console, text: str, said: str
+) -> None:
     do(console, "ping ana ben")
     before = state(console)
     with pytest.raises(LabError, match=re.escape(said)):

@@ -56,15 +56,26 @@ def view(panel: w.Widget) -> str:
 
 def matrix(html: str) -> dict[str, dict[str, str]]:
     """The table of who reaches whom, read back."""
-    rows = [[text(cell) for cell in re.findall("<t[hd].*?</t[hd]>", row)]
-            for row in re.findall("<tr>.*?</tr>", html, re.S)]
-    return {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[1:] if len(row) == len(rows[0])}
+    rows = [
+        [text(cell) for cell in re.findall("<t[hd].*?</t[hd]>", row)]
+        for row in re.findall("<tr>.*?</tr>", html, re.S)
+    ]
+    return {
+        row[0]: dict(zip(rows[0][1:], row[1:], strict=True))
+        for row in rows[1:]
+        if len(row) == len(rows[0])
+    }
 
 
 def expected(topology: Topology) -> dict[str, dict[str, str]]:
     reach = Reach(topology)
-    return {one: {other: "·" if one == other else "✘ no" if reach.why_not(one, other) else "✔ yes"
-                  for other in topology.hosts} for one in topology.hosts}
+    return {
+        one: {
+            other: "·" if one == other else "✘ no" if reach.why_not(one, other) else "✔ yes"
+            for other in topology.hosts
+        }
+        for one in topology.hosts
+    }
 
 
 def choices(panel: w.Widget) -> dict[str, Any]:
@@ -79,7 +90,11 @@ def test_a_vlan_chosen_is_seen_at_once_and_the_lesson_keeps_its_own() -> None:
     was, steps, start = str(here.console.topology), [*here.console.steps], here.console.topology
     panel = net_panel(here)
     picks = choices(panel)
-    assert {name: pick.value for name, pick in picks.items()} == {"ana": 10, "ben": 10, "eva": 20}  # max has a trunk
+    assert {name: pick.value for name, pick in picks.items()} == {
+        "ana": 10,
+        "ben": 10,
+        "eva": 20,
+    }  # max has a trunk
     assert [label for label, _ in picks["ana"].options] == ["VLAN 1", "VLAN 10", "VLAN 20"]
     assert matrix(view(panel)) == expected(start)
     before = view(panel)
@@ -108,7 +123,10 @@ def test_a_no_has_its_reason_below_and_under_the_cursor() -> None:
 
 
 def test_of_many_hosts_some_are_shown() -> None:
-    made = parse("switch s\n" + "\n".join(f"host h{n} 10.0.0.{n}/24 s.{n}\naccess {n} s.{n}" for n in range(1, 41)))
+    made = parse(
+        "switch s\n"
+        + "\n".join(f"host h{n} 10.0.0.{n}/24 s.{n}\naccess {n} s.{n}" for n in range(1, 41))
+    )
     html = matrix_html(made)
     assert [*matrix(html)] == [f"h{n}" for n in range(1, MOST + 1)]
     assert f"… and {MOST * (MOST - 1) // 2 - 8} more" in html
@@ -121,14 +139,24 @@ def test_of_many_hosts_some_are_shown() -> None:
 def test_a_panel_has_a_text_for_readers_without_widgets() -> None:
     panel = net_panel(lesson(SCHOOL))
     assert panel._repr_mimebundle_()["text/plain"] == (
-        f"Ports and VLANs (needs JupyterLab): ana, ben, eva\n{Reach(parse(SCHOOL))}")
+        f"Ports and VLANs (needs JupyterLab): ana, ben, eva\n{Reach(parse(SCHOOL))}"
+    )
 
 
-@pytest.mark.parametrize("panel, topology, said", [
-    (net_panel, "", "There is no network yet"), (net_steps, "", "There is no network yet"),
-    (net_steps, SCHOOL, "No frame has been sent yet: `%net ping HOST HOST`, then this."),
-    (net_panel, "switch s", "No host of this network is on an access port"),
-    (net_panel, "switch s\nhost a 10.0.0.1/24 s.1\ntrunk 1 s.1", "No host of this network is on an access port")])
+@pytest.mark.parametrize(
+    "panel, topology, said",
+    [
+        (net_panel, "", "There is no network yet"),
+        (net_steps, "", "There is no network yet"),
+        (net_steps, SCHOOL, "No frame has been sent yet: `%net ping HOST HOST`, then this."),
+        (net_panel, "switch s", "No host of this network is on an access port"),
+        (
+            net_panel,
+            "switch s\nhost a 10.0.0.1/24 s.1\ntrunk 1 s.1",
+            "No host of this network is on an access port",
+        ),
+    ],
+)
 def test_a_panel_over_nothing_is_one_line(panel: Any, topology: str, said: str) -> None:
     with pytest.raises(LabError, match=f"^{re.escape(said)}[^\n]*$"):
         panel(lesson(topology))
@@ -147,11 +175,15 @@ def test_steps_go_on_and_back_and_no_further() -> None:
         assert slider.value == at
         html = text(view(panel))
         assert f"{step.start} → {step.end}" in html and summary(step.frame, names=names) in html
-        assert re.findall(r"frame (\d+):", html) == [str(at)]  # the picture shows this one and no other
+        assert re.findall(r"frame (\d+):", html) == [
+            str(at)
+        ]  # the picture shows this one and no other
         assert step.frame[:4].hex() in html
         seen.append(html)
         named(panel, "Next").click()
-    assert slider.value == len(steps) and text(view(panel)) == seen[-1] and len({*seen}) == len(steps)
+    assert (
+        slider.value == len(steps) and text(view(panel)) == seen[-1] and len({*seen}) == len(steps)
+    )
     for html in reversed(seen[:-1]):
         named(panel, "Back").click()
         assert text(view(panel)) == html
@@ -199,10 +231,14 @@ def test_a_tunnel_chosen_is_on_the_wire_at_once(kind: str) -> None:
         typed.value = said
         often = "not once" if KINDS[kind].encrypts else "once"
         outside = Tunnel(kind).wrap(packet(said))
-        assert f'searches the {len(outside)} bytes for "{said}" finds it {often}.' in text(view(panel))
+        assert f'searches the {len(outside)} bytes for "{said}" finds it {often}.' in text(
+            view(panel)
+        )
 
 
-@pytest.mark.parametrize("typed, said", [("", "Send one letter at least"), ("x" * 1401, "Send up to 1,400 bytes")])
+@pytest.mark.parametrize(
+    "typed, said", [("", "Send one letter at least"), ("x" * 1401, "Send up to 1,400 bytes")]
+)
 def test_a_mistake_in_a_panel_is_one_line_and_can_be_mended(typed: str, said: str) -> None:
     panel = tunnel_panel(lesson())
     (field,), before = the(w.Text, panel), view(panel)
@@ -223,10 +259,15 @@ def test_whatever_is_typed_a_panel_goes_on(typed: str) -> None:
 
 def test_tunnels_can_be_read_without_widgets() -> None:
     assert tunnel_panel(lesson())._repr_mimebundle_()["text/plain"] == (
-        f"Tunnels (needs JupyterLab): {', '.join(KINDS)}")
+        f"Tunnels (needs JupyterLab): {', '.join(KINDS)}"
+    )
 
 
 def test_every_control_has_a_name() -> None:
-    for panel in (net_panel(lesson(SCHOOL)), net_steps(lesson(SCHOOL, "ping ana ben")), tunnel_panel(lesson())):
+    for panel in (
+        net_panel(lesson(SCHOOL)),
+        net_steps(lesson(SCHOOL, "ping ana ben")),
+        tunnel_panel(lesson()),
+    ):
         for kind in (w.Button, w.Dropdown, w.IntSlider, w.Text):
             assert all(control.description for control in the(kind, panel))

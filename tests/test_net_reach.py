@@ -46,7 +46,9 @@ def test_who_reaches_whom_is_what_frames_do(text: str, order: Random) -> None:
     reach, used = Reach(made), Network(made)
     pairs = [(a, b) for a in made.hosts for b in made.hosts]
     why = {pair: reach.why_not(*pair) for pair in pairs}
-    assert {pair: not no for pair, no in why.items()} == {pair: Network(made).ping(*pair)[0] for pair in pairs}
+    assert {pair: not no for pair, no in why.items()} == {
+        pair: Network(made).ping(*pair)[0] for pair in pairs
+    }
     order.shuffle(pairs)
     assert all(used.ping(*pair)[0] == (not why[pair]) for pair in pairs)
 
@@ -65,11 +67,17 @@ def test_text_and_data_say_the_same(text: str) -> None:
     assert data["groups"] == reach.groups
     rows = str(reach).splitlines()[1:]
     for a, (group, row) in enumerate(zip(reach.groups, rows, strict=False)):
-        said = {pair["to"]: "yes" if pair["reaches"] else "no" for pair in data["reach"] if pair["from"] == a}
+        said = {
+            pair["to"]: "yes" if pair["reaches"] else "no"
+            for pair in data["reach"]
+            if pair["from"] == a
+        }
         assert row.startswith(group[0])
-        assert row.split()[-len(reach.groups):] == [said.get(b, "·") for b in range(len(reach.groups))]
+        assert row.split()[-len(reach.groups) :] == [
+            said.get(b, "·") for b in range(len(reach.groups))
+        ]
     reasons = [pair["why"] for pair in data["reach"] if pair["why"]]
-    assert [row.split(": ", 1)[1] for row in rows[len(reach.groups):]] == reasons
+    assert [row.split(": ", 1)[1] for row in rows[len(reach.groups) :]] == reasons
 
 
 # -- why not ------------------------------------------------------------------------------------
@@ -82,45 +90,164 @@ host ben 10.0.{net}.2/24 {plug} {ben}
 {rest}
 """
 TRUNK = "trunk 10,20 s1.24 s2.24\n"
-STICK = ("access 10 s1.1\naccess 20 s2.1\nrouter r s1.23 10:10.0.10.254/24 20:10.0.20.254/24\n"
-         "name 10 office\n")
+STICK = (
+    "access 10 s1.1\naccess 20 s2.1\nrouter r s1.23 10:10.0.10.254/24 20:10.0.20.254/24\n"
+    "name 10 office\n"
+)
 
 
-@pytest.mark.parametrize("net, plug, ana, ben, rest, why", [
-    ("10", "s2.1", "", "", "", ""),
-    ("10", "s2.1", "", "", "access 10 s1.1 s2.1\n" + TRUNK, ""),
-    ("10", "s1.2", "", "", "access 10 s1.1\nname 10 the office",
-     "port s1.1 is in VLAN 10 (the office), port s1.2 in VLAN 1, and switches pass nothing from one VLAN to another: "
-     "that takes a router"),
-    ("10", "s2.1", "", "", "access 10 s1.1 s2.1\ntrunk 20 s1.24\ntrunk 10,20 s2.24",
-     "VLAN 10 stops at s1.24, which is trunk 20"),
-    ("10", "s2.1", "", "", "access 10 s1.1 s2.1\ntrunk 10,20 s1.24\ntrunk 20 s2.24",
-     "VLAN 10 stops at s2.24, which is trunk 20"),
-    ("10", "s2.1", "", "", "access 10 s1.1 s2.1\ntrunk 10 native 10 s1.24\ntrunk 10 s2.24",
-     "VLAN 10 does not get from s1 to s2"),
-    ("10", "s2.1", "", "", "access 10 s1.1 s2.1\ntrunk 10 s1.24\ntrunk 10 native 10 s2.24",
-     "the way back is missing: VLAN 10 does not get from s2 to s1"),
-    ("10", "s2.1", "", "", "trunk 10 s1.1", "port s1.1 (trunk 10) lets no frame without a tag in"),
-    ("10", "s2.1", "", "", "trunk 10 s2.1", "port s2.1 (trunk 10) gives nothing without a tag out"),
-    ("20", "s1.2", "", "", "", "10.0.20.2 is outside 10.0.10.0/24, the network of ana, which knows no gateway"),
-    ("20", "s1.2", "via 10.0.20.9", "", "", "the gateway 10.0.20.9 of ana is not in its own network 10.0.10.0/24"),
-    ("20", "s1.2", "via 10.0.10.9", "", "", "nobody has the address 10.0.10.9, the gateway of ana"),
-    ("20", "s2.1", "via 10.0.10.254", "via 10.0.20.254", STICK + TRUNK + "trunk 10,20 s1.23", ""),
-    ("20", "s2.1", "via 10.0.10.254", "", STICK + TRUNK + "trunk 10,20 s1.23",
-     "the way back is missing: 10.0.10.1 is outside 10.0.20.0/24, the network of ben, which knows no gateway"),
-    ("20", "s2.1", "via 10.0.10.254", "via 10.0.20.254", STICK + TRUNK + "trunk 20 s1.23",
-     "ana does not get to its gateway r: port s1.23 (trunk 20) gives no tag 10 out"),
-    ("20", "s2.1", "via 10.0.10.254", "via 10.0.20.254", STICK + TRUNK + "trunk 10 s1.23",
-     "r does not get to ben: port s1.23 (trunk 10) lets no tag 20 in"),
-    ("20", "s2.1", "via 10.0.10.254", "via 10.0.20.254", STICK + "trunk 10 s1.24 s2.24\ntrunk 10,20 s1.23",
-     "r does not get to ben: VLAN 20 stops at s1.24, which is trunk 10"),
-    ("20", "s2.1", "via 10.0.10.254", "via 10.0.20.254", STICK + TRUNK + "trunk 10,20 s1.23\ndeny r 10 20",
-     "r passes nothing on from VLAN 10 (office) to VLAN 20"),
-    ("20", "s2.1", "via 10.0.10.254", "via 10.0.20.254", STICK + TRUNK + "trunk 10,20 s1.23\ndeny r 20 10",
-     "the way back is missing: r passes nothing on from VLAN 20 to VLAN 10 (office)"),
-    ("30", "s2.1", "via 10.0.10.254", "via 10.0.30.254", STICK + TRUNK + "trunk 10,20 s1.23",
-     "r has no address in a network of 10.0.30.2"),
-])
+@pytest.mark.parametrize(
+    "net, plug, ana, ben, rest, why",
+    [
+        ("10", "s2.1", "", "", "", ""),
+        ("10", "s2.1", "", "", "access 10 s1.1 s2.1\n" + TRUNK, ""),
+        (
+            "10",
+            "s1.2",
+            "",
+            "",
+            "access 10 s1.1\nname 10 the office",
+            "port s1.1 is in VLAN 10 (the office), port s1.2 in VLAN 1, and switches pass nothing from one VLAN to another: "
+            "that takes a router",
+        ),
+        (
+            "10",
+            "s2.1",
+            "",
+            "",
+            "access 10 s1.1 s2.1\ntrunk 20 s1.24\ntrunk 10,20 s2.24",
+            "VLAN 10 stops at s1.24, which is trunk 20",
+        ),
+        (
+            "10",
+            "s2.1",
+            "",
+            "",
+            "access 10 s1.1 s2.1\ntrunk 10,20 s1.24\ntrunk 20 s2.24",
+            "VLAN 10 stops at s2.24, which is trunk 20",
+        ),
+        (
+            "10",
+            "s2.1",
+            "",
+            "",
+            "access 10 s1.1 s2.1\ntrunk 10 native 10 s1.24\ntrunk 10 s2.24",
+            "VLAN 10 does not get from s1 to s2",
+        ),
+        (
+            "10",
+            "s2.1",
+            "",
+            "",
+            "access 10 s1.1 s2.1\ntrunk 10 s1.24\ntrunk 10 native 10 s2.24",
+            "the way back is missing: VLAN 10 does not get from s2 to s1",
+        ),
+        (
+            "10",
+            "s2.1",
+            "",
+            "",
+            "trunk 10 s1.1",
+            "port s1.1 (trunk 10) lets no frame without a tag in",
+        ),
+        (
+            "10",
+            "s2.1",
+            "",
+            "",
+            "trunk 10 s2.1",
+            "port s2.1 (trunk 10) gives nothing without a tag out",
+        ),
+        (
+            "20",
+            "s1.2",
+            "",
+            "",
+            "",
+            "10.0.20.2 is outside 10.0.10.0/24, the network of ana, which knows no gateway",
+        ),
+        (
+            "20",
+            "s1.2",
+            "via 10.0.20.9",
+            "",
+            "",
+            "the gateway 10.0.20.9 of ana is not in its own network 10.0.10.0/24",
+        ),
+        (
+            "20",
+            "s1.2",
+            "via 10.0.10.9",
+            "",
+            "",
+            "nobody has the address 10.0.10.9, the gateway of ana",
+        ),
+        (
+            "20",
+            "s2.1",
+            "via 10.0.10.254",
+            "via 10.0.20.254",
+            STICK + TRUNK + "trunk 10,20 s1.23",
+            "",
+        ),
+        (
+            "20",
+            "s2.1",
+            "via 10.0.10.254",
+            "",
+            STICK + TRUNK + "trunk 10,20 s1.23",
+            "the way back is missing: 10.0.10.1 is outside 10.0.20.0/24, the network of ben, which knows no gateway",
+        ),
+        (
+            "20",
+            "s2.1",
+            "via 10.0.10.254",
+            "via 10.0.20.254",
+            STICK + TRUNK + "trunk 20 s1.23",
+            "ana does not get to its gateway r: port s1.23 (trunk 20) gives no tag 10 out",
+        ),
+        (
+            "20",
+            "s2.1",
+            "via 10.0.10.254",
+            "via 10.0.20.254",
+            STICK + TRUNK + "trunk 10 s1.23",
+            "r does not get to ben: port s1.23 (trunk 10) lets no tag 20 in",
+        ),
+        (
+            "20",
+            "s2.1",
+            "via 10.0.10.254",
+            "via 10.0.20.254",
+            STICK + "trunk 10 s1.24 s2.24\ntrunk 10,20 s1.23",
+            "r does not get to ben: VLAN 20 stops at s1.24, which is trunk 10",
+        ),
+        (
+            "20",
+            "s2.1",
+            "via 10.0.10.254",
+            "via 10.0.20.254",
+            STICK + TRUNK + "trunk 10,20 s1.23\ndeny r 10 20",
+            "r passes nothing on from VLAN 10 (office) to VLAN 20",
+        ),
+        (
+            "20",
+            "s2.1",
+            "via 10.0.10.254",
+            "via 10.0.20.254",
+            STICK + TRUNK + "trunk 10,20 s1.23\ndeny r 20 10",
+            "the way back is missing: r passes nothing on from VLAN 20 to VLAN 10 (office)",
+        ),
+        (
+            "30",
+            "s2.1",
+            "via 10.0.10.254",
+            "via 10.0.30.254",
+            STICK + TRUNK + "trunk 10,20 s1.23",
+            "r has no address in a network of 10.0.30.2",
+        ),
+    ],
+)
 def test_the_reason(net: str, plug: str, ana: str, ben: str, rest: str, why: str) -> None:
     made = parse(BASE.format(net=net, plug=plug, ana=ana, ben=ben, rest=rest))
     assert Reach(made).why_not("ana", "ben") == why
@@ -144,13 +271,16 @@ def test_no_such_host() -> None:
 
 
 def test_matrix() -> None:
-    assert str(Reach(parse(NARROW))) == """\
+    assert (
+        str(Reach(parse(NARROW)))
+        == """\
      ana  ben  cy
 ana  ·    yes  yes
 ben  yes  ·    no
 cy   yes  no   ·
 ben → cy: the way back is missing: 10.0.2.2 is outside 10.0.1.0/24, the network of cy, which knows no gateway
 cy → ben: 10.0.2.2 is outside 10.0.1.0/24, the network of cy, which knows no gateway"""
+    )
     assert str(Reach(parse(""))) == "(no hosts)"
 
 
@@ -164,7 +294,10 @@ def office(count: int, vlans: int = 20, switches: int = 5) -> Topology:
     lines += [f"trunk 101-{100 + vlans} s{n}.9998 s{n + 1}.9999" for n in range(switches - 1)]
     for n in range(count):
         plug, vlan = f"s{n % switches}.{n // switches + 1}", n // switches % vlans
-        lines += [f"host h{n} 10.{vlan}.{n + 1 >> 8}.{n + 1 & 255}/16 {plug}", f"access {101 + vlan} {plug}"]
+        lines += [
+            f"host h{n} 10.{vlan}.{n + 1 >> 8}.{n + 1 & 255}/16 {plug}",
+            f"access {101 + vlan} {plug}",
+        ]
     return parse("\n".join(lines))
 
 
@@ -174,4 +307,6 @@ def test_answers_grow_with_groups_not_with_hosts(count: int) -> None:
     assert len(reach.groups) == 20 and len(reach.pairs) == 20 * 20
     assert sum(not why for _, _, why in reach.pairs) == 20
     text = str(reach)
-    assert text.count("\n") == MOST and text.endswith(f"… and {380 - MOST} more"), "no matrix that wide"
+    assert text.count("\n") == MOST and text.endswith(f"… and {380 - MOST} more"), (
+        "no matrix that wide"
+    )

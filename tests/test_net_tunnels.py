@@ -45,9 +45,18 @@ def test_scapy_opens_esp(data: bytes, before: int) -> None:
     tunnel = Tunnel("esp", counter=before)
     outside = s.IP(tunnel.wrap(packet(data)))
     assert (outside.src, outside.dst, outside[ESP].spi, outside[ESP].seq) == (
-        "192.0.2.1", "192.0.2.2", 0x1001, before + 1)
-    there = SecurityAssociation(ESP, spi=0x1001, crypt_algo="AES-GCM", crypt_key=tunnel.key + bytes(4),
-                                tunnel_header=s.IP(src="192.0.2.1", dst="192.0.2.2"))
+        "192.0.2.1",
+        "192.0.2.2",
+        0x1001,
+        before + 1,
+    )
+    there = SecurityAssociation(
+        ESP,
+        spi=0x1001,
+        crypt_algo="AES-GCM",
+        crypt_key=tunnel.key + bytes(4),
+        tunnel_header=s.IP(src="192.0.2.1", dst="192.0.2.2"),
+    )
     assert bytes(there.decrypt(outside)) == packet(data)
 
 
@@ -58,7 +67,11 @@ def test_wireguard_is_chacha20_poly1305(data: bytes, before: int) -> None:
     content = tunnel.wrap(packet(data))[28:]
     assert content[:4] == b"\4\0\0\0" and content[8:16] == before.to_bytes(8, "little")
     clear = ChaCha20Poly1305(tunnel.key).decrypt(bytes(4) + content[8:16], content[16:], None)
-    assert clear.startswith(packet(data)) and len(clear) % 16 == 0 and not any(clear[len(packet(data)):])
+    assert (
+        clear.startswith(packet(data))
+        and len(clear) % 16 == 0
+        and not any(clear[len(packet(data)) :])
+    )
 
 
 @given(payloads, st.integers(0, 2**32 - 2))
@@ -67,13 +80,21 @@ def test_openvpn_is_aes_gcm(data: bytes, before: int) -> None:
     tunnel = Tunnel("openvpn", counter=before)
     content = tunnel.wrap(packet(data))[28:]
     assert content[0] >> 3 == 9 and content[4:8] == (before + 1).to_bytes(4, "big")
-    clear = AESGCM(tunnel.key).decrypt(content[4:8] + bytes(8), content[24:] + content[8:24], content[:8])
+    clear = AESGCM(tunnel.key).decrypt(
+        content[4:8] + bytes(8), content[24:] + content[8:24], content[:8]
+    )
     assert clear == packet(data)
 
 
 @pytest.mark.scapy
-@pytest.mark.parametrize("kind, layers", [("ipip", ["IP", "IP", "UDP"]), ("gre", ["IP", "GRE", "IP", "UDP"]),
-                                          ("vxlan", ["IP", "UDP", "VXLAN", "Ethernet", "IP", "UDP"])])
+@pytest.mark.parametrize(
+    "kind, layers",
+    [
+        ("ipip", ["IP", "IP", "UDP"]),
+        ("gre", ["IP", "GRE", "IP", "UDP"]),
+        ("vxlan", ["IP", "UDP", "VXLAN", "Ethernet", "IP", "UDP"]),
+    ],
+)
 def test_scapy_reads_what_is_open(kind: str, layers: list[str]) -> None:
     s: Any = scapy()
     found = s.IP(Tunnel(kind).wrap(packet()))
@@ -98,19 +119,26 @@ def test_what_goes_in_comes_out(kind: str, data: list[bytes]) -> None:
 def test_who_has_no_key_sees_nothing_where_it_encrypts(kind: str) -> None:
     outside = Tunnel(kind).wrap(packet())
     assert (SECRET in outside) == (kind in OPEN)
-    assert any(header.name == "encrypted" for header in dissect(outside, "IPv4")) == (kind in SEALED)
+    assert any(header.name == "encrypted" for header in dissect(outside, "IPv4")) == (
+        kind in SEALED
+    )
     for at in range(len(SECRET) - 4):
-        assert kind in OPEN or SECRET[at:at + 4] not in outside
+        assert kind in OPEN or SECRET[at : at + 4] not in outside
 
 
 @pytest.mark.parametrize("kind", SEALED)
 def test_every_flipped_bit_is_refused(kind: str) -> None:
     outside = Tunnel(kind).wrap(packet())
     there = Tunnel(kind)
-    for bit in range(8 * (20 if kind == "esp" else 28), len(outside) * 8):  # behind IPv4 and, but for ESP, UDP
+    for bit in range(
+        8 * (20 if kind == "esp" else 28), len(outside) * 8
+    ):  # behind IPv4 and, but for ESP, UDP
         altered = bytearray(outside)
         altered[bit // 8] ^= 1 << bit % 8
-        assert "it is dropped" in (said := refused(there, bytes(altered))) or "The receiver drops it" in said
+        assert (
+            "it is dropped" in (said := refused(there, bytes(altered)))
+            or "The receiver drops it" in said
+        )
     assert there.unwrap(outside) == packet(), "and none of them has used up its number"
 
 
@@ -126,8 +154,14 @@ def test_replays_and_other_keys_are_refused(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(KINDS)[1:])
-@given(data=st.binary(max_size=120), cut=st.integers(0, 200), first=st.sampled_from([0x45, 0x4F, 0x40, 0x46]))
-def test_any_bytes_are_opened_or_refused_in_one_line(kind: str, data: bytes, cut: int, first: int) -> None:
+@given(
+    data=st.binary(max_size=120),
+    cut=st.integers(0, 200),
+    first=st.sampled_from([0x45, 0x4F, 0x40, 0x46]),
+)
+def test_any_bytes_are_opened_or_refused_in_one_line(
+    kind: str, data: bytes, cut: int, first: int
+) -> None:
     outside = Tunnel(kind).wrap(packet())
     for arrived in (data, bytes([first]) + outside[1:cut], outside[:20] + data):
         try:
@@ -137,16 +171,27 @@ def test_any_bytes_are_opened_or_refused_in_one_line(kind: str, data: bytes, cut
 
 
 def test_no_such_tunnel() -> None:
-    with pytest.raises(LabError, match=r"'pptp' is no tunnel here; there are: none, ipip, gre, vxlan, esp, openvpn"):
+    with pytest.raises(
+        LabError, match=r"'pptp' is no tunnel here; there are: none, ipip, gre, vxlan, esp, openvpn"
+    ):
         Tunnel("pptp")
 
 
 # -- sizes --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind, least, most", [
-    ("none", 0, 0), ("ipip", 20, 20), ("gre", 24, 24), ("vxlan", 50, 50),  # RFC 2003, 2784, 7348: headers alone
-    ("esp", 54, 57), ("openvpn", 52, 52), ("wireguard", 60, 75)])  # with padding to 4 and 16
+@pytest.mark.parametrize(
+    "kind, least, most",
+    [
+        ("none", 0, 0),
+        ("ipip", 20, 20),
+        ("gre", 24, 24),
+        ("vxlan", 50, 50),  # RFC 2003, 2784, 7348: headers alone
+        ("esp", 54, 57),
+        ("openvpn", 52, 52),
+        ("wireguard", 60, 75),
+    ],
+)  # with padding to 4 and 16
 def test_overhead_is_what_the_standard_says(kind: str, least: int, most: int) -> None:
     found = {overhead(kind, size) for size in range(100, 132)}
     assert (min(found), max(found)) == (least, most)
@@ -160,24 +205,42 @@ def test_the_largest_that_fits(kind: str, mtu: int) -> None:
     assert size + overhead(kind, size, size) <= mtu < size + 1 + overhead(kind, size + 1, size + 1)
 
 
-@pytest.mark.parametrize("inside, outside", [(1432, 1492), (1428, 1492), (1423, 1484), (1424, 1484)])
+@pytest.mark.parametrize(
+    "inside, outside", [(1432, 1492), (1428, 1492), (1423, 1484), (1424, 1484)]
+)
 def test_wireguard_pads_no_further_than_the_mtu_of_its_interface(inside: int, outside: int) -> None:
     """As wireguard-go does with `ip link set wg0 mtu 1432`, seen by tcpdump outside."""
     assert inside + overhead("wireguard", inside, 1432) == outside
     assert largest("wireguard", 1492) == 1432
 
 
-@pytest.mark.parametrize("ask, words", [
-    (lambda: largest("gre", 51), "Nothing fits through gre when the network outside takes only 51 bytes"),
-    (lambda: overhead("gre", 19), "an IPv4 packet has at least its header of 20 bytes"),
-    (lambda: overhead("gre", 65535), "do not fit into one IPv4 packet"),
-    (lambda: fragments(b"\x46" + packet()[1:], 40), "Only IPv4 packets without options are cut here"),
-    (lambda: Tunnel("gre").unwrap(packet()[:9] + b"\x2f" + packet()[10:20] + b"\x20\0\x08\0" + bytes(4) + packet()),
-     "That is no packet of this tunnel"),
-    (lambda: fragments(packet(), 27), "27 bytes hold no header of 20 and eight of data"),
-    (lambda: fragments(packet(bytes(100)), 100), 'The packet of 128 bytes says "do not fragment", and the next network '
-     "takes 100: the router drops it and tells the sender so"),
-])
+@pytest.mark.parametrize(
+    "ask, words",
+    [
+        (
+            lambda: largest("gre", 51),
+            "Nothing fits through gre when the network outside takes only 51 bytes",
+        ),
+        (lambda: overhead("gre", 19), "an IPv4 packet has at least its header of 20 bytes"),
+        (lambda: overhead("gre", 65535), "do not fit into one IPv4 packet"),
+        (
+            lambda: fragments(b"\x46" + packet()[1:], 40),
+            "Only IPv4 packets without options are cut here",
+        ),
+        (
+            lambda: Tunnel("gre").unwrap(
+                packet()[:9] + b"\x2f" + packet()[10:20] + b"\x20\0\x08\0" + bytes(4) + packet()
+            ),
+            "That is no packet of this tunnel",
+        ),
+        (lambda: fragments(packet(), 27), "27 bytes hold no header of 20 and eight of data"),
+        (
+            lambda: fragments(packet(bytes(100)), 100),
+            'The packet of 128 bytes says "do not fragment", and the next network '
+            "takes 100: the router drops it and tells the sender so",
+        ),
+    ],
+)
 def test_what_does_not_fit(ask: Any, words: str) -> None:
     with pytest.raises(LabError) as error:
         ask()

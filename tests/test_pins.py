@@ -16,9 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 EXTRAS: dict[str, list[str]] = PYPROJECT["project"]["optional-dependencies"]
 DIRECT = sorted(PYPROJECT["project"]["dependencies"] + EXTRAS["test"])
-LOCK_LINES = [line for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines() if line[:1] != "#"]
+LOCK_LINES = [
+    line for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines() if line[:1] != "#"
+]
 LOCK = [Requirement(line) for line in LOCK_LINES]
-HERE = {canonicalize_name(pin.name): pin for pin in LOCK if pin.marker is None or pin.marker.evaluate()}
+HERE = {
+    canonicalize_name(pin.name): pin for pin in LOCK if pin.marker is None or pin.marker.evaluate()
+}
 
 
 def version_of(pin: Requirement) -> str:
@@ -57,14 +61,18 @@ def test_lock_repeats_the_direct_pins() -> None:
 
 
 def test_lock_is_exact_and_gives_one_version_here() -> None:
-    active = [canonicalize_name(pin.name) for pin in LOCK if pin.marker is None or pin.marker.evaluate()]
+    active = [
+        canonicalize_name(pin.name) for pin in LOCK if pin.marker is None or pin.marker.evaluate()
+    ]
     assert sorted(active) == sorted(set(active))
     for pin in LOCK:
         assert version_of(pin) and not pin.url and not pin.extras
 
 
 def test_lock_names_no_host_or_folder() -> None:
-    assert not re.search(r"://|index-url|find-links|(^|\s)/\w", (ROOT / "requirements.txt").read_text("utf-8"))
+    assert not re.search(
+        r"://|index-url|find-links|(^|\s)/\w", (ROOT / "requirements.txt").read_text("utf-8")
+    )
 
 
 def test_installed_is_the_lock() -> None:
@@ -97,7 +105,9 @@ def test_lock_is_closed_and_free(name: str) -> None:
         if need.marker is None or need.marker.evaluate({"extra": ""}):
             locked = HERE.get(canonicalize_name(need.name))
             assert locked, f"{name} needs {need}: make requirements.txt again"
-            assert need.specifier.contains(version_of(locked), prereleases=True), f"{name} needs {need}"
+            assert need.specifier.contains(version_of(locked), prereleases=True), (
+                f"{name} needs {need}"
+            )
     licences = [str(info.get(field, "")) for field in ("License", "License-Expression")]
     licences += [text for text in info.get_all("Classifier") or [] if text.startswith("License")]
     assert not re.search(r"AGPL|Affero", " ".join(licences), re.IGNORECASE), f"{name}: {licences}"

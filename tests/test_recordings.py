@@ -18,12 +18,22 @@ from sanitize import sanitised
 from labkit.record import record
 
 RECORDINGS = sorted((ROOT / "notebooks" / "lessons").glob("*/recording.json"))
-ON_DOCKER = [path for path in RECORDINGS if "docker" in json.loads(path.read_text("utf-8"))["header"]["engines"]]
+ON_DOCKER = [
+    path
+    for path in RECORDINGS
+    if "docker" in json.loads(path.read_text("utf-8"))["header"]["engines"]
+]
 ON_BENCH = [path for path in RECORDINGS if path not in ON_DOCKER]
 GIVEN = re.compile(r"\b[a-z]+_[a-z]+\d?(?=$|\")", re.M)  # a name Docker made up: adjective_surname
-BUILT = re.compile(r"^.*\blab\d\d/net\b.*$", re.M)  # images of Debian's packages of the day, so of any size
-LISTS = {"docker images": "\n", "docker ps": "\n",  # what is of the same second comes in any order
-         "VBoxManage list vms": "\n", "VBoxManage list hdds": "\nout \n"}  # VBoxSVC's order changes when it restarts
+BUILT = re.compile(
+    r"^.*\blab\d\d/net\b.*$", re.M
+)  # images of Debian's packages of the day, so of any size
+LISTS = {
+    "docker images": "\n",
+    "docker ps": "\n",  # what is of the same second comes in any order
+    "VBoxManage list vms": "\n",
+    "VBoxManage list hdds": "\nout \n",
+}  # VBoxSVC's order changes when it restarts
 
 
 def settled(text: str, root: str) -> str:
@@ -41,20 +51,34 @@ def facts(recording: dict[str, Any], root: str = "/var/lib/docker") -> dict[str,
             if step["key"].startswith(start):
                 output = between.join(sorted(output.split(between)))
         found[f"`{settled(step['key'], root)}` at {step['at']}"] = (
-            f"exit code {step['code']}\nnext state {step['next']}\n{output}")
+            f"exit code {step['code']}\nnext state {step['next']}\n{output}"
+        )
     for read in recording["reads"]:
         answer = read["value"]["is"]
-        if read["what"] == "world" and "files" in answer:  # differencing disks are called by random UUIDs
-            answer = {**answer, "files": sorted(answer["files"], key=lambda file: settled(json.dumps(file), root))}
+        if (
+            read["what"] == "world" and "files" in answer
+        ):  # differencing disks are called by random UUIDs
+            answer = {
+                **answer,
+                "files": sorted(answer["files"], key=lambda file: settled(json.dumps(file), root)),
+            }
         elif read["what"] == "world":
             for image in answer["images"]:
                 image["size"] *= not any(map(BUILT.match, image["tags"]))
-            answer = {kind: sorted(things, key=lambda thing: settled(json.dumps({**thing, "created": 0}), root))
-                      for kind, things in answer.items()}
-        text = re.sub(r'"created": \d+', '"created": 0', json.dumps(answer, indent=1, sort_keys=True))
+            answer = {
+                kind: sorted(
+                    things, key=lambda thing: settled(json.dumps({**thing, "created": 0}), root)
+                )
+                for kind, things in answer.items()
+            }
+        text = re.sub(
+            r'"created": \d+', '"created": 0', json.dumps(answer, indent=1, sort_keys=True)
+        )
         found[f"reading {settled(read['what'], root)} at {read['at']}"] = settled(text, root)
-    kinds = Counter(f"{settled(key.partition('sha256:')[0] or 'sha256', root)} {type(value).__name__}"
-                    for key, value in recording["contents"].items())
+    kinds = Counter(
+        f"{settled(key.partition('sha256:')[0] or 'sha256', root)} {type(value).__name__}"
+        for key, value in recording["contents"].items()
+    )
     return {**found, "contents": json.dumps(kinds, sort_keys=True)}
 
 
@@ -67,7 +91,9 @@ def drift(stored: dict[str, str], now: dict[str, str]) -> str:
         elif what not in stored:
             lines.append(f"new: {what}")
         elif stored[what] != now[what]:
-            difference = difflib.unified_diff(stored[what].splitlines(), now[what].splitlines(), lineterm="", n=1)
+            difference = difflib.unified_diff(
+                stored[what].splitlines(), now[what].splitlines(), lineterm="", n=1
+            )
             lines += [f"changed: {what}", *list(difference)[2:]]
     return "\n".join(lines)
 
@@ -104,7 +130,9 @@ def stored() -> dict[str, Any]:
 
 
 def a_step(recording: dict[str, Any], start: str) -> dict[str, Any]:
-    step: dict[str, Any] = next(step for step in recording["steps"] if step["key"].startswith(start))
+    step: dict[str, Any] = next(
+        step for step in recording["steps"] if step["key"].startswith(start)
+    )
     return step
 
 
@@ -138,12 +166,20 @@ def edit_state(recording: dict[str, Any]) -> None:
 
 
 def edit_read(recording: dict[str, Any]) -> None:
-    world = next(read for read in recording["reads"] if read["what"] == "world" and read["value"]["is"]["containers"])
+    world = next(
+        read
+        for read in recording["reads"]
+        if read["what"] == "world" and read["value"]["is"]["containers"]
+    )
     world["value"]["is"]["containers"][0]["state"] = "paused"
 
 
 def edit_size(recording: dict[str, Any]) -> None:
-    world = next(read for read in recording["reads"] if read["what"] == "world" and read["value"]["is"]["images"])
+    world = next(
+        read
+        for read in recording["reads"]
+        if read["what"] == "world" and read["value"]["is"]["images"]
+    )
     world["value"]["is"]["images"][0]["size"] += 1
 
 
@@ -155,8 +191,22 @@ def drop_content(recording: dict[str, Any]) -> None:
     recording["contents"].popitem()
 
 
-@pytest.mark.parametrize("change", [edit_output, drop_line, swap_streams, drop_step, add_step, edit_code, edit_state,
-                                    edit_read, edit_size, drop_read, drop_content])
+@pytest.mark.parametrize(
+    "change",
+    [
+        edit_output,
+        drop_line,
+        swap_streams,
+        drop_step,
+        add_step,
+        edit_code,
+        edit_state,
+        edit_read,
+        edit_size,
+        drop_read,
+        drop_content,
+    ],
+)
 def test_a_change_is_red(change: Callable[[dict[str, Any]], None]) -> None:
     recording = stored()
     changed = copy.deepcopy(recording)
@@ -167,11 +217,16 @@ def test_a_change_is_red(change: Callable[[dict[str, Any]], None]) -> None:
 
 def test_what_varies_is_not_drift() -> None:
     recording = stored()
-    other = json.loads(re.sub(  # other IDs, dates and durations, another order of what is of the same second
-        r"[0-9a-f]{64}", lambda match: match[0][::-1], json.dumps(recording, ensure_ascii=False)))
+    other = json.loads(
+        re.sub(  # other IDs, dates and durations, another order of what is of the same second
+            r"[0-9a-f]{64}", lambda match: match[0][::-1], json.dumps(recording, ensure_ascii=False)
+        )
+    )
     for step in other["steps"]:
         step["seconds"] += 1
-        step["output"] = [re.sub(r"\b\d+ seconds? ago", "2 minutes ago", line) for line in step["output"]]
+        step["output"] = [
+            re.sub(r"\b\d+ seconds? ago", "2 minutes ago", line) for line in step["output"]
+        ]
         if step["key"].startswith("docker images"):
             step["output"][1:] = step["output"][:0:-1]
     for read in other["reads"]:
@@ -185,9 +240,13 @@ def test_what_varies_is_not_drift() -> None:
 
 
 def test_disks_in_another_order_are_not_drift() -> None:
-    recording = json.loads((ROOT / "notebooks" / "lessons" / "09" / "recording.json").read_text("utf-8"))
+    recording = json.loads(
+        (ROOT / "notebooks" / "lessons" / "09" / "recording.json").read_text("utf-8")
+    )
     other = copy.deepcopy(recording)
-    lists = [step for step in other["steps"] if step["key"] == "VBoxManage list hdds" and step["output"]]
+    lists = [
+        step for step in other["steps"] if step["key"] == "VBoxManage list hdds" and step["output"]
+    ]
     for step in lists:  # as after a restart of VBoxSVC, which a pause of five seconds is enough for
         disks = "".join(step["output"]).split("out \n")[:-1]
         step["output"] = [disk + "out \n" for disk in reversed(disks)]
@@ -203,5 +262,9 @@ def test_the_difference_can_be_read() -> None:
     edit_code(changed)
     step = a_step(recording, "docker run")
     assert drift(facts(recording), facts(changed)).splitlines() == [
-        f"changed: `{sanitised(step['key'])}` at {step['at']}", "@@ -1,2 +1,2 @@", f"-exit code {step['code']}",
-        "+exit code 7", f" next state {step['next']}"]
+        f"changed: `{sanitised(step['key'])}` at {step['at']}",
+        "@@ -1,2 +1,2 @@",
+        f"-exit code {step['code']}",
+        "+exit code 7",
+        f" next state {step['next']}",
+    ]

@@ -19,15 +19,25 @@ from labkit import record, tasks
 from labkit.syntax import parse, split
 from labkit.virtualbox import VirtualBox
 
-LESSONS = sorted(path.name for path in (ROOT / "notebooks" / "lessons").iterdir() if (path / "tasks.py").is_file())
-ON_DOCKER = [name for name in LESSONS if "docker" in tasks.material(ROOT / "notebooks" / "lessons" / name).needs]
+LESSONS = sorted(
+    path.name
+    for path in (ROOT / "notebooks" / "lessons").iterdir()
+    if (path / "tasks.py").is_file()
+)
+ON_DOCKER = [
+    name
+    for name in LESSONS
+    if "docker" in tasks.material(ROOT / "notebooks" / "lessons" / name).needs
+]
 ON_BENCH = [name for name in LESSONS if name not in ON_DOCKER]
 
 
 def settle_in(student: Student) -> None:
     """What a student may have before the course begins, with names and a label that look like the course's."""
     student("pull", "-q", "busybox")
-    student.image("busybox", "LABEL mine=older", base="busybox")  # so the course's pull takes the name away
+    student.image(
+        "busybox", "LABEL mine=older", base="busybox"
+    )  # so the course's pull takes the name away
     student.image("lab12/student:1", "RUN echo mine > /mine", base="busybox")
     student.image("lab12/big:0", "LABEL labkit.lesson=12", base="busybox")
     student("build", "-q", "-", input="FROM busybox\nLABEL dangling=1\n")
@@ -35,9 +45,24 @@ def settle_in(student: Student) -> None:
     student("tag", "hello-world", "student/hello:1")
     student("volume", "create", "lab12-data", "--label", "labkit.lesson=12")
     student("network", "create", "lab12-net", "--label", "labkit.lesson=12")
-    student("run", "-d", "--name", "lab12-student", "--label", "labkit.lesson=12", "--network", "lab12-net",
-            "-v", "lab12-data:/data", "-v", "/own", "lab12/student:1",
-            "sh", "-c", "echo kept > /data/file; echo x > /x; sleep 1d")
+    student(
+        "run",
+        "-d",
+        "--name",
+        "lab12-student",
+        "--label",
+        "labkit.lesson=12",
+        "--network",
+        "lab12-net",
+        "-v",
+        "lab12-data:/data",
+        "-v",
+        "/own",
+        "lab12/student:1",
+        "sh",
+        "-c",
+        "echo kept > /data/file; echo x > /x; sleep 1d",
+    )
     student("run", "--name", "lab00-mine", "hello-world")
     student("create", "--name", "stopped", "busybox", "true")
     student("run", "-d", "--name", "paused", "busybox", "sleep", "1d")
@@ -53,22 +78,34 @@ def state(student: Student) -> dict[str, Any]:
             about[0]["Mounts"].sort(key=lambda mount: str(mount["Destination"]))
         for names in ("RepoTags", "RepoDigests"):
             about[0][names] = sorted(about[0].get(names) or ())
-    return {**found, "changes": sorted(plain("diff", "lab12-student").splitlines()),
-            "data": plain("cp", "lab12-student:/data/file", "-"), "logs": plain("logs", "lab00-mine")}
+    return {
+        **found,
+        "changes": sorted(plain("diff", "lab12-student").splitlines()),
+        "data": plain("cp", "lab12-student:/data/file", "-"),
+        "logs": plain("logs", "lab00-mine"),
+    }
 
 
 def labkit(*words: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "labkit", *words], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "labkit", *words], cwd=ROOT, capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
-def everything_a_student_does(lesson: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Notebook, list[str]]:
+def everything_a_student_does(
+    lesson: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Notebook, list[str]]:
     """All cells of a lesson, and every answer to every task, right and wrong; the notebook and its cells."""
     path = record.notebooks(lesson)[0]
     monkeypatch.chdir(path.parent)
     InteractiveShell.clear_instance()
-    cells = Notebook(InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}})))
-    sources = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    cells = Notebook(
+        InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    )
+    sources = [
+        cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
+    ]
     for source in sources:
         cells.run(source)
         for name in re.findall(r"^%task (\S+)", source, re.M):
@@ -82,7 +119,9 @@ def everything_a_student_does(lesson: str, monkeypatch: pytest.MonkeyPatch) -> t
 
 @pytest.mark.virtualbox
 @pytest.mark.qemu
-def test_a_users_own_machines_are_untouched(tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_own_machines_are_untouched(
+    tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The registry and files of a user whose things are called as the lessons' are, byte by byte."""
     users = tmp_path / "user"
     box = VirtualBox(users / "home", users)
@@ -91,10 +130,35 @@ def test_a_users_own_machines_are_untouched(tmp_path: Path, own_home: Path, monk
     try:
         for name in ("lab09", "lab10", "mine"):
             box.ask(["createvm", "--name", name, "--register"])
-            box.ask(["createmedium", "disk", "--filename", f"{name}.vmdk", "--size", "8", "--format", "VMDK"])
+            box.ask(
+                [
+                    "createmedium",
+                    "disk",
+                    "--filename",
+                    f"{name}.vmdk",
+                    "--size",
+                    "8",
+                    "--format",
+                    "VMDK",
+                ]
+            )
             box.ask(["storagectl", name, "--name", "SATA", "--add", "sata"])
-            box.ask(["storageattach", name, "--storagectl", "SATA", "--port", "0", "--device", "0", "--type", "hdd",
-                     "--medium", f"{name}.vmdk"])
+            box.ask(
+                [
+                    "storageattach",
+                    name,
+                    "--storagectl",
+                    "SATA",
+                    "--port",
+                    "0",
+                    "--device",
+                    "0",
+                    "--type",
+                    "hdd",
+                    "--medium",
+                    f"{name}.vmdk",
+                ]
+            )
             box.ask(["snapshot", name, "take", "installed"])
     finally:
         box.end()
@@ -115,7 +179,9 @@ def test_a_users_own_machines_are_untouched(tmp_path: Path, own_home: Path, monk
         InteractiveShell.clear_instance()
         assert own() == before, lesson
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
-    done = subprocess.run([sys.executable, "-m", "labkit", "reset"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "labkit", "reset"], cwd=ROOT, capture_output=True, text=True
+    )
     assert "No Docker engine answers" in done.stderr and "stays" not in done.stderr
     assert not [path for path in own_home.rglob("*") if path.is_file()]
     assert own() == before
@@ -136,7 +202,9 @@ def test_a_full_course_and_every_reset(student: Student, monkeypatch: pytest.Mon
         assert inventory() != everything or "%net down" in sources  # it did make something
         assert "stays" not in cells.run(f"%lesson {lesson}")
         assert inventory() == everything and state(student) == before, lesson
-        for source in sources[:len(sources) * 2 // 3]:  # and left in the middle, without its slow pictures
+        for source in sources[
+            : len(sources) * 2 // 3
+        ]:  # and left in the middle, without its slow pictures
             if not source.startswith(("%explore", "%layers", "%forest")):
                 cells.run(source)
         labkit("reset")
@@ -155,26 +223,44 @@ def exposed(line: str) -> bool:
     """Whether a command opens a port to more than this machine."""
     if not line.startswith("docker "):  # a rule of VirtualBox's NAT: name,protocol,host address,…
         rules = re.findall(r"--nat-?pf\d[ =]\"?([^ \"]+)", line)
-        return not all(rule.startswith("delete") or rule.split(",")[2:3] == ["127.0.0.1"] for rule in rules)
+        return not all(
+            rule.startswith("delete") or rule.split(",")[2:3] == ["127.0.0.1"] for rule in rules
+        )
     words = parse(split(line)[1:])
     if words.name not in ("run", "create"):
         return False
     published = [value for option, value in words.options if option in ("-p", "--publish")]
     everywhere = words.has("-P", "--publish-all") or any(
-        value == "host" for option, value in words.options if option in ("--network", "--net"))
-    return everywhere or not all(re.match(r"(127\.0\.0\.1|\[::1\]|localhost):", value) for value in published)
+        value == "host" for option, value in words.options if option in ("--network", "--net")
+    )
+    return everywhere or not all(
+        re.match(r"(127\.0\.0\.1|\[::1\]|localhost):", value) for value in published
+    )
 
 
-@pytest.mark.parametrize("line, is_exposed", [
-    ("docker run -p 8080:80 httpd", True), ("docker run -p8080:80 httpd", True), ("docker run --publish=80 x", True),
-    ("docker run -dp 0.0.0.0:80:80 httpd", True), ("docker run -P httpd", True), ("docker create -p 80 httpd", True),
-    ("docker container run --publish-all httpd", True), ("docker run --network host httpd", True),
-    ("docker run -p 127.0.0.1:80:80 -p 81:81 httpd", True), ("docker run -p 127.0.0.1:80:80 httpd", False),
-    ("docker run -d --publish=127.0.0.1::80 httpd", False), ("docker run busybox nc -p 80", False),
-    ("docker ps", False), ("docker port httpd", False), ("VBoxManage list vms", False),
-    ('VBoxManage modifyvm m --nat-pf1 "ssh,tcp,127.0.0.1,2222,,22"', False),
-    ('VBoxManage modifyvm m --nat-pf1 "ssh,tcp,,2222,,22"', True),
-    ("VBoxManage modifyvm m --natpf1=a,tcp,,1,,1", True)])
+@pytest.mark.parametrize(
+    "line, is_exposed",
+    [
+        ("docker run -p 8080:80 httpd", True),
+        ("docker run -p8080:80 httpd", True),
+        ("docker run --publish=80 x", True),
+        ("docker run -dp 0.0.0.0:80:80 httpd", True),
+        ("docker run -P httpd", True),
+        ("docker create -p 80 httpd", True),
+        ("docker container run --publish-all httpd", True),
+        ("docker run --network host httpd", True),
+        ("docker run -p 127.0.0.1:80:80 -p 81:81 httpd", True),
+        ("docker run -p 127.0.0.1:80:80 httpd", False),
+        ("docker run -d --publish=127.0.0.1::80 httpd", False),
+        ("docker run busybox nc -p 80", False),
+        ("docker ps", False),
+        ("docker port httpd", False),
+        ("VBoxManage list vms", False),
+        ('VBoxManage modifyvm m --nat-pf1 "ssh,tcp,127.0.0.1,2222,,22"', False),
+        ('VBoxManage modifyvm m --nat-pf1 "ssh,tcp,,2222,,22"', True),
+        ("VBoxManage modifyvm m --natpf1=a,tcp,,1,,1", True),
+    ],
+)
 def test_an_open_port_is_seen(line: str, is_exposed: bool) -> None:
     assert exposed(line) == is_exposed
 
@@ -186,16 +272,29 @@ def commands(path: Path) -> list[str]:
     """
     if path.suffix == ".ipynb":
         text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
-        found = [line for line in re.findall(r"(?<=%)docker (?!\.\.\.)[^\n`]+|(?<=`)docker [^\n`]+(?=`)", text)
-                 if re.match(r"docker (container )?(run|create) [^…]+$", line)]
+        found = [
+            line
+            for line in re.findall(
+                r"(?<=%)docker (?!\.\.\.)[^\n`]+|(?<=`)docker [^\n`]+(?=`)", text
+            )
+            if re.match(r"docker (container )?(run|create) [^…]+$", line)
+        ]
         return found + re.findall(r"^%?(VBoxManage [^\n`]+)", text, re.M)
     material = tasks.material(path.parent)
-    return [line for task in material.tasks.values() for attempt in (task.solution, *task.wrong)
-            for line in attempt.commands if attempt is task.solution or line.startswith("docker")]
+    return [
+        line
+        for task in material.tasks.values()
+        for attempt in (task.solution, *task.wrong)
+        for line in attempt.commands
+        if attempt is task.solution or line.startswith("docker")
+    ]
 
 
 def test_no_lesson_opens_a_port_to_the_network() -> None:
-    paths = [*(ROOT / "notebooks").glob("*/*.ipynb"), *(ROOT / "notebooks" / "lessons").glob("*/tasks.py")]
+    paths = [
+        *(ROOT / "notebooks").glob("*/*.ipynb"),
+        *(ROOT / "notebooks" / "lessons").glob("*/tasks.py"),
+    ]
     found = [line for path in paths for line in commands(path)]
     assert len(found) > 20
     assert [line for line in found if exposed(line)] == []

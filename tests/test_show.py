@@ -40,7 +40,13 @@ class Page(HTMLParser):
 def harmless(html: str) -> Page:
     page = Page(html)
     assert set(page.tags) <= ALLOWED
-    assert {name for name, _ in page.attributes} <= {"style", "aria-hidden", "aria-label", "max", "value"}
+    assert {name for name, _ in page.attributes} <= {
+        "style",
+        "aria-hidden",
+        "aria-label",
+        "max",
+        "value",
+    }
     assert not any("url(" in (value or "") for _, value in page.attributes)
     return page
 
@@ -58,7 +64,9 @@ def test_what_folds_folds_between_words() -> None:
 @pytest.mark.parametrize("note", ["", "exit code 1. Run `docker ps` <b>"])
 def test_an_output_reads_and_looks_the_same(badge: str, text: str, note: str) -> None:
     bundle = show.output(badge, text, note)
-    assert bundle["text/plain"] == "\n".join(part for part in (badge, text.rstrip("\n"), note) if part)
+    assert bundle["text/plain"] == "\n".join(
+        part for part in (badge, text.rstrip("\n"), note) if part
+    )
     page = harmless(bundle["text/html"])
     for part in (badge, text.rstrip("\n"), note.replace("`", "")):
         assert part in page.text
@@ -78,7 +86,10 @@ def test_kinds_differ_by_sign_not_only_by_colour() -> None:
     verdicts = ["pass", "fail", "unknown", "note"]
     assert len({show.KINDS[kind][0] for kind in verdicts}) == 4
     assert {kind: show.KINDS[kind][1] for kind in ("pass", "fail", "unknown")} == {
-        "pass": "#009E73", "fail": "#D55E00", "unknown": "#CC79A7"}
+        "pass": "#009E73",
+        "fail": "#D55E00",
+        "unknown": "#CC79A7",
+    }
 
 
 @given(st.text())
@@ -88,7 +99,9 @@ def test_a_message_reads_and_looks_the_same(text: str) -> None:
         assert bundle["text/plain"] == f"live · x\n{show.KINDS[kind][0]} {text}"
         page = harmless(bundle["text/html"])
         looks = unescape(re.sub("<[^>]*>", "", bundle["text/html"].replace("<br>", "\n")))
-        assert looks.replace("`", "").endswith(" " + text.replace("`", "")) or re.search(r"[\r\0]|&#?\w", text)
+        assert looks.replace("`", "").endswith(" " + text.replace("`", "")) or re.search(
+            r"[\r\0]|&#?\w", text
+        )
         assert page.tags.count("br") == text.count("\n")
 
 
@@ -98,9 +111,16 @@ def test_backquotes_mark_commands() -> None:
 
 
 ANSI = {
-    "\x1b[1;31mred\x1b[0m": "red", "\x1b[2K\x1b[1Gline": "line", "\x1b[?25lhid\x1b[?25hden": "hidden",
-    "\x1b]0;a title\x07text": "text", "\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\": "link", "\x1b(Btext\x1b)0": "text",
-    "\x1b7save\x1b8": "save", "\x1b[38;2;1;2;3mrgb\x1b[m": "rgb", "\x1b[4:3mcurly": "curly", "\x1bcreset": "reset",
+    "\x1b[1;31mred\x1b[0m": "red",
+    "\x1b[2K\x1b[1Gline": "line",
+    "\x1b[?25lhid\x1b[?25hden": "hidden",
+    "\x1b]0;a title\x07text": "text",
+    "\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\": "link",
+    "\x1b(Btext\x1b)0": "text",
+    "\x1b7save\x1b8": "save",
+    "\x1b[38;2;1;2;3mrgb\x1b[m": "rgb",
+    "\x1b[4:3mcurly": "curly",
+    "\x1bcreset": "reset",
     "no [31m escape": "no [31m escape",
 }
 
@@ -140,13 +160,24 @@ BUILDKIT = """#1 [internal] load build definition from Dockerfile
 
 
 def test_bars_of_a_pull() -> None:
-    assert show.bars(PULL) == [("5b5fe70539cd", 100, "Already exists"), ("b0cbc0a42c53", 100, "Pull complete"),
-                               ("4f4fb700ef54", 65, "Download complete"), ("f21dd8e6e5a2", 5, "Retrying in 5 seconds")]
+    assert show.bars(PULL) == [
+        ("5b5fe70539cd", 100, "Already exists"),
+        ("b0cbc0a42c53", 100, "Pull complete"),
+        ("4f4fb700ef54", 65, "Download complete"),
+        ("f21dd8e6e5a2", 5, "Retrying in 5 seconds"),
+    ]
 
 
 def test_bars_never_go_back_while_a_layer_arrives() -> None:
-    words = ["Pulling fs layer", "Waiting", "Downloading", "Verifying Checksum", "Download complete", "Extracting",
-             "Pull complete"]
+    words = [
+        "Pulling fs layer",
+        "Waiting",
+        "Downloading",
+        "Verifying Checksum",
+        "Download complete",
+        "Extracting",
+        "Pull complete",
+    ]
     percents = [show.bars(f"b0cbc0a42c53: {word}\n")[0][1] for word in words]
     assert percents == sorted(percents) and percents[-1] == 100
 
@@ -157,8 +188,17 @@ def test_bars_of_builds() -> None:
     assert show.bars("plain words\n") == []
 
 
-@pytest.mark.parametrize("text", ["Step 1/0 : x", "#1 [1/0] x", f"Step {'9' * 5000}/2 : x", f"#1 [1/{'9' * 5000}] x",
-                                  "Step 9/2 : x", "Step -1/2 : x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Step 1/0 : x",
+        "#1 [1/0] x",
+        f"Step {'9' * 5000}/2 : x",
+        f"#1 [1/{'9' * 5000}] x",
+        "Step 9/2 : x",
+        "Step -1/2 : x",
+    ],
+)
 def test_a_program_that_prints_steps_of_its_own_does_no_harm(text: str) -> None:
     harmless(show.progress(text + "\n"))
 
@@ -171,7 +211,13 @@ def test_progress_has_one_bar_a_layer_with_a_name_for_screen_readers() -> None:
     assert "<pre" in show.progress(HOSTILE) and "&lt;script&gt;" in show.progress(HOSTILE)
 
 
-@given(st.lists(st.sampled_from([*PULL.splitlines(), *CLASSIC.splitlines(), *BUILDKIT.splitlines(), HOSTILE])))
+@given(
+    st.lists(
+        st.sampled_from(
+            [*PULL.splitlines(), *CLASSIC.splitlines(), *BUILDKIT.splitlines(), HOSTILE]
+        )
+    )
+)
 def test_progress_is_harmless_at_any_moment(lines: list[str]) -> None:
     text = "\n".join(lines)
     for name, percent, _doing in show.bars(text):
@@ -224,7 +270,10 @@ def test_progress_on_is_one_display_that_ends_as_the_final_one(screen: Screen) -
     assert [kind for kind, _ in screen.shown] == ["display", *["update"] * 11]
     assert screen.shown[-1][1] == FINAL
     assert screen.shown[1][1]["text/html"].count("<progress") == 1
-    assert screen.shown[-2][1]["text/plain"] == PULL and screen.shown[-2][1]["text/html"].count("<progress") == 4
+    assert (
+        screen.shown[-2][1]["text/plain"] == PULL
+        and screen.shown[-2][1]["text/html"].count("<progress") == 4
+    )
 
 
 def test_a_command_that_says_nothing_is_one_display(screen: Screen) -> None:

@@ -25,7 +25,12 @@ SPELLINGS: list[tuple[str, str, list[tuple[str, str]], list[str]]] = [
     ("--version", "--version", [], []),
     ("run busybox", "run", [], ["busybox"]),
     ("run -dti busybox", "run", [("-d", ""), ("-t", ""), ("-i", "")], ["busybox"]),
-    ("run --detach --tty --interactive busybox", "run", [("-d", ""), ("-t", ""), ("-i", "")], ["busybox"]),
+    (
+        "run --detach --tty --interactive busybox",
+        "run",
+        [("-d", ""), ("-t", ""), ("-i", "")],
+        ["busybox"],
+    ),
     ("run -p8080:80 httpd", "run", [("-p", "8080:80")], ["httpd"]),
     ("run -p 8080:80 httpd", "run", [("-p", "8080:80")], ["httpd"]),
     ("run -p=8080:80 httpd", "run", [("-p", "8080:80")], ["httpd"]),
@@ -35,7 +40,12 @@ SPELLINGS: list[tuple[str, str, list[tuple[str, str]], list[str]]] = [
     ("run --name=x httpd", "run", [("--name", "x")], ["httpd"]),
     ("run --name x httpd", "run", [("--name", "x")], ["httpd"]),
     ("run --rm=true httpd", "run", [("--rm", "true")], ["httpd"]),
-    ("run -e A=1 -v /a:/b:ro -w / httpd", "run", [("-e", "A=1"), ("-v", "/a:/b:ro"), ("-w", "/")], ["httpd"]),
+    (
+        "run -e A=1 -v /a:/b:ro -w / httpd",
+        "run",
+        [("-e", "A=1"), ("-v", "/a:/b:ro"), ("-w", "/")],
+        ["httpd"],
+    ),
     ("run --sig-proxy busybox ls", "run", [("--sig-proxy", "")], ["busybox", "ls"]),
     ("run busybox ls -la --color=never", "run", [], ["busybox", "ls", "-la", "--color=never"]),
     ("run --rm -- busybox -x", "run", [("--rm", "")], ["busybox", "-x"]),
@@ -71,15 +81,24 @@ SPELLINGS: list[tuple[str, str, list[tuple[str, str]], list[str]]] = [
     ("history -H --no-trunc x", "history", [("-H", ""), ("--no-trunc", "")], ["x"]),
     ("build -t a:1 -f D .", "build", [("-t", "a:1"), ("-f", "D")], ["."]),
     ("build . -qt a:1", "build", [("-q", ""), ("-t", "a:1")], ["."]),
-    ("build --force-rm --pull --no-cache -t a .", "build",
-     [("--force-rm", ""), ("--pull", ""), ("--no-cache", ""), ("-t", "a")], ["."]),
+    (
+        "build --force-rm --pull --no-cache -t a .",
+        "build",
+        [("--force-rm", ""), ("--pull", ""), ("--no-cache", ""), ("-t", "a")],
+        ["."],
+    ),
     ("image build -t a -", "build", [("-t", "a")], ["-"]),
     ("buildx build -t a .", "build", [("-t", "a")], ["."]),
     ("cp a x:/b", "cp", [], ["a", "x:/b"]),
     ("cp -aL - x:/b", "cp", [("-a", ""), ("-L", "")], ["-", "x:/b"]),
     ("tag a b:1", "tag", [], ["a", "b:1"]),
     ("image tag a b:1", "tag", [], ["a", "b:1"]),
-    ("commit -p -a me -m why x y:1", "commit", [("-p", ""), ("-a", "me"), ("-m", "why")], ["x", "y:1"]),
+    (
+        "commit -p -a me -m why x y:1",
+        "commit",
+        [("-p", ""), ("-a", "me"), ("-m", "why")],
+        ["x", "y:1"],
+    ),
     ("commit x -m why y:1", "commit", [("-m", "why")], ["x", "y:1"]),
     ("pull -q busybox", "pull", [("-q", "")], ["busybox"]),
     ("pull busybox --all-tags", "pull", [("--all-tags", "")], ["busybox"]),
@@ -88,7 +107,12 @@ SPELLINGS: list[tuple[str, str, list[tuple[str, str]], list[str]]] = [
     ("volume ls -f name=v", "volume ls", [("-f", "name=v")], []),
     ("volume rm -f v", "volume rm", [("-f", "")], ["v"]),
     ("volume remove v", "volume rm", [], ["v"]),
-    ("network create --internal -d bridge n", "network create", [("--internal", ""), ("-d", "bridge")], ["n"]),
+    (
+        "network create --internal -d bridge n",
+        "network create",
+        [("--internal", ""), ("-d", "bridge")],
+        ["n"],
+    ),
     ("network connect --link a:b n x", "network connect", [("--link", "a:b")], ["n", "x"]),
     ("network --help", "network", [("--help", "")], []),
     ("stats --no-stream x", "stats", [("--no-stream", "")], ["x"]),
@@ -105,39 +129,74 @@ def test_spellings(typed: str, name: str, options: list[tuple[str, str]], words:
     assert parse(shlex.split(typed)) == Words(name, options, words)
 
 
-@pytest.mark.parametrize("one,other", [
-    ("run -d -p 8080:80 --name x httpd", "run --name=x -dp 8080:80 httpd"),
-    ("run --detach --publish=8080:80 httpd", "run -p8080:80 -d httpd"),
-    ("image ls -a", "images --all"),
-    ("container ls --all", "ps -a"),
-    ("container rm x -f", "rm --force x"),
-    ("image rm busybox", "rmi busybox"),
-    ("container exec -ti x sh", "exec -i -t x sh"),
-    ("container commit x y", "commit x y"),
-    ("build . -t a", "build -t=a ."),
-    ("volume remove v", "volume rm v"),
-    ("system info", "info"),
-])
+@pytest.mark.parametrize(
+    "one,other",
+    [
+        ("run -d -p 8080:80 --name x httpd", "run --name=x -dp 8080:80 httpd"),
+        ("run --detach --publish=8080:80 httpd", "run -p8080:80 -d httpd"),
+        ("image ls -a", "images --all"),
+        ("container ls --all", "ps -a"),
+        ("container rm x -f", "rm --force x"),
+        ("image rm busybox", "rmi busybox"),
+        ("container exec -ti x sh", "exec -i -t x sh"),
+        ("container commit x y", "commit x y"),
+        ("build . -t a", "build -t=a ."),
+        ("volume remove v", "volume rm v"),
+        ("system info", "info"),
+    ],
+)
 def test_spellings_that_mean_the_same_have_one_key(one: str, other: str) -> None:
     assert parse(one.split()).key == parse(other.split()).key
 
 
-@pytest.mark.parametrize("one,other", [
-    ("run -d httpd", "run httpd"),
-    ("run httpd ls -a", "run httpd ls"),
-    ("run -e A=1 -e A=2 x env", "run -e A=2 -e A=1 x env"),  # the last one wins
-    ("exec x ls -a -l", "exec x ls -l -a"),  # not docker's options
-    ("tag a b", "tag b a"),
-    ("ps -f name=x", "ps -f name=y"),
-    ("ps", "ps -a"),
-])
+@pytest.mark.parametrize(
+    "one,other",
+    [
+        ("run -d httpd", "run httpd"),
+        ("run httpd ls -a", "run httpd ls"),
+        ("run -e A=1 -e A=2 x env", "run -e A=2 -e A=1 x env"),  # the last one wins
+        ("exec x ls -a -l", "exec x ls -l -a"),  # not docker's options
+        ("tag a b", "tag b a"),
+        ("ps -f name=x", "ps -f name=y"),
+        ("ps", "ps -a"),
+    ],
+)
 def test_what_means_something_else_has_another_key(one: str, other: str) -> None:
     assert parse(one.split()).key != parse(other.split()).key
 
 
-ANY = st.lists(st.one_of(st.text(max_size=6), st.sampled_from(
-    ["run", "rm", "image", "container", "ls", "build", "exec", "volume", "network", "buildx", "cp", "--", "-", "-d",
-     "-it", "-p", "--name", "--name=x", "-f", "--rm", "busybox", "x:y"])), max_size=8)
+ANY = st.lists(
+    st.one_of(
+        st.text(max_size=6),
+        st.sampled_from(
+            [
+                "run",
+                "rm",
+                "image",
+                "container",
+                "ls",
+                "build",
+                "exec",
+                "volume",
+                "network",
+                "buildx",
+                "cp",
+                "--",
+                "-",
+                "-d",
+                "-it",
+                "-p",
+                "--name",
+                "--name=x",
+                "-f",
+                "--rm",
+                "busybox",
+                "x:y",
+            ]
+        ),
+    ),
+    max_size=8,
+)
 
 
 @settings(max_examples=300)
@@ -161,7 +220,9 @@ def test_what_follows_the_image_is_never_read(name: str, words: list[str]) -> No
     assert parse([*name.split(), "--rm", "x", *words]).words == ["x", *words]
 
 
-@pytest.mark.parametrize("option", ["-H", "--host=tcp://x", "--context", "-c", "--config", "-D", "-l"])
+@pytest.mark.parametrize(
+    "option", ["-H", "--host=tcp://x", "--context", "-c", "--config", "-D", "-l"]
+)
 def test_an_option_for_another_engine_is_refused(option: str) -> None:
     with pytest.raises(LabError, match="one engine"):
         parse([option, "ps"])
@@ -170,65 +231,145 @@ def test_an_option_for_another_engine_is_refused(option: str) -> None:
 # -- what a command does ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("typed", [
-    "", "ps -a", "images", "image ls", "history x", "inspect x", "image inspect x", "logs x", "diff x", "info",
-    "version", "search x", "port x", "top x", "volume ls", "network inspect x", "system df", "rm --help", "run --help",
-    "--version", "save x", "events", "stats x", "wait x"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "ps -a",
+        "images",
+        "image ls",
+        "history x",
+        "inspect x",
+        "image inspect x",
+        "logs x",
+        "diff x",
+        "info",
+        "version",
+        "search x",
+        "port x",
+        "top x",
+        "volume ls",
+        "network inspect x",
+        "system df",
+        "rm --help",
+        "run --help",
+        "--version",
+        "save x",
+        "events",
+        "stats x",
+        "wait x",
+    ],
+)
 def test_what_only_looks(typed: str) -> None:
     assert parse(typed.split()).reads_only
 
 
-@pytest.mark.parametrize("typed", [
-    "run x", "create x", "rm x", "rmi x", "pull x", "build .", "commit x", "tag a b", "exec x ls", "cp a b", "start x",
-    "stop x", "kill x", "rename a b", "volume create", "volume rm x", "network create x", "network connect a b",
-    "system prune", "load", "import x", "update x", "pause x", "login", "swarm init", "frobnicate"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "run x",
+        "create x",
+        "rm x",
+        "rmi x",
+        "pull x",
+        "build .",
+        "commit x",
+        "tag a b",
+        "exec x ls",
+        "cp a b",
+        "start x",
+        "stop x",
+        "kill x",
+        "rename a b",
+        "volume create",
+        "volume rm x",
+        "network create x",
+        "network connect a b",
+        "system prune",
+        "load",
+        "import x",
+        "update x",
+        "pause x",
+        "login",
+        "swarm init",
+        "frobnicate",
+    ],
+)
 def test_what_may_change_something(typed: str) -> None:
     assert not parse(typed.split()).reads_only
 
 
-@pytest.mark.parametrize("typed,kind,names", [
-    *((f"{name} a b", "containers", ["a", "b"])
-      for name in ("rm", "stop", "start", "kill", "restart", "pause", "unpause", "update")),
-    ("container rm a b", "containers", ["a", "b"]),
-    ("rm a -f b", "containers", ["a", "b"]),
-    ("stop -t 5 a", "containers", ["a"]),
-    ("stop -s HUP a", "containers", ["a"]),
-    ("restart -s HUP a", "containers", ["a"]),
-    ("exec -it a sh", "containers", ["a"]),
-    ("rename a b", "containers", ["a"]),
-    ("cp x a:/y", "containers", ["a"]),
-    ("cp a:/y x", "", []),
-    ("cp - a:/y", "containers", ["a"]),
-    ("rmi a b:1", "images", ["a", "b:1"]),
-    ("image rm a", "images", ["a"]),
-    ("volume rm a b", "volumes", ["a", "b"]),
-    ("network rm a", "networks", ["a"]),
-    ("network connect n a", "containers", ["a"]),
-    ("network disconnect -f n a", "containers", ["a"]),
-    ("run a", "", []), ("pull a", "", []), ("ps a", "", []), ("commit a b", "", []),
-])
+@pytest.mark.parametrize(
+    "typed,kind,names",
+    [
+        *(
+            (f"{name} a b", "containers", ["a", "b"])
+            for name in ("rm", "stop", "start", "kill", "restart", "pause", "unpause", "update")
+        ),
+        ("container rm a b", "containers", ["a", "b"]),
+        ("rm a -f b", "containers", ["a", "b"]),
+        ("stop -t 5 a", "containers", ["a"]),
+        ("stop -s HUP a", "containers", ["a"]),
+        ("restart -s HUP a", "containers", ["a"]),
+        ("exec -it a sh", "containers", ["a"]),
+        ("rename a b", "containers", ["a"]),
+        ("cp x a:/y", "containers", ["a"]),
+        ("cp a:/y x", "", []),
+        ("cp - a:/y", "containers", ["a"]),
+        ("rmi a b:1", "images", ["a", "b:1"]),
+        ("image rm a", "images", ["a"]),
+        ("volume rm a b", "volumes", ["a", "b"]),
+        ("network rm a", "networks", ["a"]),
+        ("network connect n a", "containers", ["a"]),
+        ("network disconnect -f n a", "containers", ["a"]),
+        ("run a", "", []),
+        ("pull a", "", []),
+        ("ps a", "", []),
+        ("commit a b", "", []),
+    ],
+)
 def test_what_a_command_alters(typed: str, kind: str, names: list[str]) -> None:
     words = parse(typed.split())
     assert (words.altered[0] if words.altered[1] else "", words.altered[1]) == (kind, names)
 
 
-@pytest.mark.parametrize("typed,tags", [
-    ("tag a b:1", ["b:1"]), ("image tag a b", ["b"]), ("commit a b", ["b"]), ("commit -m x a b", ["b"]),
-    ("commit a", []),
-    ("commit a -m x b", ["b"]), ("build -t a --tag=b:2 .", ["a", "b:2"]), ("build --force-rm -t a .", ["a"]),
-    ("build --compress -t a .", ["a"]), ("builder build -t a .", ["a"]), ("import x.tar b", ["b"]), ("run -t a", []),
-    ("exec -t a b", []),
-])
+@pytest.mark.parametrize(
+    "typed,tags",
+    [
+        ("tag a b:1", ["b:1"]),
+        ("image tag a b", ["b"]),
+        ("commit a b", ["b"]),
+        ("commit -m x a b", ["b"]),
+        ("commit a", []),
+        ("commit a -m x b", ["b"]),
+        ("build -t a --tag=b:2 .", ["a", "b:2"]),
+        ("build --force-rm -t a .", ["a"]),
+        ("build --compress -t a .", ["a"]),
+        ("builder build -t a .", ["a"]),
+        ("import x.tar b", ["b"]),
+        ("run -t a", []),
+        ("exec -t a b", []),
+    ],
+)
 def test_which_names_it_moves(typed: str, tags: list[str]) -> None:
     assert parse(typed.split()).tags == tags
 
 
-@pytest.mark.parametrize("name,full", [
-    ("busybox", "busybox:latest"), ("busybox:1", "busybox:1"), ("docker.io/library/busybox", "busybox:latest"),
-    ("docker.io/me/app", "me/app:latest"), ("library/busybox:1", "busybox:1"), ("me/app", "me/app:latest"),
-    ("localhost:5000/app", "localhost:5000/app:latest"), ("localhost:5000/app:2", "localhost:5000/app:2"),
-    ("busybox@sha256:ab", "busybox@sha256:ab"), ("a/b:1@sha256:ab", "a/b:1@sha256:ab"),
-])
+@pytest.mark.parametrize(
+    "name,full",
+    [
+        ("busybox", "busybox:latest"),
+        ("busybox:1", "busybox:1"),
+        ("docker.io/library/busybox", "busybox:latest"),
+        ("docker.io/me/app", "me/app:latest"),
+        ("library/busybox:1", "busybox:1"),
+        ("me/app", "me/app:latest"),
+        ("localhost:5000/app", "localhost:5000/app:latest"),
+        ("localhost:5000/app:2", "localhost:5000/app:2"),
+        ("busybox@sha256:ab", "busybox@sha256:ab"),
+        ("a/b:1@sha256:ab", "a/b:1@sha256:ab"),
+    ],
+)
 def test_full_name(name: str, full: str) -> None:
     assert full_name(name) == full == full_name(full)
 
@@ -246,8 +387,37 @@ def test_quoted_words_come_back(words: list[str]) -> None:
 
 @posix
 @settings(max_examples=150)
-@given(st.lists(st.sampled_from(["a", "b c", " ", "  ", "'", '"', "\\", "\\\\", "$", "$PWD", "${HOME}", "$HOMES",
-                                 "{{.Id}}", "|x", "#", "~", "-n", "=", "é", "`", "\t", "*z"]), max_size=8).map("".join))
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "a",
+                "b c",
+                " ",
+                "  ",
+                "'",
+                '"',
+                "\\",
+                "\\\\",
+                "$",
+                "$PWD",
+                "${HOME}",
+                "$HOMES",
+                "{{.Id}}",
+                "|x",
+                "#",
+                "~",
+                "-n",
+                "=",
+                "é",
+                "`",
+                "\t",
+                "*z",
+            ]
+        ),
+        max_size=8,
+    ).map("".join)
+)
 def test_words_are_those_of_a_shell(line: str) -> None:
     try:
         words = split(line)
@@ -257,25 +427,36 @@ def test_words_are_those_of_a_shell(line: str) -> None:
     if re.search(r"[*~#`]|\$(?!PWD\b|\{HOME\})", line):
         return  # a shell would look for files, for comments, for other programs and variables
     script = f'IFS=; "$1" -c "import json, sys; print(json.dumps(sys.argv[1:]))" {line}'
-    shell = subprocess.run(["sh", "-c", script, "sh", sys.executable], capture_output=True, text=True, check=False,
-                           env={"PWD": os.getcwd(), "HOME": str(Path.home())})
+    shell = subprocess.run(
+        ["sh", "-c", script, "sh", sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PWD": os.getcwd(), "HOME": str(Path.home())},
+    )
     assert json.loads(shell.stdout) == words, shell.stderr
 
 
-@pytest.mark.parametrize("line,words", [
-    ('inspect -f "{{.Id}}" x', ["inspect", "-f", "{{.Id}}", "x"]),
-    ("inspect -f {{.Id}} x", ["inspect", "-f", "{{.Id}}", "x"]),
-    ('--format "table {{.Image}}\\t{{.Status}}"', ["--format", "table {{.Image}}\\t{{.Status}}"]),
-    ('sh -c "a | b > c; d && e"', ["sh", "-c", "a | b > c; d && e"]),
-    ("sh -c 'echo $HOME'", ["sh", "-c", "echo $HOME"]),  # for the container's shell
-    ('sh -c "echo \\$HOSTNAME"', ["sh", "-c", "echo $HOSTNAME"]),
-    ("echo $HOSTNAME", ["echo", "$HOSTNAME"]),
-    ('echo "|" \\; \'>\' a\\&b', ["echo", "|", ";", ">", "a&b"]),
-    ("a #b", ["a", "#b"]),
-    ("''", [""]),
-    ("", []),
-    ("  \t ", []),
-])
+@pytest.mark.parametrize(
+    "line,words",
+    [
+        ('inspect -f "{{.Id}}" x', ["inspect", "-f", "{{.Id}}", "x"]),
+        ("inspect -f {{.Id}} x", ["inspect", "-f", "{{.Id}}", "x"]),
+        (
+            '--format "table {{.Image}}\\t{{.Status}}"',
+            ["--format", "table {{.Image}}\\t{{.Status}}"],
+        ),
+        ('sh -c "a | b > c; d && e"', ["sh", "-c", "a | b > c; d && e"]),
+        ("sh -c 'echo $HOME'", ["sh", "-c", "echo $HOME"]),  # for the container's shell
+        ('sh -c "echo \\$HOSTNAME"', ["sh", "-c", "echo $HOSTNAME"]),
+        ("echo $HOSTNAME", ["echo", "$HOSTNAME"]),
+        ("echo \"|\" \\; '>' a\\&b", ["echo", "|", ";", ">", "a&b"]),
+        ("a #b", ["a", "#b"]),
+        ("''", [""]),
+        ("", []),
+        ("  \t ", []),
+    ],
+)
 @posix
 def test_words(line: str, words: list[str]) -> None:
     assert split(line) == words
@@ -283,26 +464,51 @@ def test_words(line: str, words: list[str]) -> None:
 
 @posix
 def test_the_two_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "it's a \"folder\""
+    folder = tmp_path / 'it\'s a "folder"'
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", "/home/me\\you")
-    assert split('run -v $PWD:/a -v "${PWD}/b:/b" $HOME \'$PWD\' \\$PWD $PWDX') == [
-        "run", "-v", f"{folder}:/a", "-v", f"{folder}/b:/b", "/home/me\\you", "$PWD", "$PWD", "$PWDX"]
+    assert split("run -v $PWD:/a -v \"${PWD}/b:/b\" $HOME '$PWD' \\$PWD $PWDX") == [
+        "run",
+        "-v",
+        f"{folder}:/a",
+        "-v",
+        f"{folder}/b:/b",
+        "/home/me\\you",
+        "$PWD",
+        "$PWD",
+        "$PWDX",
+    ]
 
 
-@pytest.mark.parametrize("line,operator", [
-    ("ps | head", "|"), ("ps|head", "|"), ("ps || x", "||"), ("ps && x", "&&"), ("ps; ls", ";"), ("ps;", ";"),
-    ("logs x > y", ">"), ("logs x>y", ">"), ("logs x 2>&1", ">"), ("logs >> y", ">>"), ("load < x", "<"), ("ps &", "&"),
-    ("rm $(docker ps -q)", "$("), ("rm `docker ps -q`", "`"),
-])
+@pytest.mark.parametrize(
+    "line,operator",
+    [
+        ("ps | head", "|"),
+        ("ps|head", "|"),
+        ("ps || x", "||"),
+        ("ps && x", "&&"),
+        ("ps; ls", ";"),
+        ("ps;", ";"),
+        ("logs x > y", ">"),
+        ("logs x>y", ">"),
+        ("logs x 2>&1", ">"),
+        ("logs >> y", ">>"),
+        ("load < x", "<"),
+        ("ps &", "&"),
+        ("rm $(docker ps -q)", "$("),
+        ("rm `docker ps -q`", "`"),
+    ],
+)
 def test_a_shells_operators_are_refused_by_name(line: str, operator: str) -> None:
     with pytest.raises(LabError) as caught:
         split(line)
     assert f"`{operator}` belongs to a shell" in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("line", ["echo 'a", 'echo "a', "it's", 'a"b\\"', "a\\" if sys.platform != "win32" else "'"])
+@pytest.mark.parametrize(
+    "line", ["echo 'a", 'echo "a', "it's", 'a"b\\"', "a\\" if sys.platform != "win32" else "'"]
+)
 def test_an_open_quote_is_refused(line: str) -> None:
     with pytest.raises(LabError, match="quote is opened and never closed"):
         split(line)
@@ -313,19 +519,44 @@ def test_an_open_quote_is_refused(line: str) -> None:
 # As Docker 20.10 and 28 print them where there is no terminal.
 HTTPD = {
     "5b5fe70539cd": ["Already exists"],
-    "b0cbc0a42c53": ["Pulling fs layer", "Verifying Checksum", "Download complete", "Pull complete"],
+    "b0cbc0a42c53": [
+        "Pulling fs layer",
+        "Verifying Checksum",
+        "Download complete",
+        "Pull complete",
+    ],
     "4f4fb700ef54": ["Pulling fs layer", "Download complete", "Pull complete"],
-    "f21dd8e6e5a2": ["Pulling fs layer", "Waiting", "Retrying in 5 seconds", "Retrying in 4 seconds", "Downloading",
-                     "Verifying Checksum", "Download complete", "Pull complete"],
-    "0a5e2d5c0d1c": ["Pulling fs layer", "Waiting", "Download complete", "Extracting", "Pull complete"],
+    "f21dd8e6e5a2": [
+        "Pulling fs layer",
+        "Waiting",
+        "Retrying in 5 seconds",
+        "Retrying in 4 seconds",
+        "Downloading",
+        "Verifying Checksum",
+        "Download complete",
+        "Pull complete",
+    ],
+    "0a5e2d5c0d1c": [
+        "Pulling fs layer",
+        "Waiting",
+        "Download complete",
+        "Extracting",
+        "Pull complete",
+    ],
 }
-TAIL = ["Digest: sha256:4d546b722361bfbc7a92513eeaa7ec4dff70113ad1087c92f92b804293d8aa93",
-        "Status: Downloaded newer image for httpd:latest", "docker.io/library/httpd:latest"]
+TAIL = [
+    "Digest: sha256:4d546b722361bfbc7a92513eeaa7ec4dff70113ad1087c92f92b804293d8aa93",
+    "Status: Downloaded newer image for httpd:latest",
+    "docker.io/library/httpd:latest",
+]
 
 
 def transcript(order: list[int]) -> str:
     """A pull of HTTPD: the first words of each layer in order, then the others interleaved as ``order`` tells."""
-    lines = ["latest: Pulling from library/httpd", *(f"{layer}: {words[0]}" for layer, words in HTTPD.items())]
+    lines = [
+        "latest: Pulling from library/httpd",
+        *(f"{layer}: {words[0]}" for layer, words in HTTPD.items()),
+    ]
     left = {layer: words[1:] for layer, words in HTTPD.items() if words[1:]}
     for number in [*order, *range(40)]:
         if left:
@@ -339,8 +570,14 @@ def transcript(order: list[int]) -> str:
 @given(st.lists(st.integers(0, 99), max_size=30))
 def test_a_pull_settles_the_same_however_it_went(order: list[int]) -> None:
     assert settle(transcript(order)).splitlines() == [
-        "latest: Pulling from library/httpd", "5b5fe70539cd: Already exists", "b0cbc0a42c53: Pull complete",
-        "4f4fb700ef54: Pull complete", "f21dd8e6e5a2: Pull complete", "0a5e2d5c0d1c: Pull complete", *TAIL]
+        "latest: Pulling from library/httpd",
+        "5b5fe70539cd: Already exists",
+        "b0cbc0a42c53: Pull complete",
+        "4f4fb700ef54: Pull complete",
+        "f21dd8e6e5a2: Pull complete",
+        "0a5e2d5c0d1c: Pull complete",
+        *TAIL,
+    ]
 
 
 @given(st.text("ab0:\n P", max_size=40))
@@ -359,7 +596,9 @@ def test_a_container_that_speaks_after_its_pull_is_left_alone() -> None:
     assert settle(transcript([]) + said).endswith(TAIL[2] + "\n" + said)
 
 
-@pytest.mark.parametrize("line", ["5b5fe70539cd: Cannot open /x", "5b5fe7: Pull complete",
-                                  "x5b5fe70539cd: Pull complete"])
+@pytest.mark.parametrize(
+    "line",
+    ["5b5fe70539cd: Cannot open /x", "5b5fe7: Pull complete", "x5b5fe70539cd: Pull complete"],
+)
 def test_lines_that_only_resemble_a_layer_are_left_alone(line: str) -> None:
     assert settle(f"{line}\n{line}\n") == f"{line}\n{line}\n"

@@ -30,9 +30,17 @@ def said(world: World, command: str) -> tuple[World, int, str]:
     """The model engine: the world after a command, its exit code, its words."""
     verb, _, name = command.partition(" ")
     if verb == "make":
-        return (world, 1, f"conflict: {name}\n") if name in world else (world | {name}, 0, f"made {name}\n")
+        return (
+            (world, 1, f"conflict: {name}\n")
+            if name in world
+            else (world | {name}, 0, f"made {name}\n")
+        )
     if verb == "drop":
-        return (world - {name}, 0, f"dropped {name}\n") if name in world else (world, 1, f"no such {name}\n")
+        return (
+            (world - {name}, 0, f"dropped {name}\n")
+            if name in world
+            else (world, 1, f"no such {name}\n")
+        )
     return world, 0, f"{command}: {sorted(world)}\n"
 
 
@@ -83,7 +91,10 @@ commands = st.lists(st.sampled_from(LOOKS + CHANGES), max_size=10)
 def test_what_looks_only_is_answered_in_any_order_and_any_number(
     tmp_path_factory: pytest.TempPathFactory, lesson: list[str], order: list[int]
 ) -> None:
-    engine, visits = Engine(), [(frozenset[str](), list[str](), "")]  # world, what left it alone, what ended it
+    engine, visits = (
+        Engine(),
+        [(frozenset[str](), list[str](), "")],
+    )  # world, what left it alone, what ended it
     for command in lesson:
         before = engine.world
         engine.run(command)
@@ -130,7 +141,9 @@ def as_replay(tape: Tape) -> Tape:
     return tape
 
 
-attempts = st.lists(st.lists(st.sampled_from(CHANGES + LOOKS), min_size=1, max_size=3), min_size=1, max_size=3)
+attempts = st.lists(
+    st.lists(st.sampled_from(CHANGES + LOOKS), min_size=1, max_size=3), min_size=1, max_size=3
+)
 trials = st.lists(st.one_of(st.sampled_from([*LOOKS, *CHANGES, "?world", "?check"])), max_size=14)
 
 
@@ -175,7 +188,10 @@ def test_inside_a_task_a_remark_says_what_became_of_it(
         if "shown again" in tape.remark:
             continue
         if tape.remark:
-            assert tape.remark in ("as if the task were started over", "your unfinished task is set aside")
+            assert tape.remark in (
+                "as if the task were started over",
+                "your unfinished task is set aside",
+            )
             world = base
         if command.startswith("?"):
             assert seen == sorted(world)
@@ -244,7 +260,9 @@ def test_a_check_never_falls_back_to_before_the_task() -> None:
     tape = recorded_task()
     replayed(tape, "make c")
     tape.checking = True
-    with pytest.raises(NotRecorded):  # the state after half of the answer was not looked at when it was recorded
+    with pytest.raises(
+        NotRecorded
+    ):  # the state after half of the answer was not looked at when it was recorded
         tape.read("world", never)
     tape.checking = False
     assert tape.read("world", never) == ["a"] and tape.remark == "as if the task were started over"
@@ -297,7 +315,10 @@ def test_a_cell_run_too_late_says_to_start_again() -> None:
 
 def test_the_nearest_command_is_shown_from_where_it_differs() -> None:
     text = refused(lesson(f"make {'x' * 90} one two"), f"make {'x' * 90} one too")
-    assert "xxx one too` was not recorded; the nearest it has here is `…" in text and "xxx one two`" in text
+    assert (
+        "xxx one too` was not recorded; the nearest it has here is `…" in text
+        and "xxx one two`" in text
+    )
 
 
 def test_a_typing_error_names_the_nearest_command_of_this_place() -> None:
@@ -372,14 +393,25 @@ def test_what_never_changes_is_recorded_once_and_true_everywhere() -> None:
 
 # -- the file -----------------------------------------------------------------------------------
 
-TEXTS = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("\n\r\x0b\x0c\x1c\x85\u2028\\")))
+TEXTS = st.text(
+    st.one_of(
+        st.characters(exclude_categories=["Cs"]), st.sampled_from("\n\r\x0b\x0c\x1c\x85\u2028\\")
+    )
+)
 CHUNKS = st.lists(st.tuples(st.sampled_from(["out", "err"]), TEXTS), max_size=5)
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=3), st.none() | TEXTS, CHUNKS,
-       st.integers(-9, 255))
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=3),
+    st.none() | TEXTS,
+    CHUNKS,
+    st.integers(-9, 255),
+)
 def test_a_recording_keeps_every_letter(
-    tmp_path_factory: pytest.TempPathFactory, words: list[str], stdin: str | None, chunks: list[tuple[str, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+    words: list[str],
+    stdin: str | None,
+    chunks: list[tuple[str, str]],
     code: int,
 ) -> None:
     tape = Tape("record", dict(HEADER))
@@ -392,7 +424,9 @@ def test_a_recording_keeps_every_letter(
 
 def test_bytes_that_were_no_utf8_come_back_as_they_were_shown(tmp_path: Path) -> None:
     tape = Tape("record", dict(HEADER))
-    tape.command(["x"], None, lambda: Result((), 0, (("out", "caf\\xe9 层 10%\r20%\r\n"), ("err", "é"))))
+    tape.command(
+        ["x"], None, lambda: Result((), 0, (("out", "caf\\xe9 层 10%\r20%\r\n"), ("err", "é")))
+    )
     assert reloaded(tape, tmp_path).command(["x"], None, never).text == "caf\\xe9 层 10%\r20%\r\né"
 
 
@@ -437,7 +471,9 @@ def test_a_file_cut_short_anywhere_is_one_line(good: Path) -> None:
         assert "git checkout" in damaged(good)
 
 
-@pytest.mark.parametrize("data", [b"[]", b"null", b'"x"', b"{}", b"\xff\xfe", b"<<<<<<< HEAD\n{}", b"\0" * 99])
+@pytest.mark.parametrize(
+    "data", [b"[]", b"null", b'"x"', b"{}", b"\xff\xfe", b"<<<<<<< HEAD\n{}", b"\0" * 99]
+)
 def test_a_file_that_is_something_else_is_one_line(good: Path, data: bytes) -> None:
     good.write_bytes(data)
     damaged(good)
@@ -445,9 +481,17 @@ def test_a_file_that_is_something_else_is_one_line(good: Path, data: bytes) -> N
 
 def test_a_file_that_lacks_anything_is_one_line(good: Path) -> None:
     whole = json.loads(good.read_text("utf-8"))
-    places: list[list[Any]] = [["header"], ["steps"], ["reads"], ["contents"], ["header", "engines"],
-                               ["header", "recorded"], *(["steps", 0, key] for key in whole["steps"][0]),
-                               *(["reads", 0, key] for key in whole["reads"][0]), ["reads", 0, "value", "is"]]
+    places: list[list[Any]] = [
+        ["header"],
+        ["steps"],
+        ["reads"],
+        ["contents"],
+        ["header", "engines"],
+        ["header", "recorded"],
+        *(["steps", 0, key] for key in whole["steps"][0]),
+        *(["reads", 0, key] for key in whole["reads"][0]),
+        ["reads", 0, "value", "is"],
+    ]
     for place in places:
         for put in (None, []):
             data = json.loads(json.dumps(whole))
@@ -487,7 +531,9 @@ except LabError as error:
 @pytest.mark.skipif(sys.platform == "win32", reason="no file size limits there")
 def test_a_full_disk_keeps_the_old_file(good: Path) -> None:
     before = good.read_bytes()
-    done = subprocess.run([sys.executable, "-c", SAVE, str(good)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", SAVE, str(good)], capture_output=True, text=True, check=False
+    )
     assert done.stderr == "" and done.stdout.count("\n") == 1
     assert "recording.json was not written" in done.stdout and "free some space" in done.stdout
     assert good.read_bytes() == before and os.listdir(good.parent) == ["recording.json"]

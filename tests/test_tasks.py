@@ -35,15 +35,23 @@ class Toy:
 
     def world(self) -> dict[str, Any]:
         self.ask()
-        return {"images": [], "volumes": [], "networks": [], "containers": [
-            {"id": name, "name": name, "image": image, "image_id": image, "state": "running"}
-            for name, image in self.containers.items()]}
+        return {
+            "images": [],
+            "volumes": [],
+            "networks": [],
+            "containers": [
+                {"id": name, "name": name, "image": image, "image_id": image, "state": "running"}
+                for name, image in self.containers.items()
+            ],
+        }
 
     def changes(self, container: str) -> list[dict[str, str]]:
         self.ask()
         return []
 
-    def run(self, argv: Sequence[str], words: Words, lesson: str, stdin: str | None, on_text: object) -> Result:
+    def run(
+        self, argv: Sequence[str], words: Words, lesson: str, stdin: str | None, on_text: object
+    ) -> Result:
         self.ask()
         if words.name == "run":
             name = dict(words.options)["--name"]
@@ -84,10 +92,22 @@ def check_number(lesson: Lesson, answer: str) -> str:
     return f"Yes, {len(lesson.world()['containers'])}."
 
 
-MINE = Task("mine", check_mine, Try(["docker run --name mine right"]),
-            [Try(["docker run --name mine wrong"], hint="runs wrong"),
-             Try(["docker run --name other right"], hint="no container called")], ["a", "b"])
-NUMBER = Task("number", check_number, Try(answer="2"), [Try(answer="3", hint="Not '3'"), Try(answer="x", hint="'x'")])
+MINE = Task(
+    "mine",
+    check_mine,
+    Try(["docker run --name mine right"]),
+    [
+        Try(["docker run --name mine wrong"], hint="runs wrong"),
+        Try(["docker run --name other right"], hint="no container called"),
+    ],
+    ["a", "b"],
+)
+NUMBER = Task(
+    "number",
+    check_number,
+    Try(answer="2"),
+    [Try(answer="3", hint="Not '3'"), Try(answer="x", hint="'x'")],
+)
 
 
 @pytest.fixture
@@ -162,7 +182,9 @@ def test_what_was_not_recorded_cannot_be_told(replay: Lesson) -> None:
 
 
 @pytest.mark.parametrize("mode", ["live", "replay"])
-def test_a_solved_task_is_left_and_the_lesson_goes_on(mode: str, request: pytest.FixtureRequest, toy: Toy) -> None:
+def test_a_solved_task_is_left_and_the_lesson_goes_on(
+    mode: str, request: pytest.FixtureRequest, toy: Toy
+) -> None:
     lesson = request.getfixturevalue(mode)
     state = lesson.tape.state
     tasks.begin(lesson, MINE)
@@ -173,7 +195,10 @@ def test_a_solved_task_is_left_and_the_lesson_goes_on(mode: str, request: pytest
         assert sorted(toy.containers) == ["base", "student"]
     again = tasks.finish(lesson, MINE)
     assert again.status == "pass" and "Already solved" in again.text and "%task mine" in again.text
-    assert "after" in lesson.command(["docker", "run", "--name", "after", "right"]).out and not lesson.tape.remark
+    assert (
+        "after" in lesson.command(["docker", "run", "--name", "after", "right"]).out
+        and not lesson.tape.remark
+    )
     tasks.begin(lesson, MINE)
     assert tasks.finish(lesson, MINE).status == "fail"
 
@@ -228,17 +253,30 @@ def test_a_check_leaves_the_tape_as_it_was(live: Lesson) -> None:
 # -- recording proves the tasks -----------------------------------------------------------------
 
 
-def task(check: Callable[[Lesson, str], str] = check_mine, solution: Try = MINE.solution, *wrong: Try) -> Task:
+def task(
+    check: Callable[[Lesson, str], str] = check_mine, solution: Try = MINE.solution, *wrong: Try
+) -> Task:
     return Task("mine", check, solution, wrong)
 
 
-@pytest.mark.parametrize("unproven", [
-    task(lambda lesson, answer: "always fine"),  # no answer at all passes
-    task(check_mine, Try(["docker run --name mine wrong"])),  # the solution does not
-    task(check_mine, MINE.solution, Try(["docker run --name mine right"], hint="x")),  # a wrong answer does
-    task(check_mine, MINE.solution, Try(["docker run --name mine wrong"], hint="no container called")),  # not its hint
-    task(check_mine, MINE.solution, Try(["docker rm student"], hint="no container called")),  # it harms
-])
+@pytest.mark.parametrize(
+    "unproven",
+    [
+        task(lambda lesson, answer: "always fine"),  # no answer at all passes
+        task(check_mine, Try(["docker run --name mine wrong"])),  # the solution does not
+        task(
+            check_mine, MINE.solution, Try(["docker run --name mine right"], hint="x")
+        ),  # a wrong answer does
+        task(
+            check_mine,
+            MINE.solution,
+            Try(["docker run --name mine wrong"], hint="no container called"),
+        ),  # not its hint
+        task(
+            check_mine, MINE.solution, Try(["docker rm student"], hint="no container called")
+        ),  # it harms
+    ],
+)
 def test_a_task_that_proves_nothing_is_not_recorded(toy: Toy, folder: Path, unproven: Task) -> None:
     lesson = Lesson("77", "record", folder)
     with pytest.raises(Unproven, match="Task mine"):
@@ -269,8 +307,10 @@ def test_material_by_name(folder: Path) -> None:
     found = material(folder)
     assert list(found.tasks) == ["one", "two"] and list(found.predictions) == ["guess"]
     assert found.task("two").name == "two" and found.prediction("guess").question == "?"
-    for look, what in ((found.task, "task 'three'; it has: one, two."),
-                       (found.prediction, "prediction 'three'; it has: guess.")):
+    for look, what in (
+        (found.task, "task 'three'; it has: one, two."),
+        (found.prediction, "prediction 'three'; it has: guess."),
+    ):
         with pytest.raises(LabError) as caught:
             look("three")
         assert what in str(caught.value) and "\n" not in str(caught.value)
@@ -293,8 +333,25 @@ COURSE = Path(__file__).resolve().parent.parent / "notebooks" / "lessons"
 KNOWN = ", ".join(sorted(path.name for path in COURSE.iterdir()))
 
 
-@pytest.mark.parametrize("name", ["../12", "..", ".", "", "12/../12", "/etc", "nosuch", "nosuch/x", "x" * 5000, "a\0b",
-                                  "_x", "tasks.py", str(COURSE / "12"), "\udcff"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../12",
+        "..",
+        ".",
+        "",
+        "12/../12",
+        "/etc",
+        "nosuch",
+        "nosuch/x",
+        "x" * 5000,
+        "a\0b",
+        "_x",
+        "tasks.py",
+        str(COURSE / "12"),
+        "\udcff",
+    ],
+)
 def test_a_lessons_name_is_never_a_path(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(COURSE.parent / "en")
     with pytest.raises(LabError) as caught:
@@ -312,14 +369,17 @@ def test_neither_engine_nor_recording(folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     with pytest.raises(LabError) as caught:
         Lesson("77", None, folder)
-    assert "No Docker engine answers" in str(caught.value) and "There is no recording" in str(caught.value)
+    assert "No Docker engine answers" in str(caught.value) and "There is no recording" in str(
+        caught.value
+    )
     assert "\n" not in str(caught.value)
     with pytest.raises(LabError, match="No Docker engine answers"):
         Lesson("77", "live", folder)
 
 
-def test_the_mode_is_chosen_by_whether_an_engine_answers(replay: Lesson, toy: Toy, folder: Path,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mode_is_chosen_by_whether_an_engine_answers(
+    replay: Lesson, toy: Toy, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert Lesson("77", None, folder).badge == "live · Docker 0.1"
     monkeypatch.setenv("LABKIT_MODE", "replay")
     assert Lesson("77", None, folder).badge.startswith("replay · recorded 20")

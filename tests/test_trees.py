@@ -1,4 +1,5 @@
 """Trees: what is drawn is compared with expectations worked out here, never with the module's own geometry."""
+
 from __future__ import annotations
 
 import json
@@ -21,10 +22,23 @@ SVG = "{http://www.w3.org/2000/svg}"
 PROFILE = settings(max_examples=60, deadline=None, derandomize=True)
 
 # The house look, written down a second time on purpose: a changed colour, shape or sign must turn a test red.
-COLOURS = {"image": "#0072B2", "layer": "#56B4E9", "container": "#E69F00", "machine": "#CC79A7",
-           "snapshot": "#009E73", "disk": "#F0E442"}
+COLOURS = {
+    "image": "#0072B2",
+    "layer": "#56B4E9",
+    "container": "#E69F00",
+    "machine": "#CC79A7",
+    "snapshot": "#009E73",
+    "disk": "#F0E442",
+}
 CORNERS = {"image": 5, "layer": 4, "container": 4, "machine": 14, "snapshot": 21, "disk": 28}
-GLYPHS = {"image": "◆", "layer": "■", "container": "□", "machine": "▣", "snapshot": "●", "disk": "▬"}
+GLYPHS = {
+    "image": "◆",
+    "layer": "■",
+    "container": "□",
+    "machine": "▣",
+    "snapshot": "●",
+    "disk": "▬",
+}
 TINTS = {"new": "#009E73", "gone": "#D55E00", "shared": "#CC79A7", "current": "#E69F00"}
 SIGNS = {"new": "+", "gone": "−", "shared": "=", "current": "▶"}
 DASHES = {"gone": "2 2", "shared": "1 2"}
@@ -40,9 +54,12 @@ FOREST = [
     Node("hello", "COPY hello /", None, "13.3 kB", names=("hello-world",), mark="current"),
 ]
 MACHINES = [
-    Node("vm", "web", None, "", "machine"), Node("s1", "installed", "vm", "", "snapshot"),
-    Node("s2", "works", "s1", "", "snapshot"), Node("now", "diff.vdi", "s2", "", "disk", ("current state",), "current"),
-    Node("clone", "copy", None, "", "machine"), Node("iso", "httpd", "clone", "", "image"),
+    Node("vm", "web", None, "", "machine"),
+    Node("s1", "installed", "vm", "", "snapshot"),
+    Node("s2", "works", "s1", "", "snapshot"),
+    Node("now", "diff.vdi", "s2", "", "disk", ("current state",), "current"),
+    Node("clone", "copy", None, "", "machine"),
+    Node("iso", "httpd", "clone", "", "image"),
 ]
 
 
@@ -55,6 +72,7 @@ def machines() -> Tree:
 
 
 # --- pictures read back ---------------------------------------------------------------------------------------
+
 
 def parse(svg: str) -> ET.Element:
     return ET.fromstring(svg.encode("utf-8"))
@@ -83,7 +101,7 @@ def spot(element: ET.Element) -> tuple[float, float]:
 def shapes(root: ET.Element) -> list[ET.Element]:
     """The shapes of the rows: the last ones; those before them are the legend."""
     found = every(root, "polygon", "node")
-    return found[len(found) - len(every(root, "text", "label")):]
+    return found[len(found) - len(every(root, "text", "label")) :]
 
 
 def ends(path: ET.Element) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -108,18 +126,26 @@ def check_picture(nodes: list[Node], svg: str) -> None:
         to = x2 if x2 == x else x2 + 7
         edges.add((parent, next(key for key, centre in centres.items() if near(centre, (to, y2)))))
         bends = re.findall(r"Q(\S+) (\S+)", path.get("d", ""))
-        assert bends == [(f"{x:g}", f"{y2:g}")] * (x2 != x), "one bend: below the parent, left of the child"
-        assert not [key for key, (cx, cy) in centres.items() if abs(cx - x) < 1 and y + 1 < cy < y2 - 1], "runs through"
+        assert bends == [(f"{x:g}", f"{y2:g}")] * (x2 != x), (
+            "one bend: below the parent, left of the child"
+        )
+        assert not [
+            key for key, (cx, cy) in centres.items() if abs(cx - x) < 1 and y + 1 < cy < y2 - 1
+        ], "runs through"
     assert edges == {(node.parent, node.key) for node in nodes if node.parent is not None}
     assert len(every(root, "path", "edge")) == len(edges)
 
-    signs = {round(float(sign.get("y", ""))): own_text(sign) for sign in every(root, "text", "sign")}
+    signs = {
+        round(float(sign.get("y", ""))): own_text(sign) for sign in every(root, "text", "sign")
+    }
     bands = {float(band.get("y", "")) + 13: band for band in every(root, "rect", "band")}
     assert len(bands) == sum(bool(node.mark) for node in nodes)
     for node, shape, label in zip(drawn, shapes(root), every(root, "text", "label"), strict=True):
         assert shape.get("fill") == COLOURS[node.kind]
         assert len(shape.get("points", "").split()) == CORNERS[node.kind]
-        assert shape.get("stroke-dasharray") == DASHES.get(node.mark, "3 2" if node.kind == "container" else None)
+        assert shape.get("stroke-dasharray") == DASHES.get(
+            node.mark, "3 2" if node.kind == "container" else None
+        )
         assert classes(shape) == ["node", node.kind, *filter(None, [node.mark])]
         assert classes(label) == ["label", *filter(None, [node.mark])]
         _, y = centres[node.key]
@@ -150,8 +176,11 @@ def read_text(text: str) -> list[tuple[int, int]]:
 
 # --- small trees, in full -------------------------------------------------------------------------------------
 
+
 def test_text() -> None:
-    assert str(forest()) == """\
+    assert (
+        str(forest())
+        == """\
 Images
 ■ layer   □ container   + new   − gone   = shared   ▶ current
 
@@ -164,11 +193,14 @@ Images
 −   ■    COPY . /app                    12 kB
 
 ▶ ■      COPY hello /                 13.3 kB  [hello-world]"""
+    )
     assert repr(forest()) == str(forest())
 
 
 def test_text_with_links_and_kinds() -> None:
-    assert str(machines()) == """\
+    assert (
+        str(machines())
+        == """\
 ◆ image   ▣ machine   ● snapshot   ▬ disk   ▶ current
 
   ▣  web
@@ -178,18 +210,44 @@ def test_text_with_links_and_kinds() -> None:
 
   ▣  copy       ⇢ linked clone: installed
   ◆  httpd"""
+    )
 
 
 def test_data() -> None:
     data = json.loads(json.dumps(forest().data()))
     assert list(data) == ["title", "nodes", "edges", "links"]
     assert [(node["key"], node["x"], node["y"]) for node in data["nodes"]] == [
-        ("base", 0, 0), ("env", 1, 1), ("run", 1, 2), ("web", 2, 3), ("mine", 2, 4), ("py", 1, 5), ("app", 1, 6),
-        ("hello", 0, 7)]
-    assert data["edges"] == [{"from": a, "to": b} for a, b in [
-        ("base", "env"), ("env", "run"), ("run", "web"), ("run", "mine"), ("base", "py"), ("py", "app")]]
-    assert data["nodes"][4] == {"key": "mine", "label": "echo hello", "parent": "run", "note": "46 B", "kind": "layer",
-                                "names": ["mine:1"], "mark": "new", "x": 2, "y": 4}
+        ("base", 0, 0),
+        ("env", 1, 1),
+        ("run", 1, 2),
+        ("web", 2, 3),
+        ("mine", 2, 4),
+        ("py", 1, 5),
+        ("app", 1, 6),
+        ("hello", 0, 7),
+    ]
+    assert data["edges"] == [
+        {"from": a, "to": b}
+        for a, b in [
+            ("base", "env"),
+            ("env", "run"),
+            ("run", "web"),
+            ("run", "mine"),
+            ("base", "py"),
+            ("py", "app"),
+        ]
+    ]
+    assert data["nodes"][4] == {
+        "key": "mine",
+        "label": "echo hello",
+        "parent": "run",
+        "note": "46 B",
+        "kind": "layer",
+        "names": ["mine:1"],
+        "mark": "new",
+        "x": 2,
+        "y": 4,
+    }
     assert machines().data()["links"] == [{"from": "clone", "to": "s1", "label": "linked clone"}]
 
 
@@ -204,17 +262,20 @@ def test_picture(nodes: list[Node]) -> None:
     check_picture(nodes, Tree(nodes, "T", [(nodes[-1].key, nodes[0].key, "x")]).svg())
 
 
-@pytest.mark.parametrize("old, new", [
-    (r'(class="edge" d="M\d+ )(\d+)', r"\g<1>9\2"),  # an edge leaves from elsewhere
-    (r'(class="edge" d="M\S+ \S+L\S+ )\d+', r"\g<1>500"),  # an edge ends elsewhere
-    (r'<path class="edge"[^>]*>', ""),  # an edge is missing
-    ("#56B4E9(?=[^#]*?echo hello)", "#E69F00"),  # a layer in the colour of a container
-    ('fill="#009E73"', 'fill="#D55E00"'),  # the tint of "new" is that of "gone"
-    (">\\+<", ">=<"),  # the sign of "new"
-    ('class="label gone"', 'class="label"'),  # no longer struck through
-    (' stroke-dasharray="3 2"', ""),  # a container with a solid outline
-    (">web<", ">mine<"),  # a wrong label
-])
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        (r'(class="edge" d="M\d+ )(\d+)', r"\g<1>9\2"),  # an edge leaves from elsewhere
+        (r'(class="edge" d="M\S+ \S+L\S+ )\d+', r"\g<1>500"),  # an edge ends elsewhere
+        (r'<path class="edge"[^>]*>', ""),  # an edge is missing
+        ("#56B4E9(?=[^#]*?echo hello)", "#E69F00"),  # a layer in the colour of a container
+        ('fill="#009E73"', 'fill="#D55E00"'),  # the tint of "new" is that of "gone"
+        (">\\+<", ">=<"),  # the sign of "new"
+        ('class="label gone"', 'class="label"'),  # no longer struck through
+        (' stroke-dasharray="3 2"', ""),  # a container with a solid outline
+        (">web<", ">mine<"),  # a wrong label
+    ],
+)
 def test_a_changed_picture_is_noticed(old: str, new: str) -> None:
     svg = Tree(FOREST).svg()
     head, rows = svg.split("</style>")
@@ -227,9 +288,17 @@ def test_a_changed_picture_is_noticed(old: str, new: str) -> None:
 def test_legend_explains_each_kind_and_mark_once() -> None:
     root = parse(forest().svg())
     assert [own_text(word) for word in every(root, "text", "legend")] == [
-        "layer", "container", "new", "gone", "shared", "current"]
+        "layer",
+        "container",
+        "new",
+        "gone",
+        "shared",
+        "current",
+    ]
     explained = every(root, "polygon", "node")[:2]
-    assert all(50 < spot(shape)[1] < spot(shapes(root)[0])[1] - 20 for shape in explained), "above the first row"
+    assert all(50 < spot(shape)[1] < spot(shapes(root)[0])[1] - 20 for shape in explained), (
+        "above the first row"
+    )
     assert [shape.get("fill") for shape in explained] == [COLOURS["layer"], COLOURS["container"]]
     assert [own_text(sign) for sign in every(root, "text", "sign")][:4] == ["+", "−", "=", "▶"]
     assert not every(parse(Tree([Node("a", "A")]).svg()), "text", "legend")
@@ -237,12 +306,19 @@ def test_legend_explains_each_kind_and_mark_once() -> None:
 
 def test_marks_and_links_differ_in_style_too() -> None:
     style = next(parse(forest().svg()).iter(SVG + "style")).text or ""
-    for rule in (".node.new,", ".label.new,", ".label.gone{text-decoration:line-through}",
-                 ".node.gone{fill-opacity:.25}"):
+    for rule in (
+        ".node.new,",
+        ".label.new,",
+        ".label.gone{text-decoration:line-through}",
+        ".node.gone{fill-opacity:.25}",
+    ):
         assert f".lk-tree {rule}" in style
     assert re.search(r"\.link,[^{]*\{[^}]*stroke-dasharray", style)
     assert "--jp-content-font-color1,currentColor" in style
-    assert all(rule.startswith(".lk-tree ") for rule in re.findall(r"(?:^|[},])\s*([.@a-z][^{},;:]*)(?=[,{])", style))
+    assert all(
+        rule.startswith(".lk-tree ")
+        for rule in re.findall(r"(?:^|[},])\s*([.@a-z][^{},;:]*)(?=[,{])", style)
+    )
 
 
 def test_links_are_dashed_arrows_that_touch_no_shape() -> None:
@@ -250,7 +326,9 @@ def test_links_are_dashed_arrows_that_touch_no_shape() -> None:
     centres = dict(zip([node.key for node in MACHINES], map(spot, shapes(root)), strict=True))
     [link], [arrow] = every(root, "path", "link"), every(root, "path", "arrow")
     start, end = ends(link)
-    assert near((start[0] - 12, start[1]), centres["clone"]) and near((end[0] - 12, end[1]), centres["s1"])
+    assert near((start[0] - 12, start[1]), centres["clone"]) and near(
+        (end[0] - 12, end[1]), centres["s1"]
+    )
     assert arrow.get("d", "").startswith(f"M{end[0] - 2:g} {end[1]:g}")
     lane = float(re.findall(r"Q(\S+)", link.get("d", ""))[0])
     label = float(every(root, "text", "label")[0].get("x", ""))
@@ -265,7 +343,8 @@ def test_alt_text_says_what_is_there_and_what_is_new() -> None:
     assert root[0].text == "Images"
     assert root[1].text == (
         "A forest of 2 trees: 7 layers, 1 container. Names: debian:12, httpd:2.4, httpd:latest, mine:1, hello-world. "
-        "New: echo hello. Gone: COPY . /app. Shared: RUN apt-get install python3. Current: COPY hello /.")
+        "New: echo hello. Gone: COPY . /app. Shared: RUN apt-get install python3. Current: COPY hello /."
+    )
     assert "Links: copy to installed." in machines().svg()
     assert "A forest of 0 trees: no nodes." in Tree([]).svg()
 
@@ -275,7 +354,9 @@ def test_long_texts_are_cut_in_the_middle_and_whole_in_the_tooltip() -> None:
     names = tuple(f"reg/name:{i}" for i in range(9))
     root = parse(Tree([Node("a", label, names=names)]).svg())
     [text] = every(root, "text", "label")
-    assert own_text(text).startswith("RUN apt-get update && ") and own_text(text).endswith("rm -rf /var")
+    assert own_text(text).startswith("RUN apt-get update && ") and own_text(text).endswith(
+        "rm -rf /var"
+    )
     assert "…" in own_text(text) and len(own_text(text)) <= LABEL
     assert text[0].tag == SVG + "title" and text[0].text == label
     pills = every(root, "text", "name")
@@ -290,18 +371,27 @@ def test_empty() -> None:
     assert not shapes(parse(Tree([]).svg()))
 
 
-@pytest.mark.parametrize("nodes, links, message", [
-    ([Node("a", "A"), Node("a", "B")], [], "Two nodes have the key 'a'"),
-    ([Node("a", "A", "b\n")], [], "Node 'a' has a parent 'b' that is not there"),
-    ([Node("r", "R"), Node("a", "A", "b"), Node("b", "B", "a")], [], "Node 'a' hangs in a circle of parents"),
-    ([Node("a", "A", "a")], [], "Node 'a' hangs in a circle of parents"),
-    ([Node("a", "A", kind="lair")], [], "Node 'a' has kind 'lair'"),
-    ([Node("a", "A", mark="old")], [], "mark 'old': use a kind of image"),
-    ([Node("a", "A")], [("a", "b", "")], "Link 'a' to 'b' must join two nodes"),
-    ([Node("a", "A")], [("a", "a", "")], "Link 'a' to 'a' must join two nodes"),
-    ([Node("k" * 10_000, "A"), Node("k" * 10_000, "B")], [], "Two nodes have the key 'kkk"),
-])
-def test_errors_are_one_line(nodes: list[Node], links: list[tuple[str, str, str]], message: str) -> None:
+@pytest.mark.parametrize(
+    "nodes, links, message",
+    [
+        ([Node("a", "A"), Node("a", "B")], [], "Two nodes have the key 'a'"),
+        ([Node("a", "A", "b\n")], [], "Node 'a' has a parent 'b' that is not there"),
+        (
+            [Node("r", "R"), Node("a", "A", "b"), Node("b", "B", "a")],
+            [],
+            "Node 'a' hangs in a circle of parents",
+        ),
+        ([Node("a", "A", "a")], [], "Node 'a' hangs in a circle of parents"),
+        ([Node("a", "A", kind="lair")], [], "Node 'a' has kind 'lair'"),
+        ([Node("a", "A", mark="old")], [], "mark 'old': use a kind of image"),
+        ([Node("a", "A")], [("a", "b", "")], "Link 'a' to 'b' must join two nodes"),
+        ([Node("a", "A")], [("a", "a", "")], "Link 'a' to 'a' must join two nodes"),
+        ([Node("k" * 10_000, "A"), Node("k" * 10_000, "B")], [], "Two nodes have the key 'kkk"),
+    ],
+)
+def test_errors_are_one_line(
+    nodes: list[Node], links: list[tuple[str, str, str]], message: str
+) -> None:
     with pytest.raises(LabError) as error:
         Tree(nodes, links=links)
     assert message in str(error.value)
@@ -322,8 +412,17 @@ def forests(draw: st.DrawFn, text: st.SearchStrategy[str] | None = None) -> list
         label, note, names = f"label {i}", f"{i} B", [f"n{i}"] * draw(st.integers(0, 2))
         if text is not None:
             label, note, names = draw(text), draw(text), draw(st.lists(text, max_size=3))
-        nodes.append(Node(f"k{i}", label, parent, note,
-                          draw(st.sampled_from(sorted(COLOURS))), tuple(names), draw(st.sampled_from(["", *SIGNS]))))
+        nodes.append(
+            Node(
+                f"k{i}",
+                label,
+                parent,
+                note,
+                draw(st.sampled_from(sorted(COLOURS))),
+                tuple(names),
+                draw(st.sampled_from(["", *SIGNS])),
+            )
+        )
     return draw(st.permutations(nodes))
 
 
@@ -333,7 +432,10 @@ def columns(nodes: list[Node]) -> dict[str, int]:
     families = Counter(node.parent for node in nodes)
 
     def column(node: Node) -> int:
-        return 0 if node.parent is None else column(by_key[node.parent]) + (families[node.parent] > 1)
+        return (
+            0 if node.parent is None else column(by_key[node.parent]) + (families[node.parent] > 1)
+        )
+
     return {node.key: column(node) for node in nodes}
 
 
@@ -344,7 +446,9 @@ def test_layout_of_any_forest(nodes: list[Node]) -> None:
     row = {node["key"]: node["y"] for node in data["nodes"]}
     assert Counter(node["key"] for node in data["nodes"]) == Counter(node.key for node in nodes)
     assert [node["y"] for node in data["nodes"]] == list(range(len(nodes)))
-    assert {(e["from"], e["to"]) for e in data["edges"]} == {(n.parent, n.key) for n in nodes if n.parent is not None}
+    assert {(e["from"], e["to"]) for e in data["edges"]} == {
+        (n.parent, n.key) for n in nodes if n.parent is not None
+    }
     assert all(row[edge["from"]] < row[edge["to"]] for edge in data["edges"])
     expected = columns(nodes)
     if max(expected.values(), default=0) <= 8:
@@ -359,13 +463,17 @@ def test_layout_of_any_forest(nodes: list[Node]) -> None:
 def test_picture_of_any_forest(nodes: list[Node]) -> None:
     tree = Tree(nodes)
     check_picture(nodes, tree.svg())
-    boxes = sorted([float(pair.split(",")[1]) for pair in shape.get("points", "").split()]
-                   for shape in shapes(parse(tree.svg())))
+    boxes = sorted(
+        [float(pair.split(",")[1]) for pair in shape.get("points", "").split()]
+        for shape in shapes(parse(tree.svg()))
+    )
     spans = sorted((min(ys), max(ys)) for ys in boxes)
     assert all(above[1] < below[0] for above, below in pairwise(spans)), "shapes overlap"
     heights = [spot(shape)[1] for shape in shapes(parse(tree.svg()))]
     for (above, below), node in zip(pairwise(heights), tree.data()["nodes"][1:], strict=True):
-        assert abs(below - above - (28 if node["parent"] is not None else 40)) < 1, "only trees stand apart"
+        assert abs(below - above - (28 if node["parent"] is not None else 40)) < 1, (
+            "only trees stand apart"
+        )
 
 
 @PROFILE
@@ -376,7 +484,8 @@ def test_text_of_any_forest(nodes: list[Node]) -> None:
     keys = [node["key"] for node in tree.data()["nodes"]]
     if keys:
         assert {(keys[a], keys[b]) for a, b in read_text(str(tree))} == {
-            (node.parent, node.key) for node in nodes if node.parent is not None}
+            (node.parent, node.key) for node in nodes if node.parent is not None
+        }
 
 
 @PROFILE
@@ -388,7 +497,9 @@ def test_any_text_is_drawn_safely(nodes: list[Node], title: str) -> None:
     json.dumps(tree.data()).encode("utf-8")
     by_key = {node.key: node for node in nodes}
     order = [by_key[node["key"]] for node in tree.data()["nodes"]]
-    assert [own_text(text) for text in every(root, "text", "label")] == [shorten(clean(n.label), LABEL) for n in order]
+    assert [own_text(text) for text in every(root, "text", "label")] == [
+        shorten(clean(n.label), LABEL) for n in order
+    ]
     assert len(str(tree).split("\n")) == len(str(tree).splitlines())
     for text in root.iter(SVG + "text"):
         assert "\n" not in own_text(text)
@@ -411,8 +522,10 @@ def test_shorten_keeps_the_limit(text: str, limit: int) -> None:
     assert short == line if cells(line) <= limit else "…" in short
 
 
-@pytest.mark.parametrize("text, width", [
-    ("abc", 3), ("漢字", 4), ("e\u0301", 1), ("\u05e9\u05dc", 2), ("🐳", 2), ("", 0)])
+@pytest.mark.parametrize(
+    "text, width",
+    [("abc", 3), ("漢字", 4), ("e\u0301", 1), ("\u05e9\u05dc", 2), ("🐳", 2), ("", 0)],
+)
 def test_cells(text: str, width: int) -> None:
     assert cells(text) == width
 
@@ -426,6 +539,7 @@ def test_right_to_left_text_is_isolated() -> None:
 
 
 # --- large, deep, and the same everywhere ---------------------------------------------------------------------
+
 
 def test_a_chain_of_ten_thousand() -> None:
     chain = [Node(str(i), f"layer {i}", str(i - 1) if i else None) for i in range(10_000)]
@@ -446,11 +560,15 @@ def test_a_side_branch_at_every_node_keeps_the_rail_narrow(chain_first: bool) ->
     tree = Tree(nodes)
     keys = [node["key"] for node in tree.data()["nodes"]]
     assert max(node["x"] for node in tree.data()["nodes"]) <= 9
-    assert {(keys[a], keys[b]) for a, b in read_text(str(tree))} == {(n.parent, n.key) for n in nodes if n.parent}
+    assert {(keys[a], keys[b]) for a, b in read_text(str(tree))} == {
+        (n.parent, n.key) for n in nodes if n.parent
+    }
 
 
 def test_a_bushy_tree_keeps_the_rail_narrow() -> None:
-    nodes = [Node(str(i), str(i), str((i - 1) // 2) if i else None) for i in range(4_095)]  # depth 11
+    nodes = [
+        Node(str(i), str(i), str((i - 1) // 2) if i else None) for i in range(4_095)
+    ]  # depth 11
     assert max(node["x"] for node in Tree(nodes).data()["nodes"]) <= 9 + 12
 
 
@@ -464,15 +582,26 @@ def test_mimebundle() -> None:
 
 
 def test_same_bytes_in_every_process_and_no_matplotlib() -> None:
-    code = ("import sys; from labkit.trees import Node, Tree; t = Tree([Node('a', 'A', mark='new', kind='disk'), "
-            "Node('b', 'B', 'a', mark='gone')], 'T', [('a', 'b', 'x')]); assert 'matplotlib' not in sys.modules; "
-            "print(ascii(t.svg() + str(t) + str(t.data())))")
-    runs = {subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed},
-                           check=True, capture_output=True, text=True).stdout for seed in ("1", "2")}
+    code = (
+        "import sys; from labkit.trees import Node, Tree; t = Tree([Node('a', 'A', mark='new', kind='disk'), "
+        "Node('b', 'B', 'a', mark='gone')], 'T', [('a', 'b', 'x')]); assert 'matplotlib' not in sys.modules; "
+        "print(ascii(t.svg() + str(t) + str(t.data())))"
+    )
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
     assert len(runs) == 1 and "polygon" in runs.pop()
 
 
 # --- matplotlib -----------------------------------------------------------------------------------------------
+
 
 def test_axes_show_what_data_say() -> None:
     pytest.importorskip("matplotlib").use("Agg")
@@ -492,13 +621,17 @@ def test_axes_show_what_data_say() -> None:
     assert shown["note"] == [node["note"] for node in data["nodes"] if node["note"]]
     assert shown["name"] == [name for node in data["nodes"] for name in node["names"]]
     assert shown["to"] == ["⇢ copy of: ADD rootfs.tar /"]
-    assert shown["sign"][-len(marks):] == [SIGNS[mark] for mark in marks]
+    assert shown["sign"][-len(marks) :] == [SIGNS[mark] for mark in marks]
     assert shown["legend"] == ["layer", "container", "new", "gone", "shared", "current"]
 
-    kinds = [patch for patch in ax.patches if patch.get_gid() in COLOURS][-len(data["nodes"]):]
+    kinds = [patch for patch in ax.patches if patch.get_gid() in COLOURS][-len(data["nodes"]) :]
     assert [patch.get_gid() for patch in kinds] == [node["kind"] for node in data["nodes"]]
-    assert [to_hex(patch.get_facecolor()).upper() for patch in kinds] == [COLOURS[n["kind"]] for n in data["nodes"]]
-    assert [patch.get_facecolor()[3] < 1 for patch in kinds] == [n["mark"] == "gone" for n in data["nodes"]]
+    assert [to_hex(patch.get_facecolor()).upper() for patch in kinds] == [
+        COLOURS[n["kind"]] for n in data["nodes"]
+    ]
+    assert [patch.get_facecolor()[3] < 1 for patch in kinds] == [
+        n["mark"] == "gone" for n in data["nodes"]
+    ]
     middle = {}
     for node, patch in zip(data["nodes"], kinds, strict=True):
         box = patch.get_path().get_extents()
@@ -508,8 +641,15 @@ def test_axes_show_what_data_say() -> None:
     for line in lines:
         (x, y), (x2, y2) = line.get_xydata()[0], line.get_xydata()[-1]
         start = next(key for spot, key in middle.items() if near(spot, (x, y)))
-        edges.add((start, next(key for spot, key in middle.items() if near(spot, (x2 + 7 * (x2 != x), y2)))))
-    assert len(lines) == len(data["edges"]) and edges == {(edge["from"], edge["to"]) for edge in data["edges"]}
+        edges.add(
+            (
+                start,
+                next(key for spot, key in middle.items() if near(spot, (x2 + 7 * (x2 != x), y2))),
+            )
+        )
+    assert len(lines) == len(data["edges"]) and edges == {
+        (edge["from"], edge["to"]) for edge in data["edges"]
+    }
     assert len([line for line in ax.lines if line.get_gid() == "link"]) == 1
     assert len([patch for patch in ax.patches if patch.get_gid() == "band"]) == len(marks)
     plt.close(ax.figure)

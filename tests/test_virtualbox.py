@@ -46,23 +46,34 @@ def test_the_warning_about_the_driver_goes_and_is_known(box: VirtualBox, warning
     assert box.tidy("UUID: 1\n") == "UUID: 1\n" and not box.driver  # once seen it is not forgotten
 
 
-@pytest.mark.parametrize("text, left", [
-    (PROGRESS, ""), (PROGRESS + "Medium created.\n", "Medium created.\n"), (PROGRESS * 2 + "OK\n", "OK\n"),
-    ("0%...NS_ERROR_FAILURE\n", "0%...NS_ERROR_FAILURE\n"), ("Usage 100%\n", "Usage 100%\n"),
-    ("a\n\n b\n", "a\n\n b\n"), ("WARNING: The disk is full\n", "WARNING: The disk is full\n"), ("", "")])
+@pytest.mark.parametrize(
+    "text, left",
+    [
+        (PROGRESS, ""),
+        (PROGRESS + "Medium created.\n", "Medium created.\n"),
+        (PROGRESS * 2 + "OK\n", "OK\n"),
+        ("0%...NS_ERROR_FAILURE\n", "0%...NS_ERROR_FAILURE\n"),
+        ("Usage 100%\n", "Usage 100%\n"),
+        ("a\n\n b\n", "a\n\n b\n"),
+        ("WARNING: The disk is full\n", "WARNING: The disk is full\n"),
+        ("", ""),
+    ],
+)
 def test_only_a_progress_that_is_over_goes(box: VirtualBox, text: str, left: str) -> None:
     assert box.tidy(text) == left and box.driver
 
 
 @pytest.mark.parametrize("refusals, code", [(0, 0), (1, 0), (2, 1)])
-def test_a_call_to_a_server_about_to_go_is_made_again_once(box: VirtualBox, tmp_path: Path, refusals: int,
-                                                           code: int) -> None:
+def test_a_call_to_a_server_about_to_go_is_made_again_once(
+    box: VirtualBox, tmp_path: Path, refusals: int, code: int
+) -> None:
     (tmp_path / "says.py").write_text(
         "import pathlib, sys\n"
         "calls = pathlib.Path('calls')\n"
         "calls.write_text(calls.read_text() + 'x' if calls.exists() else 'x')\n"
         f"if len(calls.read_text()) <= {refusals}:\n"
-        "    sys.exit('VBoxManage: error: Failed to create the VirtualBox object!')\n")
+        "    sys.exit('VBoxManage: error: Failed to create the VirtualBox object!')\n"
+    )
     box.program = sys.executable
     assert box.run(["says.py"]).code == code
     assert (tmp_path / "calls").read_text() == "x" * min(refusals + 1, 2)
@@ -76,17 +87,23 @@ def test_each_home_has_its_own_server(tmp_path: Path, monkeypatch: pytest.Monkey
     assert one.env["VBOX_USER_HOME"] == str(tmp_path / "a")
 
 
-def test_without_virtualbox_it_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_virtualbox_it_says_where_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(virtualbox, "_PLACES", (str(tmp_path / "VBoxManage.exe"),))
     for name in ("VBOX_MSI_INSTALL_PATH", "VBOX_INSTALL_PATH"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(MissingProgram, match=r"not installed here; get it from https://www\.virtualbox\.org"):
+    with pytest.raises(
+        MissingProgram, match=r"not installed here; get it from https://www\.virtualbox\.org"
+    ):
         find_program()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="marks a file executable")
-def test_it_is_found_where_its_installers_put_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_it_is_found_where_its_installers_put_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     program = tmp_path / "VBoxManage.exe"
     program.write_text("")
     program.chmod(0o755)
@@ -102,8 +119,11 @@ def test_where_the_users_own_home_is(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.delenv("VBOX_USER_HOME", raising=False)
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    for platform, where in {"linux": ".config/VirtualBox", "darwin": "Library/VirtualBox",
-                            "win32": ".VirtualBox"}.items():
+    for platform, where in {
+        "linux": ".config/VirtualBox",
+        "darwin": "Library/VirtualBox",
+        "win32": ".VirtualBox",
+    }.items():
         monkeypatch.setattr(sys, "platform", platform)
         assert users_home() == tmp_path / where
     monkeypatch.setattr(sys, "platform", "linux")
@@ -124,7 +144,9 @@ def real(tmp_path: Path) -> Iterator[VirtualBox]:
 
 
 @pytest.mark.virtualbox
-def test_a_new_home_is_empty_and_its_machines_are_in_its_folder(real: VirtualBox, tmp_path: Path) -> None:
+def test_a_new_home_is_empty_and_its_machines_are_in_its_folder(
+    real: VirtualBox, tmp_path: Path
+) -> None:
     real.open()
     assert real.isolated() and real.ask(["list", "vms"]) == ""
     assert str(real).startswith("VirtualBox ") and real.version.count(".") == 2
@@ -132,12 +154,16 @@ def test_a_new_home_is_empty_and_its_machines_are_in_its_folder(real: VirtualBox
     assert (tmp_path / "m" / "m.vbox").is_file()
     real.open()  # again: what is there stays
     assert '"m"' in real.ask(["list", "vms"])
-    with pytest.raises(LabError, match="VirtualBox says: Could not find a registered machine named 'x'"):
+    with pytest.raises(
+        LabError, match="VirtualBox says: Could not find a registered machine named 'x'"
+    ):
         real.ask(["showvminfo", "x"])
 
 
 @pytest.mark.virtualbox
-def test_a_server_of_another_home_is_noticed_and_left_alone(real: VirtualBox, tmp_path: Path) -> None:
+def test_a_server_of_another_home_is_noticed_and_left_alone(
+    real: VirtualBox, tmp_path: Path
+) -> None:
     """As on Windows, where all programs share the one server that runs: that may be the user's own."""
     other = VirtualBox(tmp_path / "users" / "home", tmp_path / "users")
     other.env["VBOX_IPC_SOCKETID"] = real.env["VBOX_IPC_SOCKETID"]
@@ -158,7 +184,9 @@ def test_a_server_of_another_home_is_noticed_and_left_alone(real: VirtualBox, tm
 
 
 @pytest.mark.virtualbox
-def test_end_ends_its_own_server_alone_and_nothing_is_lost(real: VirtualBox, tmp_path: Path) -> None:
+def test_end_ends_its_own_server_alone_and_nothing_is_lost(
+    real: VirtualBox, tmp_path: Path
+) -> None:
     other = VirtualBox(tmp_path / "other", tmp_path)
     try:
         for box in (real, other):
@@ -173,11 +201,16 @@ def test_end_ends_its_own_server_alone_and_nothing_is_lost(real: VirtualBox, tmp
 
 
 @pytest.mark.virtualbox
-def test_an_appliance_says_how_large_its_disk_is_after_a_pause_too(real: VirtualBox, tmp_path: Path) -> None:
+def test_an_appliance_says_how_large_its_disk_is_after_a_pause_too(
+    real: VirtualBox, tmp_path: Path
+) -> None:
     real.open()
-    for line in ("createvm --name m --register", "createmedium disk --filename m.vdi --size 16",
-                 "storagectl m --name SATA --add sata --portcount 1",
-                 "storageattach m --storagectl SATA --port 0 --device 0 --type hdd --medium m.vdi"):
+    for line in (
+        "createvm --name m --register",
+        "createmedium disk --filename m.vdi --size 16",
+        "storagectl m --name SATA --add sata --portcount 1",
+        "storageattach m --storagectl SATA --port 0 --device 0 --type hdd --medium m.vdi",
+    ):
         assert real.run(line.split()).code == 0, line
     real.end()  # as VBoxSVC does by itself after five seconds
     assert real.run(["export", "m", "--output", "m.ova"]).code == 0
@@ -197,16 +230,22 @@ def test_a_server_killed_in_the_middle_is_started_again(real: VirtualBox) -> Non
 
 
 @pytest.mark.virtualbox
-def test_the_users_own_registry_is_never_touched(real: VirtualBox, tmp_path: Path,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_own_registry_is_never_touched(
+    real: VirtualBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Even one that the user has named in the environment."""
     home = tmp_path / "user"
     home.mkdir()
     monkeypatch.setenv("VBOX_USER_HOME", str(home))
     monkeypatch.setenv("VBOX_IPC_SOCKETID", f"t{uuid.uuid4().hex[:8]}")
-    subprocess.run([find_program(), "createvm", "--name", "own", "--register", "--basefolder", str(home)], check=True,
-                   capture_output=True)
-    files = {path: path.read_bytes() for path in home.rglob("*") if path.suffix in (".xml", ".vbox")}
+    subprocess.run(
+        [find_program(), "createvm", "--name", "own", "--register", "--basefolder", str(home)],
+        check=True,
+        capture_output=True,
+    )
+    files = {
+        path: path.read_bytes() for path in home.rglob("*") if path.suffix in (".xml", ".vbox")
+    }
     assert len(files) == 2
     real.open()
     real.ask(["createvm", "--name", "own", "--register"])

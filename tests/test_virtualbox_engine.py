@@ -33,7 +33,15 @@ case $STANDIN in
   *) ln -s {MADE} "$1";;
 esac
 """
-ODD = ["", "plain", "two  spaces", "it's \"quoted\" \\ $HOME `id` *", "año 日本", "two\nlines", "--name"]
+ODD = [
+    "",
+    "plain",
+    "two  spaces",
+    'it\'s "quoted" \\ $HOME `id` *',
+    "año 日本",
+    "two\nlines",
+    "--name",
+]
 
 
 class Machine:
@@ -65,7 +73,12 @@ class Machine:
 
     def engines(self, command: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.argv(command), env={**self.env, **env}, capture_output=True, text=True, timeout=60, check=False
+            self.argv(command),
+            env={**self.env, **env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
     def vbox(self, *argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -79,8 +92,13 @@ class Machine:
         """The environment of the VBoxSVC that serves these calls, and its pid."""
         for entry in Path("/proc").iterdir():
             try:
-                words = (entry / "environ").read_text().split("\0") if (entry / "comm").exists() else []
-                if f"VBOX_IPC_SOCKETID={self.folder.name}" in words and "VBoxSVC" in (entry / "comm").read_text():
+                words = (
+                    (entry / "environ").read_text().split("\0") if (entry / "comm").exists() else []
+                )
+                if (
+                    f"VBOX_IPC_SOCKETID={self.folder.name}" in words
+                    and "VBoxSVC" in (entry / "comm").read_text()
+                ):
                     return {**dict(word.split("=", 1) for word in words if word), "pid": entry.name}
             except OSError:
                 continue
@@ -106,7 +124,9 @@ def able() -> None:
 
 @contextmanager
 def machine() -> Iterator[Machine]:
-    with tempfile.TemporaryDirectory(prefix="vbox-", dir="/tmp") as folder:  # other users may not enter pytest's
+    with tempfile.TemporaryDirectory(
+        prefix="vbox-", dir="/tmp"
+    ) as folder:  # other users may not enter pytest's
         os.chmod(folder, 0o755)
         made = Machine(Path(folder))
         yield made
@@ -149,7 +169,10 @@ def test_arguments_pass_unchanged(up: Machine, text: str) -> None:
 
 
 def test_exit_codes_pass(up: Machine) -> None:
-    codes = [up.vbox(*argv).returncode for argv in (["list", "vms"], ["showvminfo", "none"], ["no-such-command"])]
+    codes = [
+        up.vbox(*argv).returncode
+        for argv in (["list", "vms"], ["showvminfo", "none"], ["no-such-command"])
+    ]
     assert codes == [0, 1, 2]
 
 
@@ -161,11 +184,19 @@ def test_input_passes(up: Machine, tmp_path: Path) -> None:
     assert (tmp_path / "a.raw").read_bytes() == data
 
 
-@pytest.mark.parametrize("place", ["/tmp", "/var/tmp", "/opt", "/usr/local", str(Path.home()), str(ROOT)])
+@pytest.mark.parametrize(
+    "place", ["/tmp", "/var/tmp", "/opt", "/usr/local", str(Path.home()), str(ROOT)]
+)
 def test_paths_are_the_same_inside(up: Machine, place: str) -> None:
     with tempfile.TemporaryDirectory(dir=place, prefix="vbox it's ") as folder:
-        assert up.vbox("createmedium", "--filename", f"{folder}/whole.vdi", "--size", "1").returncode == 0
-        assert up.vbox("createmedium", "--filename", "part.vdi", "--size", "1", cwd=folder).returncode == 0
+        assert (
+            up.vbox("createmedium", "--filename", f"{folder}/whole.vdi", "--size", "1").returncode
+            == 0
+        )
+        assert (
+            up.vbox("createmedium", "--filename", "part.vdi", "--size", "1", cwd=folder).returncode
+            == 0
+        )
         assert sorted(os.listdir(folder)) == ["part.vdi", "whole.vdi"]
         for file in ("whole.vdi", "part.vdi"):
             assert up.vbox("closemedium", f"{folder}/{file}", "--delete").returncode == 0
@@ -177,7 +208,11 @@ def test_the_environment_passes(fresh: Machine) -> None:
     fresh.env.update(HOME=str(fresh.folder / "home"), LANG="es_ES.UTF-8", SOMETHING="año")
     assert fresh.vbox("list", "vms").returncode == 0
     seen = fresh.server()
-    assert [name for name in ("HOME", "LANG", "SOMETHING", "VBOX_USER_HOME") if seen[name] != fresh.env[name]] == []
+    assert [
+        name
+        for name in ("HOME", "LANG", "SOMETHING", "VBOX_USER_HOME")
+        if seen[name] != fresh.env[name]
+    ] == []
     assert (fresh.folder / "vbox/VBoxSVC.log").exists()
 
 
@@ -186,7 +221,9 @@ def test_no_mount_is_left_on_the_machine(up: Machine) -> None:
     assert up.vbox("list", "vms").returncode == 0
     server = up.server()
     assert server and f"{MADE}/usr " in Path("/proc", server["pid"], "mountinfo").read_text()
-    assert (Path("/proc") / server["pid"] / "exe").samefile(MADE / "usr/lib/virtualbox/VBoxSVC")  # as `down` finds it
+    assert (Path("/proc") / server["pid"] / "exe").samefile(
+        MADE / "usr/lib/virtualbox/VBoxSVC"
+    )  # as `down` finds it
     assert Path("/proc/self/mountinfo").read_text() == before
 
 
@@ -202,14 +239,18 @@ def test_where_mounts_are_shared_none_comes_out_and_later_ones_come_in(fresh: Ma
     VBoxManage createmedium --filename {disk}/a.vdi --size 1
     ls later"""
     argv = ["unshare", "--mount", "--propagation", "shared", "sh", "-c", lines]
-    done = subprocess.run(argv, cwd=fresh.folder, env=fresh.env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        argv, cwd=fresh.folder, env=fresh.env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("\na.vdi\n") and os.listdir(disk) == []
 
 
 def test_an_ordinary_user_makes_machines_of_their_own(fresh: Machine) -> None:
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    if subprocess.run([*user, "unshare", "--map-root-user", "--mount", "true"], capture_output=True).returncode:
+    if subprocess.run(
+        [*user, "unshare", "--map-root-user", "--mount", "true"], capture_output=True
+    ).returncode:
         pytest.skip("this machine lets no ordinary user make namespaces")
     assert fresh.engines("up").returncode == 0
     home = fresh.folder / "home"
@@ -217,7 +258,16 @@ def test_an_ordinary_user_makes_machines_of_their_own(fresh: Machine) -> None:
     os.chown(home, 65534, 65534)
     fresh.env.update(HOME=str(home))
     del fresh.env["VBOX_USER_HOME"]
-    argv = [*user, str(fresh.wrapper), "createvm", "--name", "mine", "--basefolder", str(home), "--register"]
+    argv = [
+        *user,
+        str(fresh.wrapper),
+        "createvm",
+        "--name",
+        "mine",
+        "--basefolder",
+        str(home),
+        "--register",
+    ]
     done = subprocess.run(argv, env=fresh.env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (home / "mine/mine.vbox").stat().st_uid == 65534
@@ -225,16 +275,22 @@ def test_an_ordinary_user_makes_machines_of_their_own(fresh: Machine) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_up_leaves_no_half_and_no_process(fresh: Machine, number: signal.Signals) -> None:
+def test_an_interrupted_up_leaves_no_half_and_no_process(
+    fresh: Machine, number: signal.Signals
+) -> None:
     started = fresh.state / "virtualbox.half.started"
     env = {**fresh.env, "STANDIN": "slow"}
-    interrupted = subprocess.Popen(fresh.argv("up"), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    interrupted = subprocess.Popen(
+        fresh.argv("up"), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     while not started.exists():
         assert interrupted.poll() is None, interrupted.stdout and interrupted.stdout.read()
         time.sleep(0.02)
     interrupted.send_signal(number)
     assert interrupted.wait(timeout=10) != 0
-    assert interrupted.stdout and b"Traceback" not in interrupted.stdout.read()  # at its end nobody holds the pipe
+    assert (
+        interrupted.stdout and b"Traceback" not in interrupted.stdout.read()
+    )  # at its end nobody holds the pipe
     assert not (fresh.state / "virtualbox").exists() and not fresh.wrapper.exists()
     assert str(fresh.state) not in Path("/proc/self/mountinfo").read_text()
     again = fresh.engines("up")
@@ -255,7 +311,11 @@ def test_a_half_with_something_mounted_in_it_is_not_removed(fresh: Machine) -> N
 
 
 def test_sid_without_virtualbox_is_one_line(fresh: Machine) -> None:
-    assert_one_line(fresh.engines("up", STANDIN="absent"), "Unable to locate package virtualbox", "install VirtualBox")
+    assert_one_line(
+        fresh.engines("up", STANDIN="absent"),
+        "Unable to locate package virtualbox",
+        "install VirtualBox",
+    )
     assert not fresh.wrapper.exists()
 
 

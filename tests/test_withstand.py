@@ -42,7 +42,9 @@ def notebook(mode: str = "live") -> Iterator[Notebook]:
         patch.setenv("LABKIT_PROGRESS", "off")
         InteractiveShell.clear_instance()
         try:
-            yield Notebook(InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}})))
+            yield Notebook(
+                InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+            )
         finally:
             InteractiveShell.clear_instance()
 
@@ -56,20 +58,31 @@ def mortal(tmp_path: Path) -> Iterator[Dockerd]:
 
 def clients(engine: Dockerd) -> list[int]:
     """The ``docker`` commands that talk to an engine."""
-    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _talks(pid, engine)]
+    return [
+        pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _talks(pid, engine)
+    ]
 
 
 def _talks(pid: int, engine: Dockerd) -> bool:
     try:
-        return (Path(f"/proc/{pid}/comm").read_text().strip() == "docker"
-                and f"DOCKER_HOST={engine.host}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+        return Path(
+            f"/proc/{pid}/comm"
+        ).read_text().strip() == "docker" and f"DOCKER_HOST={engine.host}".encode() in Path(
+            f"/proc/{pid}/environ"
+        ).read_bytes().split(b"\0")
     except OSError:
         return False
 
 
 def labkit(*argv: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "labkit", *argv], capture_output=True, text=True, timeout=120,
-                          env={**os.environ, **env}, cwd=ROOT)
+    return subprocess.run(
+        [sys.executable, "-m", "labkit", *argv],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **env},
+        cwd=ROOT,
+    )
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -88,8 +101,13 @@ def one_line(error: LabError) -> str:
 
 
 def test_killed_in_mid_command_on_the_command_line(mortal: Dockerd) -> None:
-    process = subprocess.Popen([sys.executable, "-u", "-m", "labkit", "prefetch", "12"], cwd=ROOT, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "labkit", "prefetch", "12"],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stdout and "busybox" in process.stdout.readline()
     while not clients(mortal):  # it pulls the next, a large one
         time.sleep(0.02)
@@ -119,9 +137,15 @@ def test_killed_while_it_sends_an_image(mortal: Dockerd) -> None:
 def test_killed_in_mid_lesson(mortal: Dockerd) -> None:
     before = inventory()
     with notebook() as cells:
-        for cell in ("%load_ext labkit", "%lesson 12", "%docker pull busybox", "%docker volume create lab12-volume",
-                     "%docker run -d --stop-timeout 1 -v lab12-volume:/x --name lab12-one busybox sleep 1d",
-                     "%task own-container", "%docker commit lab12-one lab12/notes:1"):
+        for cell in (
+            "%load_ext labkit",
+            "%lesson 12",
+            "%docker pull busybox",
+            "%docker volume create lab12-volume",
+            "%docker run -d --stop-timeout 1 -v lab12-volume:/x --name lab12-one busybox sleep 1d",
+            "%task own-container",
+            "%docker commit lab12-one lab12/notes:1",
+        ):
             cells.run(cell)
 
         def kill() -> None:
@@ -135,11 +159,21 @@ def test_killed_in_mid_lesson(mortal: Dockerd) -> None:
         killer.join()
         assert "exit code 1" in said and said.count(GONE) == 1, said
         assert not ping(str(mortal.socket)) and clients(mortal) == []
-        for line in ("%forest", "%layers busybox", "%explore busybox",
-                     "%before_after docker commit lab12-one lab12/x:1",
-                     "%task one-layer", "%predict two-containers", "%answer two-containers", "%check own-container",
-                     "%check one-layer", "%docker ps", "%docker rm -f lab12-one", "%docker run busybox true",
-                     "%doctor"):
+        for line in (
+            "%forest",
+            "%layers busybox",
+            "%explore busybox",
+            "%before_after docker commit lab12-one lab12/x:1",
+            "%task one-layer",
+            "%predict two-containers",
+            "%answer two-containers",
+            "%check own-container",
+            "%check one-layer",
+            "%docker ps",
+            "%docker rm -f lab12-one",
+            "%docker run busybox true",
+            "%doctor",
+        ):
             said = cells.run(line)
             ours = [text for text in said.splitlines() if GONE in text or ABSENT in text]
             assert len(ours) == 1 or line.startswith(("%predict", "%before_after")), (line, said)
@@ -150,10 +184,13 @@ def test_killed_in_mid_lesson(mortal: Dockerd) -> None:
         mortal.start()
         cells.shell.run_cell("os.environ['LABKIT_MODE'] = 'live'")
         made = Lab().made()
-        assert {plain("inspect", "--format", "{{.Id}}", name) for name in ("lab12-one", "lab12-two")} == {
-            entry[1] for entry in made if entry[0] == "container"}
+        assert {
+            plain("inspect", "--format", "{{.Id}}", name) for name in ("lab12-one", "lab12-two")
+        } == {entry[1] for entry in made if entry[0] == "container"}
         said = cells.run("%lesson 12")
-        assert "stays" not in said and {**inventory(), "network": before["network"]} == before  # a new bridge
+        assert (
+            "stays" not in said and {**inventory(), "network": before["network"]} == before
+        )  # a new bridge
         cells.run("%docker pull busybox")
         assert "lab12" not in cells.run("%docker run -d --name lab12-one busybox sleep 1d")
         assert "lab12-one" in cells.run("%forest busybox")
@@ -200,20 +237,33 @@ def hush(connection: socket.socket) -> None:
 OLD = '{"Version": "19.03.15", "ApiVersion": "1.40", "MinAPIVersion": "1.12", "Os": "linux"}'
 
 
-@pytest.mark.parametrize("answer, words", [
-    (says("200 OK", OLD), "Docker 19.03.15 (API 1.40) is older than the course needs (Docker 20.10, API 1.41)"),
-    (says("404 Not Found", "page not found"), "No Docker engine answers at unix://"),
-    (says("200 OK", "<html>It works!</html>"), "unix://"),
-    (says("200 OK", '{"hello": 1}'), "is not a Docker engine"),
-    (says("200 OK", "[]"), "is not a Docker engine"),
-    (says("200 OK", '{"Version": "x", "ApiVersion": "old"}'), "is not a Docker engine"),
-    (lambda connection: connection.sendall(b"\0garbage\xff"), "No Docker engine answers"),
-    (lambda connection: connection.close(), "No Docker engine answers"),
-    (hush, "No Docker engine answers"),
-], ids=["old", "404", "html", "other JSON", "list", "no version", "garbage", "hangs up", "silent"])
-def test_what_is_no_engine_we_can_use(answer: Callable[[socket.socket], object], words: str, tmp_path: Path,
-                                      monkeypatch: pytest.MonkeyPatch) -> None:
-    short = Path("/tmp") if len(str(tmp_path)) > 90 else tmp_path  # unix(7): a socket's path has 107 bytes
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (
+            says("200 OK", OLD),
+            "Docker 19.03.15 (API 1.40) is older than the course needs (Docker 20.10, API 1.41)",
+        ),
+        (says("404 Not Found", "page not found"), "No Docker engine answers at unix://"),
+        (says("200 OK", "<html>It works!</html>"), "unix://"),
+        (says("200 OK", '{"hello": 1}'), "is not a Docker engine"),
+        (says("200 OK", "[]"), "is not a Docker engine"),
+        (says("200 OK", '{"Version": "x", "ApiVersion": "old"}'), "is not a Docker engine"),
+        (lambda connection: connection.sendall(b"\0garbage\xff"), "No Docker engine answers"),
+        (lambda connection: connection.close(), "No Docker engine answers"),
+        (hush, "No Docker engine answers"),
+    ],
+    ids=["old", "404", "html", "other JSON", "list", "no version", "garbage", "hangs up", "silent"],
+)
+def test_what_is_no_engine_we_can_use(
+    answer: Callable[[socket.socket], object],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short = (
+        Path("/tmp") if len(str(tmp_path)) > 90 else tmp_path
+    )  # unix(7): a socket's path has 107 bytes
     start = time.monotonic()
     with answering(short, answer) as host:
         monkeypatch.setenv("DOCKER_HOST", host)
@@ -223,7 +273,9 @@ def test_what_is_no_engine_we_can_use(answer: Callable[[socket.socket], object],
     assert time.monotonic() - start < 15
 
 
-@pytest.mark.parametrize("host", ["unix:///nonexistent/docker.sock", "tcp://127.0.0.1:1", "nonsense", "ftp://x"])
+@pytest.mark.parametrize(
+    "host", ["unix:///nonexistent/docker.sock", "tcp://127.0.0.1:1", "nonsense", "ftp://x"]
+)
 def test_an_absent_engine(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
     with pytest.raises(LabError) as error:
@@ -231,7 +283,9 @@ def test_an_absent_engine(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert one_line(error.value).startswith(f"{ABSENT}{host}. Start Docker Desktop or ")
 
 
-def test_an_absent_engine_on_the_command_line_and_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absent_engine_on_the_command_line_and_in_a_notebook(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     for argv in (["forest"], ["layers", "busybox"], ["reset"], ["prefetch"], ["record", "12"]):
         refused(labkit(*argv), ABSENT)
@@ -280,11 +334,16 @@ def test_the_engines_disk_is_full(tmp_path: Path) -> None:
     with private(disk="48m") as engine, using(engine, tmp_path), notebook() as cells:
         cells.run("%load_ext labkit")
         cells.run("%lesson 12")
-        for line in (f"%docker pull {HUB.removeprefix('http://')}/library/debian:bookworm-slim",
-                     "%docker run --name lab12-big busybox dd if=/dev/zero of=/big.bin bs=1M count=90"):
+        for line in (
+            f"%docker pull {HUB.removeprefix('http://')}/library/debian:bookworm-slim",
+            "%docker run --name lab12-big busybox dd if=/dev/zero of=/big.bin bs=1M count=90",
+        ):
             said = cells.run(line)
             assert re.search("no space left on device", said, re.I), said
-            assert said.count("The engine's disk is full: `docker system df`") == 1 and "exit code 1" in said
+            assert (
+                said.count("The engine's disk is full: `docker system df`") == 1
+                and "exit code 1" in said
+            )
         assert "stays" not in cells.run("%lesson 12")
         assert inventory()["container"] == set()
 
@@ -307,8 +366,12 @@ def unwritable(folder: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("place", [full_disk, unwritable])
-def test_the_ledger_cannot_be_written(place: Callable[..., Iterator[Path]], student: Student, tmp_path: Path,
-                                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ledger_cannot_be_written(
+    place: Callable[..., Iterator[Path]],
+    student: Student,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     student("pull", "-q", "busybox")
     with place(tmp_path / "place") as home, notebook() as cells:
         monkeypatch.setenv("LABKIT_HOME", str(home))
@@ -324,8 +387,23 @@ def test_the_ledger_cannot_be_written(place: Callable[..., Iterator[Path]], stud
 
 # -- odd words ----------------------------------------------------------------------------------
 
-NAMES = ["with space", "quote'quote", 'double"quote', "-leading", "--privileged", "new\nline", "x" * 10_000, "ünïcødé",
-         "", "a/b/../c", "{{.Id}}", "%s", "$HOME", "back\\slash", "tab\tbell\a"]
+NAMES = [
+    "with space",
+    "quote'quote",
+    'double"quote',
+    "-leading",
+    "--privileged",
+    "new\nline",
+    "x" * 10_000,
+    "ünïcødé",
+    "",
+    "a/b/../c",
+    "{{.Id}}",
+    "%s",
+    "$HOME",
+    "back\\slash",
+    "tab\tbell\a",
+]
 
 
 def test_odd_names_and_arguments(lab: Lab, student: Student) -> None:
@@ -339,8 +417,14 @@ def test_odd_names_and_arguments(lab: Lab, student: Student) -> None:
 
         for name in NAMES:
             quoted = '"' + re.sub(r'([$`"\\])', r"\\\1", name) + '"'
-            for line in (f"create --name {quoted} busybox true", f"rm -f {quoted}", f"pull {quoted}",
-                         f"exec {quoted} true", f"tag busybox {quoted}", f"volume create {quoted}"):
+            for line in (
+                f"create --name {quoted} busybox true",
+                f"rm -f {quoted}",
+                f"pull {quoted}",
+                f"exec {quoted} true",
+                f"tag busybox {quoted}",
+                f"volume create {quoted}",
+            ):
                 said = magic("docker", line)
                 assert "Traceback" not in said
             for other in ("layers", "forest", "check", "task", "lesson", "predict"):
@@ -357,7 +441,11 @@ def test_odd_names_and_arguments(lab: Lab, student: Student) -> None:
 
 
 def code_cells() -> list[str]:
-    return [cell.source for cell in nbformat.read(LESSON, as_version=4).cells if cell.cell_type == "code"]
+    return [
+        cell.source
+        for cell in nbformat.read(LESSON, as_version=4).cells
+        if cell.cell_type == "code"
+    ]
 
 
 @pytest.mark.parametrize("mode", ["live", "replay"])
@@ -381,7 +469,9 @@ def test_cells_in_any_order_and_twice(mode: str, student: Student) -> None:
         assert "lab12-one" not in cells.run("%docker ps -a")
         if mode == "live":
             assert inventory() == expected
-        for source in rest[:rest.index("%task own-container")]:  # and from the top all is as it should be
+        for source in rest[
+            : rest.index("%task own-container")
+        ]:  # and from the top all is as it should be
             said = cells.run(source)
             assert "Cannot tell" not in said and "run that cell first" not in said, (source, said)
 
@@ -390,6 +480,7 @@ def test_a_kernel_interrupted_in_mid_lesson(student: Student) -> None:
     env = {**os.environ, "LABKIT_MODE": "live", "LABKIT_PROGRESS": "off"}
     manager, client = start_new_kernel(cwd=str(LESSON.parent), env=env)
     try:
+
         def execute(source: str, when: Callable[[], bool] | None = None) -> tuple[str, str]:
             """The status of a cell, and its text; interrupted once ``when`` is true."""
             asked = client.execute(source)
@@ -399,23 +490,36 @@ def test_a_kernel_interrupted_in_mid_lesson(student: Student) -> None:
                 manager.interrupt_kernel()
             status = client.get_shell_msg(timeout=60)["content"]["status"]
             said = ""
-            while (message := client.get_iopub_msg(timeout=60))["content"].get("execution_state") != "idle" \
-                    or message["parent_header"].get("msg_id") != asked:
+            while (message := client.get_iopub_msg(timeout=60))["content"].get(
+                "execution_state"
+            ) != "idle" or message["parent_header"].get("msg_id") != asked:
                 content = message["content"]
-                said += content.get("data", {}).get("text/plain", "") + "\n".join(content.get("traceback", []))
+                said += content.get("data", {}).get("text/plain", "") + "\n".join(
+                    content.get("traceback", [])
+                )
             return status, said
 
         execute("%load_ext labkit\n%lesson 12")
         execute("%docker pull debian:bookworm-slim")
-        status, said = execute("%docker run --name lab12-big busybox sleep 600",
-                               lambda: "lab12-big" in plain("ps", "--format", "{{.Names}}"))
-        assert status == "error" and said.startswith("Stopped by you") and "\n" not in said.strip(), said
+        status, said = execute(
+            "%docker run --name lab12-big busybox sleep 600",
+            lambda: "lab12-big" in plain("ps", "--format", "{{.Names}}"),
+        )
+        assert (
+            status == "error" and said.startswith("Stopped by you") and "\n" not in said.strip()
+        ), said
         assert "lab12-big" not in plain("ps", "--format", "{{.Names}}")
-        events = subprocess.Popen(["docker", "events", "--filter", "event=save"], stdout=subprocess.PIPE, text=True)
-        status, said = execute("%layers debian:bookworm-slim", lambda: bool(events.stdout and events.stdout.readline()))
+        events = subprocess.Popen(
+            ["docker", "events", "--filter", "event=save"], stdout=subprocess.PIPE, text=True
+        )
+        status, said = execute(
+            "%layers debian:bookworm-slim", lambda: bool(events.stdout and events.stdout.readline())
+        )
         events.kill()
         events.wait()
-        assert status == "error" and said.startswith("Stopped by you") and "\n" not in said.strip(), said
+        assert (
+            status == "error" and said.startswith("Stopped by you") and "\n" not in said.strip()
+        ), said
         assert execute("%docker exec lab12-big true")[0] == "ok"
         status, said = execute("%lesson 12")
         assert status == "ok" and "stays" not in said

@@ -2,6 +2,7 @@
 
 One reader for each format, each from the format's own specification; nothing is ever written.
 """
+
 from __future__ import annotations
 
 import os
@@ -14,10 +15,19 @@ from labkit.disks.disk import Disk, Elsewhere, Extent, Field, Known, Map, Region
 __all__ = ["Disk", "Elsewhere", "Extent", "Field", "Map", "Region", "human", "open_disk"]
 
 BEGINS: list[tuple[int, bytes, type[Disk]]] = [
-    (0, b"QFI\xfb", qcow2.Qcow2), (0, b"QED\0", qed.Qed), (0, vmdk.MAGIC, vmdk.Vmdk), (64, vdi.MAGIC, vdi.Vdi),
-    (0, b"vhdxfile", vhdx.Vhdx), (0, vhd.COOKIE, vhd.Vhd)]
-KNOWN = {b"QFI\xfb\0\0\0\1": "QCOW version 1", b"WithoutFreeSpace": "Parallels HDD",
-         b"WithouFreSpacExt": "Parallels HDD", b"COWD": "a VMDK of old ESX servers"}
+    (0, b"QFI\xfb", qcow2.Qcow2),
+    (0, b"QED\0", qed.Qed),
+    (0, vmdk.MAGIC, vmdk.Vmdk),
+    (64, vdi.MAGIC, vdi.Vdi),
+    (0, b"vhdxfile", vhdx.Vhdx),
+    (0, vhd.COOKIE, vhd.Vhd),
+]
+KNOWN = {
+    b"QFI\xfb\0\0\0\1": "QCOW version 1",
+    b"WithoutFreeSpace": "Parallels HDD",
+    b"WithouFreSpacExt": "Parallels HDD",
+    b"COWD": "a VMDK of old ESX servers",
+}
 
 
 class Raw(Disk):
@@ -34,8 +44,11 @@ def _format(strip: Strip) -> type[Disk]:
     """The format by what the file holds, whatever its name."""
     head = strip.read(0, 1024)
     for word, name in KNOWN.items():
-        strip.check(not head.startswith(word), f"is {name}, which is recognised but not read further",
-                    "`qemu-img convert -O qcow2` makes one that is")
+        strip.check(
+            not head.startswith(word),
+            f"is {name}, which is recognised but not read further",
+            "`qemu-img convert -O qcow2` makes one that is",
+        )
     for at, word, kind in BEGINS:
         if head.startswith(word, at):
             return kind

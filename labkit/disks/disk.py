@@ -3,6 +3,7 @@
 Offsets and sizes are in bytes unless said otherwise. Nothing is written, and a map is read one table at a time, so
 memory does not grow with the disk. Whatever is wrong with a file is a LabError in one line.
 """
+
 from __future__ import annotations
 
 import os
@@ -22,7 +23,10 @@ from labkit.commands import LabError
 from labkit.trees import clean, shorten
 
 SECTOR = 512  # bytes
-TABLE, TABLES = 1 << 25, 1 << 27  # bytes: longest table of a map, and all of it (1 TiB of blocks of 64 KiB)
+TABLE, TABLES = (
+    1 << 25,
+    1 << 27,
+)  # bytes: longest table of a map, and all of it (1 TiB of blocks of 64 KiB)
 PIECES = 1 << 20  # of a file, to be drawn
 DEEP = 200  # disks in a chain of parents, as in libvirt (VIR_STORAGE_MAX_CHAIN_DEPTH); each is an open file
 READ, SHOWN = 1 << 30, 4096  # bytes of one read; pieces of a map or strip in JSON
@@ -35,6 +39,7 @@ class Elsewhere(LabError):
 
 class Field(NamedTuple):
     """A field of a header: where it is in the file (bytes), what it holds as text, and what that means."""
+
     offset: int
     size: int
     name: str
@@ -48,6 +53,7 @@ class Extent(NamedTuple):
     kind: "data", found `at` that byte of the file; "compressed", packed there; "zero", zeros by the map's own word;
     "parent", not in this file: the parent's bytes or, without a parent, zeros. The last two have no `at`.
     """
+
     start: int
     length: int
     kind: str
@@ -56,19 +62,25 @@ class Extent(NamedTuple):
 
 class Region(NamedTuple):
     """A stretch of the file; kind: "header", "map", "data", "other" or "free"."""
+
     offset: int
     size: int
     kind: str
     label: str
 
 
-Row = tuple[int, str, str, Callable[[Any], str], str]  # offset, struct code, name, value as text, meaning
+Row = tuple[
+    int, str, str, Callable[[Any], str], str
+]  # offset, struct code, name, value as text, meaning
 
 
 def human(size: int) -> str:
     """A size in bytes as text; one without decimals is exact."""
     unit = min(max(size.bit_length() - 1, 0) // 10, 6)
-    number, word = size / (1 << 10 * unit), ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")[unit]
+    number, word = (
+        size / (1 << 10 * unit),
+        ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")[unit],
+    )
     return f"{size >> 10 * unit} {word}" if size % (1 << 10 * unit) == 0 else f"{number:.1f} {word}"
 
 
@@ -104,7 +116,9 @@ def choice(names: dict[int, str]) -> Callable[[int], str]:
 
 def bits(names: dict[int, str]) -> Callable[[int], str]:
     """Text for a number whose bits each mean something."""
-    return lambda number: ", ".join([f"{number:#x}", *(name for bit, name in names.items() if number >> bit & 1)])
+    return lambda number: ", ".join(
+        [f"{number:#x}", *(name for bit, name in names.items() if number >> bit & 1)]
+    )
 
 
 def power(number: int, low: int, high: int) -> bool:
@@ -121,7 +135,11 @@ class Strip:
     """The bytes of one file or, for a disk of several, of all of them one after the other."""
 
     def __init__(self, path: Path) -> None:
-        self.name, self.size, self.files = shorten(clean(path.name or str(path)), 80), 0, list[tuple[int, int, Any]]()
+        self.name, self.size, self.files = (
+            shorten(clean(path.name or str(path)), 80),
+            0,
+            list[tuple[int, int, Any]](),
+        )
         self.add(path)
         info = os.fstat(self.files[0][2].fileno())
         self.id = info.st_dev, info.st_ino  # tells it from any other
@@ -132,8 +150,10 @@ class Strip:
 
     def elsewhere(self, says: str, name: str, part: str) -> Elsewhere:
         """The same when a part of the disk is in a file that is not beside this one."""
-        return Elsewhere(f"{self.name}: {says} outside its own folder: {line(name) or 'no name'}; it is not opened; "
-                         f"copy the {part} beside it and name that.")
+        return Elsewhere(
+            f"{self.name}: {says} outside its own folder: {line(name) or 'no name'}; it is not opened; "
+            f"copy the {part} beside it and name that."
+        )
 
     def check(self, fine: object, what: str, advice: str = "copy or make the disk again") -> None:
         """LabError, one line about this file, unless it is fine."""
@@ -143,13 +163,17 @@ class Strip:
     def add(self, path: Path) -> tuple[int, int]:
         """Append a file: its start in the strip, and its size. LabError if it cannot be."""
         try:
-            regular = stat.S_ISREG(os.stat(path).st_mode)  # not a folder, nor a pipe that would never answer
+            regular = stat.S_ISREG(
+                os.stat(path).st_mode
+            )  # not a folder, nor a pipe that would never answer
             self.check(regular, "is not a file", "name the file of the disk itself")
             file = open(path, "rb", buffering=0)  # noqa: SIM115  closed by close()
             start, size = self.size, os.fstat(file.fileno()).st_size
         except (OSError, ValueError) as error:  # ValueError: a NUL in a name
             reason = getattr(error, "strerror", None) or "its name makes no sense"
-            raise LabError(f"{self.name}: cannot be read: {reason}; check its name and its permissions.") from None
+            raise LabError(
+                f"{self.name}: cannot be read: {reason}; check its name and its permissions."
+            ) from None
         self.size += size
         self.files.append((start, size, file))
         return start, size
@@ -161,11 +185,13 @@ class Strip:
             if low < high:
                 try:
                     file.seek(low - start)
-                    while low < high and (count := file.readinto(view[low - at:high - at])):
+                    while low < high and (count := file.readinto(view[low - at : high - at])):
                         low += count
                 except (OSError, ValueError) as error:  # ValueError: it was closed
-                    raise self.wrong(f"cannot be read ({getattr(error, 'strerror', None) or 'closed'})",
-                                     "open it again") from None
+                    raise self.wrong(
+                        f"cannot be read ({getattr(error, 'strerror', None) or 'closed'})",
+                        "open it again",
+                    ) from None
 
     def read(self, at: int, size: int) -> bytes:
         """Up to `size` bytes; fewer only at the end."""
@@ -175,8 +201,10 @@ class Strip:
 
     def need(self, at: int, size: int, what: str) -> bytes:
         """Exactly `size` bytes. LabError if they are not all there, or more than any map needs."""
-        self.check(at + size <= self.size,
-                   f"{what} takes {human(size)} at byte {at}, but the file has {human(self.size)}")
+        self.check(
+            at + size <= self.size,
+            f"{what} takes {human(size)} at byte {at}, but the file has {human(self.size)}",
+        )
         self.check(size <= TABLE, f"{what} of {human(size)} is longer than this reader takes")
         return self.read(at, size)
 
@@ -200,6 +228,7 @@ class Map:
     The entries are in `table`; or, if they have a `code`, in tables of `per` entries at the places that are in `table`.
     Each is one of `empty`, or a place: so many times `unit` bytes after byte `base` of the strip.
     """
+
     strip: Strip
     first: int = 0
     length: int
@@ -217,11 +246,19 @@ class Map:
 
     def __post_init__(self) -> None:
         self.per, self.end = self.per or len(self.table), self.end or self.strip.size
-        self._last: tuple[int, Sequence[int]] = 0, ()  # where the table read last is, and its entries
+        self._last: tuple[int, Sequence[int]] = (
+            0,
+            (),
+        )  # where the table read last is, and its entries
         if self.code:
-            count, size = len(self.table) - self.table.count(0), self.per * struct.calcsize(self.code)
-            self.strip.check(count * size <= TABLES,
-                             f"has {count} tables of {human(size)}, more than this reader takes")
+            count, size = (
+                len(self.table) - self.table.count(0),
+                self.per * struct.calcsize(self.code),
+            )
+            self.strip.check(
+                count * size <= TABLES,
+                f"has {count} tables of {human(size)}, more than this reader takes",
+            )
 
     def entry(self, value: int) -> tuple[str, int | None]:
         """Kind and place of an entry of a table."""
@@ -234,7 +271,10 @@ class Map:
             return self.table
         at = self.table[index]
         if at != self._last[0]:
-            self._last = at, self.strip.numbers(at, self.per, self.code, "a table of the map") if at else ()
+            self._last = (
+                at,
+                self.strip.numbers(at, self.per, self.code, "a table of the map") if at else (),
+            )
         return self._last[1]
 
     def value(self, block: int) -> int:
@@ -249,7 +289,7 @@ class Map:
             index, skip = divmod(low, self.per)
             end = min(high, low - skip + self.per)
             begin, kind, at, expected, step = low, "parent", None, -1, 0
-            for n, value in enumerate(self.entries(index)[skip:skip + end - low], low):
+            for n, value in enumerate(self.entries(index)[skip : skip + end - low], low):
                 if value == expected:  # nearly always, and cheap
                     expected += step
                     continue
@@ -282,7 +322,11 @@ class Known(Map):
         self.length = pieces[-1].start + pieces[-1].length if pieces else 0
 
     def pieces(self, start: int, stop: int) -> Iterator[Extent]:
-        return (piece for piece in self.known if piece.start < stop and start < piece.start + piece.length)
+        return (
+            piece
+            for piece in self.known
+            if piece.start < stop and start < piece.start + piece.length
+        )
 
 
 def merged(pieces: Iterator[tuple[Map, Extent]]) -> Iterator[tuple[Map, Extent]]:
@@ -301,8 +345,16 @@ def merged(pieces: Iterator[tuple[Map, Extent]]) -> Iterator[tuple[Map, Extent]]
 
 
 SCALARS: dict[str, Callable[[Any], Any]] = {
-    "format": str, "variant": str, "kind": str, "capacity": int, "allocated": int, "file_size": int, "block_size": int,
-    "uuid": str, "parent": str}
+    "format": str,
+    "variant": str,
+    "kind": str,
+    "capacity": int,
+    "allocated": int,
+    "file_size": int,
+    "block_size": int,
+    "uuid": str,
+    "parent": str,
+}
 
 
 class Disk:
@@ -339,14 +391,18 @@ class Disk:
 
     # -- for the readers of formats
 
-    def parse(self, at: int, rows: Sequence[Row], order: str, what: str = "its header") -> dict[str, Any]:
+    def parse(
+        self, at: int, rows: Sequence[Row], order: str, what: str = "its header"
+    ) -> dict[str, Any]:
         """Read fields at byte `at` of the file into `fields`, and return their values by name."""
         assert self.strip
         size = max(offset + struct.calcsize(order + code) for offset, code, *_ in rows)
         data, values = self.strip.need(at, size, what), {}
         for offset, code, name, show, meaning in rows:
-            values[name], = struct.unpack_from(order + code, data, offset)
-            self.fields.append(Field(at + offset, struct.calcsize(order + code), name, show(values[name]), meaning))
+            (values[name],) = struct.unpack_from(order + code, data, offset)
+            self.fields.append(
+                Field(at + offset, struct.calcsize(order + code), name, show(values[name]), meaning)
+            )
         return values
 
     def claim(self, kind: str, label: str, size: int, *offsets: int) -> None:
@@ -356,20 +412,27 @@ class Disk:
     def beside(self, name: str) -> bool:
         """Whether the file of that name is in this file's folder, also when links are followed."""
         folder = os.path.realpath(self.path.parent)
-        return bool(name) and not {":", "\0"} & {*name} and (
-            os.path.dirname(os.path.realpath(os.path.join(folder, name))) == folder)
+        return (
+            bool(name)
+            and not {":", "\0"} & {*name}
+            and (os.path.dirname(os.path.realpath(os.path.join(folder, name))) == folder)
+        )
 
     def follow(self, name: str, uuid: str = "") -> None:
         """The parent has that UUID, and is the file of that name, seen from this file's folder."""
         shown = line(name)
         self.parent, self.variant = ", ".join(filter(None, [uuid, shown])), "differencing"
-        if shown and "\0" not in name and ":" not in name.partition("/")[0][2:]:  # not json:, nbd:, …
+        if (
+            shown and "\0" not in name and ":" not in name.partition("/")[0][2:]
+        ):  # not json:, nbd:, …
             self.parent_path = self.path.parent / name
 
     def follow_at(self, at: int, size: int) -> None:
         """The same where the name is in the file."""
         assert self.strip
-        self.follow(self.strip.need(at, min(size, 1023), "its parent's name").decode("utf-8", "replace"))
+        self.follow(
+            self.strip.need(at, min(size, 1023), "its parent's name").decode("utf-8", "replace")
+        )
 
     # -- for everybody
 
@@ -390,10 +453,14 @@ class Disk:
     def set_parent(self, parent: Disk) -> None:
         """Say which disk is the parent. LabError if it has another UUID than this file asks for."""
         if not self.parent:
-            raise LabError(f"{self.name}: has no parent, so none can be set: it holds all its data itself.")
+            raise LabError(
+                f"{self.name}: has no parent, so none can be set: it holds all its data itself."
+            )
         if self.parent_uuid and parent.uuid and parent.uuid != self.parent_uuid:
-            raise LabError(f"{self.name}: its parent has UUID {self.parent_uuid}, but that of {parent.name} "
-                           f"is {parent.uuid}; give the right one.")
+            raise LabError(
+                f"{self.name}: its parent has UUID {self.parent_uuid}, but that of {parent.name} "
+                f"is {parent.uuid}; give the right one."
+            )
         self._above = parent
 
     def _walk(self, start: int, stop: int, fine: bool = True) -> Iterator[tuple[Map, Extent]]:
@@ -404,15 +471,23 @@ class Disk:
         for source in self.maps:
             low, high = max(start, source.first), min(stop, source.first + source.length)
             for whole in source.pieces(low, high) if low < high else ():
-                for first, length, kind, at in source.fine(whole) if fine and whole.kind == "data" else (whole,):
+                for first, length, kind, at in (
+                    source.fine(whole) if fine and whole.kind == "data" else (whole,)
+                ):
                     begin, end = max(first, low), min(first + length, high)
                     if begin >= end:
                         continue
                     if at is not None:
-                        at, last = (at + begin - first, at + end - first) if kind == "data" else (at, at + 1)
+                        at, last = (
+                            (at + begin - first, at + end - first)
+                            if kind == "data"
+                            else (at, at + 1)
+                        )
                         if fine and last > source.end:
-                            raise source.strip.wrong(f"its map puts guest byte {begin} at byte {at}, outside the "
-                                                     f"file of {human(self.file_size)}")
+                            raise source.strip.wrong(
+                                f"its map puts guest byte {begin} at byte {at}, outside the "
+                                f"file of {human(self.file_size)}"
+                            )
                     yield source, Extent(begin, end - begin, kind, at)
 
     def extents(self) -> Iterator[Extent]:
@@ -440,7 +515,11 @@ class Disk:
     @cached_property
     def allocated(self) -> int:
         """Bytes of guest data in blocks that this file holds."""
-        return sum(piece.length for _, piece in self._walk(0, self.capacity, fine=False) if piece.at is not None)
+        return sum(
+            piece.length
+            for _, piece in self._walk(0, self.capacity, fine=False)
+            if piece.at is not None
+        )
 
     def _claimed(self) -> Iterator[Region]:
         """What is in the file, in no order."""
@@ -459,7 +538,9 @@ class Disk:
         """The file's regions; how many pieces lie on others, and where the first does."""
         claims = [*islice(self._claimed(), PIECES + 1)]
         if len(claims) > PIECES:
-            raise LabError(f"{self.name}: has more than {PIECES} pieces, too many to draw; use extents().")
+            raise LabError(
+                f"{self.name}: has more than {PIECES} pieces, too many to draw; use extents()."
+            )
         regions, twice, where, at, begin = list[Region](), 0, 0, 0, -1
         for offset, size, kind, label in sorted(claims, key=lambda claim: claim[:2]):
             end = min(offset + size, self.file_size)
@@ -499,8 +580,10 @@ class Disk:
         if self._above:
             return self._above
         if not self.parent_path:
-            raise LabError(f"{self.name}: needs its parent {self.parent} and does not say where that is; "
-                           "give it with set_parent().")
+            raise LabError(
+                f"{self.name}: needs its parent {self.parent} and does not say where that is; "
+                "give it with set_parent()."
+            )
         from labkit.disks import open_disk
 
         try:
@@ -521,7 +604,7 @@ class Disk:
                 self.strip.into(at, view[low:high])
             elif kind == "compressed":
                 block, skip = divmod(begin - source.first, source.block)
-                data = source.inflate(block)[skip:skip + size]
+                data = source.inflate(block)[skip : skip + size]
                 self.strip.check(len(data) == size, f"its compressed block at byte {at} is damaged")
                 view[low:high] = data
 
@@ -532,20 +615,27 @@ class Disk:
         it should, is below itself, or is the 200th.
         """
         if min(offset, length) < 0 or offset + length > self.capacity or length > READ:
-            raise LabError(f"{self.name}: cannot read {length} bytes at {offset}: it has {self.capacity} bytes; "
-                           f"ask for bytes it has, and for at most {human(READ)} at once.")
+            raise LabError(
+                f"{self.name}: cannot read {length} bytes at {offset}: it has {self.capacity} bytes; "
+                f"ask for bytes it has, and for at most {human(READ)} at once."
+            )
         out, disk, holes, seen = bytearray(length), self, [(0, length)], set[tuple[int, int]]()
         while holes:
             if not disk.strip:
-                raise LabError(f"{disk.name}: only its map was recorded, not its bytes; read the file itself.")
+                raise LabError(
+                    f"{disk.name}: only its map was recorded, not its bytes; read the file itself."
+                )
             if disk.unread:
                 raise disk.unread
             if disk.strip.id in seen or len(seen) == DEEP:
                 what = "go round in a circle" if disk.strip.id in seen else f"are more than {DEEP}"
                 raise LabError(f"{self.name}: its parents {what}; copy or make the chain again.")
             seen.add(disk.strip.id)
-            holes = [(low + begin, low + end) for low, high in holes
-                     for begin, end in disk._fill(memoryview(out)[low:high], offset + low)]
+            holes = [
+                (low + begin, low + end)
+                for low, high in holes
+                for begin, end in disk._fill(memoryview(out)[low:high], offset + low)
+            ]
             if holes:
                 disk = disk._parent()  # beyond the end of a smaller one are zeros
         return bytes(out)
@@ -556,14 +646,21 @@ class Disk:
         if size:
             used, count = units(self.allocated, size), units(self.capacity, size)
             amount = f"{used} of {count} {self.kind} of {human(size)} allocated"
-        return (f"{self.format} {self.variant}, capacity {human(self.capacity)}, {amount}, "
-                f"file {human(self.file_size)}" + f", parent {self.parent}" * bool(self.parent))
+        return (
+            f"{self.format} {self.variant}, capacity {human(self.capacity)}, {amount}, "
+            f"file {human(self.file_size)}" + f", parent {self.parent}" * bool(self.parent)
+        )
 
     def __str__(self) -> str:
-        rows = [("byte", "field", "value", "meaning"),
-                *((str(field.offset), field.name, field.value, field.meaning) for field in self.fields)]
+        rows = [
+            ("byte", "field", "value", "meaning"),
+            *((str(field.offset), field.name, field.value, field.meaning) for field in self.fields),
+        ]
         wide = [min(max(len(row[n]) for row in rows), 44) for n in range(3)]
-        lines = [f"{row[0]:>{wide[0]}}  {row[1]:<{wide[1]}}  {row[2]:<{wide[2]}}  {row[3]}".rstrip() for row in rows]
+        lines = [
+            f"{row[0]:>{wide[0]}}  {row[1]:<{wide[1]}}  {row[2]:<{wide[2]}}  {row[3]}".rstrip()
+            for row in rows
+        ]
         return "\n".join([self.summary(), *(lines if self.fields else ()), *self.notes])
 
     __repr__ = __str__
@@ -572,13 +669,22 @@ class Disk:
         """Plain values, at most 4096 pieces of the map and of the strip. LabError if the map cannot be followed."""
         regions, pieces = self.regions(), [*islice(self.extents(), SHOWN)]
         if len(regions) > SHOWN:
-            rest = regions[SHOWN - 1:]
+            rest = regions[SHOWN - 1 :]
             size = sum(region.size for region in rest)
-            regions = [*regions[:SHOWN - 1], Region(rest[0].offset, size, "other", f"{len(rest)} more pieces")]
+            regions = [
+                *regions[: SHOWN - 1],
+                Region(rest[0].offset, size, "other", f"{len(rest)} more pieces"),
+            ]
         short = bool(pieces) and pieces[-1].start + pieces[-1].length < self.capacity
-        return {"name": self.name, **{name: getattr(self, name) for name in SCALARS}, "notes": self.notes,
-                "fields": [field._asdict() for field in self.fields], "map": [*map(list, pieces)],
-                "map_truncated": short, "regions": [region._asdict() for region in regions]}
+        return {
+            "name": self.name,
+            **{name: getattr(self, name) for name in SCALARS},
+            "notes": self.notes,
+            "fields": [field._asdict() for field in self.fields],
+            "map": [*map(list, pieces)],
+            "map_truncated": short,
+            "regions": [region._asdict() for region in regions],
+        }
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Disk:
@@ -592,5 +698,7 @@ class Disk:
             disk._laid = [Region(**row) for row in data["regions"]], 0, 0
             disk.maps = [Known(*(Extent(*row) for row in data["map"]))]
         except (KeyError, TypeError, ValueError) as error:
-            raise LabError(f"This is no record of a disk ({clean(str(error))}); record it again.") from None
+            raise LabError(
+                f"This is no record of a disk ({clean(str(error))}); record it again."
+            ) from None
         return disk

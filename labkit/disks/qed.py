@@ -2,6 +2,7 @@
 
 Source: QEMU, docs/interop/qed_spec.rst. All numbers are little-endian.
 """
+
 from __future__ import annotations
 
 from labkit.disks import disk as d
@@ -31,21 +32,42 @@ class Qed(d.Disk):
         head = self.parse(0, ROWS, "<")
         self.capacity, size, pages = head["capacity"], head["cluster size"], head["table size"]
         per = pages * size // 8
-        strip.check(d.power(size, 1 << 12, 1 << 26) and d.power(pages, 1, 16)
-                    and self.capacity % d.SECTOR == 0 and self.capacity <= per * per * size,
-                    f"its header makes no sense: {per} entries a table, clusters of {size} bytes, "
-                    f"a capacity of {self.capacity}")
-        strip.check(not head["features"] >> 3, f"has features {head['features']:#x} that no QED is known to have")
+        strip.check(
+            d.power(size, 1 << 12, 1 << 26)
+            and d.power(pages, 1, 16)
+            and self.capacity % d.SECTOR == 0
+            and self.capacity <= per * per * size,
+            f"its header makes no sense: {per} entries a table, clusters of {size} bytes, "
+            f"a capacity of {self.capacity}",
+        )
+        strip.check(
+            not head["features"] >> 3,
+            f"has features {head['features']:#x} that no QED is known to have",
+        )
         self.block_size, self.variant = size, "dynamic"
         if head["features"] & 1:
             self.follow_at(head["parent name at"], head["parent name size"])
             self.parent_raw = bool(head["features"] & 4)
         if head["features"] & 2:
-            self.said.append("It was not closed cleanly and needs a check: `qemu-img check` does it.")
-        used = d.units(self.capacity, per * size)  # of the L1 table, so that a huge unused rest costs nothing
+            self.said.append(
+                "It was not closed cleanly and needs a check: `qemu-img check` does it."
+            )
+        used = d.units(
+            self.capacity, per * size
+        )  # of the L1 table, so that a huge unused rest costs nothing
         table = strip.numbers(head["map at"], used, "<Q")
-        self.maps = [d.Map(strip=strip, length=self.capacity, block=size, table=table, per=per, code="<Q",
-                              empty={0: "parent", 1: "zero"}, end=d.units(strip.size, size) * size)]
+        self.maps = [
+            d.Map(
+                strip=strip,
+                length=self.capacity,
+                block=size,
+                table=table,
+                per=per,
+                code="<Q",
+                empty={0: "parent", 1: "zero"},
+                end=d.units(strip.size, size) * size,
+            )
+        ]
         self.claim("header", "header", head["header size"] * size, 0)
         self.claim("map", "L1 table", per * 8, head["map at"])
         self.claim("map", "L2 tables", per * 8, *filter(None, table))

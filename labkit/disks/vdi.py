@@ -2,6 +2,7 @@
 
 Source: VirtualBox, src/VBox/Storage/VDICore.h (the structures) and VDI.cpp. All numbers are little-endian.
 """
+
 from __future__ import annotations
 
 from labkit.disks import disk as d
@@ -14,7 +15,13 @@ ROWS: list[d.Row] = [
     (68, "H", "minor version", str, "of the format"),
     (70, "H", "major version", str, "of the format"),
     (72, "I", "header size", d.human, "counted from here"),
-    (76, "I", "type", d.choice(TYPES), "fixed: all blocks from the start; differencing: changes to a parent"),
+    (
+        76,
+        "I",
+        "type",
+        d.choice(TYPES),
+        "fixed: all blocks from the start; differencing: changes to a parent",
+    ),
     (80, "I", "flags", d.bits({8: "zeros written on growing", 9: "split"}), "how it was created"),
     (84, "256s", "comment", d.text, "for people"),
     (340, "I", "map at", d.place, "where the table of blocks begins"),
@@ -27,8 +34,20 @@ ROWS: list[d.Row] = [
     (388, "I", "blocks allocated", str, "in the file"),
     (392, "16s", "UUID", d.guid, "of this image, as VBoxManage shows it"),
     (408, "16s", "modification UUID", d.guid, "changes whenever the image is written to"),
-    (424, "16s", "parent UUID", d.guid, "of the image that this one changes; zero without a parent"),
-    (440, "16s", "parent modification", d.guid, "the parent's modification UUID back then: is it still unchanged?"),
+    (
+        424,
+        "16s",
+        "parent UUID",
+        d.guid,
+        "of the image that this one changes; zero without a parent",
+    ),
+    (
+        440,
+        "16s",
+        "parent modification",
+        d.guid,
+        "the parent's modification UUID back then: is it still unchanged?",
+    ),
 ]
 
 
@@ -38,21 +57,35 @@ class Vdi(d.Disk):
     format = "VDI"
 
     def load(self, strip: d.Strip) -> None:
-        strip.check(strip.read(70, 2) == b"\1\0", "is not a VDI of version 1, so it is recognised but not read further",
-                    "convert it with `VBoxManage clonemedium`")
+        strip.check(
+            strip.read(70, 2) == b"\1\0",
+            "is not a VDI of version 1, so it is recognised but not read further",
+            "convert it with `VBoxManage clonemedium`",
+        )
         head = self.parse(0, ROWS, "<")
         self.capacity, self.block_size, count = head["capacity"], head["block size"], head["blocks"]
         strip.check(
-            head["type"] in TYPES and d.power(self.block_size, d.SECTOR, 1 << 31)
+            head["type"] in TYPES
+            and d.power(self.block_size, d.SECTOR, 1 << 31)
             and self.capacity <= self.block_size * count,
             f"its header makes no sense: type {head['type']}, {count} blocks of {self.block_size} bytes, "
-            f"a capacity of {self.capacity}")
+            f"a capacity of {self.capacity}",
+        )
         self.variant, self.uuid = TYPES[head["type"]], d.guid(head["UUID"])
         if (parent := d.guid(head["parent UUID"])) != d.NIL:
             self.parent = self.parent_uuid = parent
         extra, table = head["block extra"], strip.numbers(head["map at"], count, "<I")
-        self.maps = [d.Map(strip=strip, length=self.capacity, block=self.block_size, table=table,
-                           empty={FREE: "parent", ZERO: "zero"}, base=head["data at"] + extra,
-                           unit=self.block_size + extra, step=0 if extra else 1)]
+        self.maps = [
+            d.Map(
+                strip=strip,
+                length=self.capacity,
+                block=self.block_size,
+                table=table,
+                empty={FREE: "parent", ZERO: "zero"},
+                base=head["data at"] + extra,
+                unit=self.block_size + extra,
+                step=0 if extra else 1,
+            )
+        ]
         self.claim("header", "header", min(72 + head["header size"], head["map at"]), 0)
         self.claim("map", "map of blocks", 4 * count, head["map at"])

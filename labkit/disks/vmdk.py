@@ -3,6 +3,7 @@
 Source: VMware, Virtual Disk Format 5.0 (technical note). Numbers are little-endian and count sectors of 512 bytes.
 What VirtualBox adds to the text (ddb.uuid.…): VirtualBox, src/VBox/Storage/VMDK.cpp.
 """
+
 from __future__ import annotations
 
 import re
@@ -13,12 +14,24 @@ from labkit.disks import disk as d
 
 MAGIC, AT_END = b"KDMV", (1 << 64) - 1
 DESCRIPTOR = re.compile(rb"\s*#\s*Disk DescriptorFile", re.I)
-EXTENT = re.compile(r'(RW|RDONLY|NOACCESS)\s+([0-9]{1,15})\s+(\w+)(?:\s+"([^"]*)")?(?:\s+([0-9]{1,15}))?')
+EXTENT = re.compile(
+    r'(RW|RDONLY|NOACCESS)\s+([0-9]{1,15})\s+(\w+)(?:\s+"([^"]*)")?(?:\s+([0-9]{1,15}))?'
+)
 WORD = re.compile(r'([\w.]++)\s*+=\s*+"?+([^"]*+)"?+')  # possessive: no line makes it try twice
 TEXT, FILES = 1 << 20, 4096  # bytes of a description; extents
-FLAGS = {0: "newline test", 1: "has a second directory", 2: "zero grains", 16: "compressed", 17: "markers"}
-VARIANTS = {"monolithicSparse": "dynamic", "monolithicFlat": "flat", "twoGbMaxExtentSparse": "split",
-            "twoGbMaxExtentFlat": "split flat"}
+FLAGS = {
+    0: "newline test",
+    1: "has a second directory",
+    2: "zero grains",
+    16: "compressed",
+    17: "markers",
+}
+VARIANTS = {
+    "monolithicSparse": "dynamic",
+    "monolithicFlat": "flat",
+    "twoGbMaxExtentSparse": "split",
+    "twoGbMaxExtentFlat": "split flat",
+}
 
 
 def sectors(count: int) -> str:
@@ -48,10 +61,15 @@ ROWS: list[d.Row] = [
     (77, "H", "compression", d.choice({0: "none", 1: "deflate"}), "of the grains"),
 ]
 MEANINGS = {
-    "CID": "changes whenever the content does", "parentCID": "of the parent back then; ffffffff: none",
-    "createType": "how the disk is spread over files", "parentFileNameHint": "the parent's file",
-    "ddb.uuid.image": "of this image, as VBoxManage shows it", "ddb.uuid.parent": "of the parent, VirtualBox's own way",
-    "ddb.adapterType": "of the disk controller", "ddb.virtualHWVersion": "of the virtual machine"}
+    "CID": "changes whenever the content does",
+    "parentCID": "of the parent back then; ffffffff: none",
+    "createType": "how the disk is spread over files",
+    "parentFileNameHint": "the parent's file",
+    "ddb.uuid.image": "of this image, as VBoxManage shows it",
+    "ddb.uuid.parent": "of the parent, VirtualBox's own way",
+    "ddb.adapterType": "of the disk controller",
+    "ddb.virtualHWVersion": "of the virtual machine",
+}
 
 
 class Grains(d.Map):
@@ -108,8 +126,15 @@ class Vmdk(d.Disk):
                 access, count, kind, name, offset = found.groups("")
                 length = int(count) * d.SECTOR
                 self._lines.append((kind, length, name, access, int(offset or 0) * d.SECTOR))
-                self.fields.append(d.Field(start, len(line[0]), f"extent {d.line(kind)}", d.line(name),
-                                           f"an extent of {d.human(length)}, access {access}"))
+                self.fields.append(
+                    d.Field(
+                        start,
+                        len(line[0]),
+                        f"extent {d.line(kind)}",
+                        d.line(name),
+                        f"an extent of {d.human(length)}, access {access}",
+                    )
+                )
 
     def _extents(self, strip: d.Strip) -> None:
         """Open the extents that the text names, in turn."""
@@ -123,19 +148,25 @@ class Vmdk(d.Disk):
                 continue
             if {"/", "\\"} & {*name} or not self.beside(name):
                 raise strip.elsewhere("names an extent", name, "extent")
-            strip.check(kind in ("FLAT", "VMFS", "SPARSE") and access != "NOACCESS",
-                        f"has an extent of kind {kind}, access {access}, which is recognised but not read further",
-                        "convert the disk with `qemu-img convert`")
+            strip.check(
+                kind in ("FLAT", "VMFS", "SPARSE") and access != "NOACCESS",
+                f"has an extent of kind {kind}, access {access}, which is recognised but not read further",
+                "convert the disk with `qemu-img convert`",
+            )
             if name not in seen:
                 seen[name] = strip.add(self.path.parent / name)
             base, size = seen[name]
             if kind == "SPARSE":
                 self._sparse(strip, first, base, size)
                 found = self.capacity - first
-                strip.check(found == length, f"says {length} bytes of {d.line(name)}, which says {found}")
+                strip.check(
+                    found == length, f"says {length} bytes of {d.line(name)}, which says {found}"
+                )
             else:
-                strip.check(offset + length <= size,
-                            f"{d.line(name)} ends in the middle: {d.human(size)}, not {d.human(offset + length)}")
+                strip.check(
+                    offset + length <= size,
+                    f"{d.line(name)} ends in the middle: {d.human(size)}, not {d.human(offset + length)}",
+                )
                 self.maps.append(d.Known(d.Extent(first, length, "data", base + offset)))
                 self.capacity += length
 
@@ -143,35 +174,66 @@ class Vmdk(d.Disk):
         """Read the header of a sparse extent, which is where the strip is at `base`."""
         head = self.parse(base, ROWS, "<")
         if self.maps:  # the fields of one extent are enough
-            del self.fields[-len(ROWS):]
-        strip.check(head["signature"] == MAGIC,
-                    f"its extent at byte {base} is not a sparse one: it does not begin with KDMV")
+            del self.fields[-len(ROWS) :]
+        strip.check(
+            head["signature"] == MAGIC,
+            f"its extent at byte {base} is not a sparse one: it does not begin with KDMV",
+        )
         if head["description at"] and not base:
-            self._describe(strip, head["description at"] * d.SECTOR, head["description size"] * d.SECTOR)
-        if head["directory at"] == AT_END:  # of a stream: written last, so it is in a footer (5.0, Stream-Optimized)
+            self._describe(
+                strip, head["description at"] * d.SECTOR, head["description size"] * d.SECTOR
+            )
+        if (
+            head["directory at"] == AT_END
+        ):  # of a stream: written last, so it is in a footer (5.0, Stream-Optimized)
             self.claim("header", "footer", 3 * d.SECTOR, base + size - 3 * d.SECTOR)
             strip.check(size >= 4 * d.SECTOR, "its footer is missing: the file ends too early")
             head = self.parse(base + size - 2 * d.SECTOR, ROWS, "<")
             self.gap = "other", "markers and padding"
         grain, per = head["grain size"], head["table entries"]
-        strip.check(head["signature"] == MAGIC and head["version"] in (1, 2, 3)
-                    and d.power(grain, 8, 1 << 17) and 1 <= per <= 1 << 16,
-                    f"its header makes no sense: version {head['version']}, {per} grains of {grain} sectors")
+        strip.check(
+            head["signature"] == MAGIC
+            and head["version"] in (1, 2, 3)
+            and d.power(grain, 8, 1 << 17)
+            and 1 <= per <= 1 << 16,
+            f"its header makes no sense: version {head['version']}, {per} grains of {grain} sectors",
+        )
         packed = head["flags"] >> 16 & 1
-        strip.check(packed <= head["compression"] <= 1,
-                    f"has compression {head['compression']}, which this reader does not know")
-        block, length, directory = grain * d.SECTOR, head["capacity"] * d.SECTOR, base + head["directory at"] * d.SECTOR
+        strip.check(
+            packed <= head["compression"] <= 1,
+            f"has compression {head['compression']}, which this reader does not know",
+        )
+        block, length, directory = (
+            grain * d.SECTOR,
+            head["capacity"] * d.SECTOR,
+            base + head["directory at"] * d.SECTOR,
+        )
         entries = strip.numbers(directory, d.units(length, block * per), "<I")
         tables = array("Q", (entry and base + entry * d.SECTOR for entry in entries))
         empty = {0: "parent", 1: "zero"} if head["flags"] & 4 else {0: "parent"}
-        self.maps.append(Grains(
-            strip=strip, first=first, length=length, block=block, table=tables, per=per, code="<I", empty=empty,
-            full="compressed" if packed else "data", base=base, unit=d.SECTOR, step=grain,
-            end=base + size))
+        self.maps.append(
+            Grains(
+                strip=strip,
+                first=first,
+                length=length,
+                block=block,
+                table=tables,
+                per=per,
+                code="<I",
+                empty=empty,
+                full="compressed" if packed else "data",
+                base=base,
+                unit=d.SECTOR,
+                step=grain,
+                end=base + size,
+            )
+        )
         self.block_size, self.capacity = block, first + length
         self.claim("header", "header", d.SECTOR, base)
         self.claim("map", "grain directory", 4 * len(tables), directory)
         self.claim("map", "grain tables", 4 * per, *filter(None, tables))
         if head["flags"] & 2 and 0 < head["second directory at"] < head["directory at"] != AT_END:
-            at, end = (base + head[name] * d.SECTOR for name in ("second directory at", "directory at"))
+            at, end = (
+                base + head[name] * d.SECTOR for name in ("second directory at", "directory at")
+            )
             self.claim("map", "copy of the map", end - at, at)

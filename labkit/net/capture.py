@@ -19,7 +19,9 @@ def read(data: bytes) -> list[bytes]:
         raise LabError("That is no capture of tcpdump's (pcap): write one with `tcpdump -w FILE`.")
     order = _ORDER[data[:4]]
     if len(data) < 24:
-        raise LabError("The capture ends within its own header: capture again, and stop tcpdump with Ctrl-C.")
+        raise LabError(
+            "The capture ends within its own header: capture again, and stop tcpdump with Ctrl-C."
+        )
     link = struct.unpack_from(order + "I", data, 20)[0] & 0xFFFF
     if link != 1:
         raise LabError(f"The capture is of link type {link}, and only Ethernet (1) is read here.")
@@ -27,9 +29,11 @@ def read(data: bytes) -> list[bytes]:
     while at + 16 <= len(data):
         size = struct.unpack_from(order + "I", data, at + 8)[0]
         if size > LONGEST:
-            raise LabError(f"A packet of {size:,} bytes in the capture: the file is damaged from byte {at:,} on.")
+            raise LabError(
+                f"A packet of {size:,} bytes in the capture: the file is damaged from byte {at:,} on."
+            )
         if at + 16 + size > len(data):
             break  # tcpdump was still writing
-        found.append(data[at + 16:at + 16 + size])
+        found.append(data[at + 16 : at + 16 + size])
         at += 16 + size
     return found

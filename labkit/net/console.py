@@ -1,15 +1,15 @@
 """The console of a lesson's network: each command as typed after ``%net``, on the network in this process.
 
-    %net open school                 the network in the lesson's file school.net
-    %net access 20 s1.3              a port's VLAN (also `trunk 10,20 native 1 s1.24`, `deny r 10 20`)
-    %net ping ana eva                send an echo request, and follow every frame
-    %net send mallory eva 1 20       one frame to eva's MAC, with these tags
-    %net broadcast ana               one frame to all
-    %net table s1                    what a switch has learned
-    %net reach [ana eva]             who reaches whom, and why not
-    %net bytes 3                     a frame of the last journey, byte by byte
-    %net wait 300, %net forget       let seconds pass; forget all that was learned
-    %net show                        the topology
+%net open school                 the network in the lesson's file school.net
+%net access 20 s1.3              a port's VLAN (also `trunk 10,20 native 1 s1.24`, `deny r 10 20`)
+%net ping ana eva                send an echo request, and follow every frame
+%net send mallory eva 1 20       one frame to eva's MAC, with these tags
+%net broadcast ana               one frame to all
+%net table s1                    what a switch has learned
+%net reach [ana eva]             who reaches whom, and why not
+%net bytes 3                     a frame of the last journey, byte by byte
+%net wait 300, %net forget       let seconds pass; forget all that was learned
+%net show                        the topology
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ EXPERIMENT = 0x88B5  # an EtherType for experiments: IEEE 802-2014, 9.2.4
 def crafted(made: Topology, start: str, target: str, tags: Sequence[str]) -> bytes:
     """A frame from one host to another's MAC, with tags as typed, the outer one first. Raises :class:`LabError`."""
     said = "A tag is a number from 0 to 4095, the outer one first: `%net send mallory eva 1 20`."
-    numbers, one, other = [number(tag, 0, 4095, said) for tag in tags], made.host(start), made.host(target)
+    numbers, one, other = (
+        [number(tag, 0, 4095, said) for tag in tags],
+        made.host(start),
+        made.host(target),
+    )
     return headers.ethernet(other.mac, one.mac, EXPERIMENT, NOTHING, numbers)
 
 
@@ -81,7 +85,9 @@ class Console:
     def now(self) -> Network:
         """The network. Raises :class:`LabError` if there is none yet."""
         if not self.network:
-            raise LabError("There is no network yet: run the `%%net` cell that describes one, then this one.")
+            raise LabError(
+                "There is no network yet: run the `%%net` cell that describes one, then this one."
+            )
         return self.network
 
     @property
@@ -101,8 +107,10 @@ class Console:
             self.now.change(self.topology.changed(" ".join(words)))
             return Answer(picture.Map(self.topology))
         if name not in _COMMANDS:
-            raise LabError(f"{name!r:.30} is no command of the network; there are: "
-                           f"{', '.join([*CHANGES, *_COMMANDS])}.")
+            raise LabError(
+                f"{name!r:.30} is no command of the network; there are: "
+                f"{', '.join([*CHANGES, *_COMMANDS])}."
+            )
         does, usage, counts = _COMMANDS[name]
         if len(rest) not in counts:
             raise LabError(f"Use it as `%net {f'{name} {usage}'.rstrip()}`.")
@@ -123,18 +131,29 @@ class Console:
     def _open(self, words: list[str]) -> Answer:
         known = sorted(path.stem for path in self.folder.glob("*.net"))
         if words[0] not in known:
-            raise LabError(f"This lesson has no network {words[0]!r:.40}; it has: {', '.join(known) or 'none'}.")
+            raise LabError(
+                f"This lesson has no network {words[0]!r:.40}; it has: {', '.join(known) or 'none'}."
+            )
         return self.load((self.folder / f"{words[0]}.net").read_text("utf-8"))
 
     # -- commands -------------------------------------------------------------------------------
 
     def _way(self, said: str, ok: bool = True) -> Answer:
         names = self.topology.names()
-        return Answer(Text(said), picture.Map(self.topology, self.steps), picture.Journey(self.steps, names), ok=ok)
+        return Answer(
+            Text(said),
+            picture.Map(self.topology, self.steps),
+            picture.Journey(self.steps, names),
+            ok=ok,
+        )
 
     def _ping(self, words: list[str]) -> Answer:
         ok, self.steps = self.now.ping(words[0], words[1])
-        why = Reach(self.topology).why_not(words[0], words[1]) if words[1] in self.topology.hosts and not ok else ""
+        why = (
+            Reach(self.topology).why_not(words[0], words[1])
+            if words[1] in self.topology.hosts and not ok
+            else ""
+        )
         said = f"{words[1]} answers {words[0]}." if ok else f"No reply{': ' + why if why else ''}."
         return self._way(said, ok)
 
@@ -145,29 +164,42 @@ class Console:
 
     def _broadcast(self, words: list[str]) -> Answer:
         host = self.topology.host(words[0])
-        self.steps = self.now.send(host.name, headers.ethernet(headers.BROADCAST, host.mac, EXPERIMENT, NOTHING))
+        self.steps = self.now.send(
+            host.name, headers.ethernet(headers.BROADCAST, host.mac, EXPERIMENT, NOTHING)
+        )
         got = [step.end.device for step in self.steps if step.end.device in self.topology.hosts]
         others = len(self.topology.hosts) - 1
-        return self._way(f"{len(got)} of {others} other hosts had to look at it: {', '.join(sorted(got)) or 'none'}.")
+        return self._way(
+            f"{len(got)} of {others} other hosts had to look at it: {', '.join(sorted(got)) or 'none'}."
+        )
 
     def _table(self, words: list[str]) -> Answer:
         names = self.topology.names()
         rows = [f"{'VLAN':>4}  {'MAC':<17}  {'port':>4}  {'age':>5}  whose"]
-        rows += [f"{vlan:>4}  {mac}  {port:>4}  {age:>3.0f} s  {names.get(mac, '')}"
-                 for vlan, mac, port, age in table(self.now, words[0])]
+        rows += [
+            f"{vlan:>4}  {mac}  {port:>4}  {age:>3.0f} s  {names.get(mac, '')}"
+            for vlan, mac, port, age in table(self.now, words[0])
+        ]
         return Answer(Text("\n".join(rows if len(rows) > 1 else ["(nothing learned)"])))
 
     def _reach(self, words: list[str]) -> Answer:
         reach = Reach(self.topology)
         if len(words) == 2:
             why = reach.why_not(*words)
-            return Answer(Text(f"no: {why}" if why else f"yes, {words[0]} reaches {words[1]}"), ok=not why)
+            return Answer(
+                Text(f"no: {why}" if why else f"yes, {words[0]} reaches {words[1]}"), ok=not why
+            )
         return Answer(Text(str(reach)))
 
     def _bytes(self, words: list[str]) -> Answer:
         most = len(self.steps) if self.now else 0
-        at = number(words[0], 1, most, f"The last journey has {most} steps, counted from 1: `%net ping` makes one, "
-                                       "`%net bytes 1` shows its first frame.")
+        at = number(
+            words[0],
+            1,
+            most,
+            f"The last journey has {most} steps, counted from 1: `%net ping` makes one, "
+            "`%net bytes 1` shows its first frame.",
+        )
         step = self.steps[at - 1]
         return Answer(picture.Bytes(step.frame, f"step {at}, {step.start} → {step.end}"))
 

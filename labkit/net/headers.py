@@ -18,9 +18,27 @@ from typing import NamedTuple
 from labkit.commands import LabError
 
 TAGGED, ARP, IPV4 = 0x8100, 0x0806, 0x0800  # EtherTypes; IEEE Registration Authority
-ETHERTYPES = {TAGGED: "802.1Q", ARP: "ARP", IPV4: "IPv4", 0x86DD: "IPv6", 0x6558: "Ethernet", 0x88A8: "802.1ad"}
-PROTOCOLS = {1: "ICMP", 4: "IPv4", 6: "TCP", 17: "UDP", 47: "GRE", 50: "ESP"}  # IANA, "Protocol Numbers"
-PORTS = {4789: "VXLAN", 1194: "OpenVPN", 51820: "WireGuard"}  # UDP: RFC 7348, section 5; IANA; wg(8)
+ETHERTYPES = {
+    TAGGED: "802.1Q",
+    ARP: "ARP",
+    IPV4: "IPv4",
+    0x86DD: "IPv6",
+    0x6558: "Ethernet",
+    0x88A8: "802.1ad",
+}
+PROTOCOLS = {
+    1: "ICMP",
+    4: "IPv4",
+    6: "TCP",
+    17: "UDP",
+    47: "GRE",
+    50: "ESP",
+}  # IANA, "Protocol Numbers"
+PORTS = {
+    4789: "VXLAN",
+    1194: "OpenVPN",
+    51820: "WireGuard",
+}  # UDP: RFC 7348, section 5; IANA; wg(8)
 FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")  # of TCP, from the lowest bit
 BROADCAST = b"\xff" * 6
 DEPTH = 24  # headers in one frame: more is a hostile one
@@ -56,45 +74,92 @@ class Layout:
 
 
 def _layout(name: str, source: str, fields: str) -> Layout:
-    found = (line.rsplit(":", 2) if line.count(":") == 2 else [*line.rsplit(":", 1), ""] for line in fields.split(", "))
+    found = (
+        line.rsplit(":", 2) if line.count(":") == 2 else [*line.rsplit(":", 1), ""]
+        for line in fields.split(", ")
+    )
     return Layout(name, source, tuple(Field(name, int(bits), kind) for name, bits, kind in found))
 
 
-LAYOUTS = {layout.name: layout for layout in (
-    _layout("Ethernet", "IEEE 802.3-2022, 3.1.1", "destination:48:mac, source:48:mac"),
-    _layout("802.1Q", "IEEE 802.1Q-2022, 9.3 to 9.6", "tag protocol:16:hex, priority:3, drop eligible:1, VLAN:12"),
-    _layout("type", "IEEE 802.3-2022, 3.2.6", "EtherType:16:ethertype"),
-    _layout("ARP", "RFC 826", "hardware:16, protocol:16:hex, hardware size:8, protocol size:8, operation:16:arp, "
-            "sender MAC:48:mac, sender IP:32:ip, target MAC:48:mac, target IP:32:ip"),
-    _layout("IPv4", "RFC 791, 3.1", "version:4, header words:4, DSCP:6, ECN:2, total length:16, identification:16:hex, "
+LAYOUTS = {
+    layout.name: layout
+    for layout in (
+        _layout("Ethernet", "IEEE 802.3-2022, 3.1.1", "destination:48:mac, source:48:mac"),
+        _layout(
+            "802.1Q",
+            "IEEE 802.1Q-2022, 9.3 to 9.6",
+            "tag protocol:16:hex, priority:3, drop eligible:1, VLAN:12",
+        ),
+        _layout("type", "IEEE 802.3-2022, 3.2.6", "EtherType:16:ethertype"),
+        _layout(
+            "ARP",
+            "RFC 826",
+            "hardware:16, protocol:16:hex, hardware size:8, protocol size:8, operation:16:arp, "
+            "sender MAC:48:mac, sender IP:32:ip, target MAC:48:mac, target IP:32:ip",
+        ),
+        _layout(
+            "IPv4",
+            "RFC 791, 3.1",
+            "version:4, header words:4, DSCP:6, ECN:2, total length:16, identification:16:hex, "
             "flags:3, fragment offset:13, time to live:8, protocol:8:protocol, checksum:16:hex, source:32:ip, "
-            "destination:32:ip"),
-    _layout("ICMP", "RFC 792", "type:8:icmp, code:8, checksum:16:hex, identifier:16:hex, sequence:16"),
-    _layout("UDP", "RFC 768", "source port:16, destination port:16, length:16, checksum:16:hex"),
-    _layout("TCP", "RFC 9293, 3.1", "source port:16, destination port:16, sequence:32, acknowledgement:32, "
-            "header words:4, reserved:4, flags:8:tcp, window:16, checksum:16:hex, urgent:16"),
-    _layout("GRE", "RFC 2784, 2", "flags and version:16:hex, protocol:16:ethertype"),
-    _layout("VXLAN", "RFC 7348, 5", "flags:8:hex, reserved:24, VNI:24, reserved:8"),
-    _layout("ESP", "RFC 4303, 2; RFC 4106, 3", "SPI:32:hex, sequence:32, initialisation vector:64:hex"),
-    _layout("OpenVPN", "OpenVPN 2.6, ssl_pkt.h: P_DATA_V2",
-            "opcode:5, key:3, peer:24, packet number:32, tag:128:hex"),
-    _layout("WireGuard", "Donenfeld, WireGuard (2017), 5.4.6",
-            "type:8, reserved:24, receiver:32:hex, counter:64:little"),
-)}
+            "destination:32:ip",
+        ),
+        _layout(
+            "ICMP",
+            "RFC 792",
+            "type:8:icmp, code:8, checksum:16:hex, identifier:16:hex, sequence:16",
+        ),
+        _layout(
+            "UDP", "RFC 768", "source port:16, destination port:16, length:16, checksum:16:hex"
+        ),
+        _layout(
+            "TCP",
+            "RFC 9293, 3.1",
+            "source port:16, destination port:16, sequence:32, acknowledgement:32, "
+            "header words:4, reserved:4, flags:8:tcp, window:16, checksum:16:hex, urgent:16",
+        ),
+        _layout("GRE", "RFC 2784, 2", "flags and version:16:hex, protocol:16:ethertype"),
+        _layout("VXLAN", "RFC 7348, 5", "flags:8:hex, reserved:24, VNI:24, reserved:8"),
+        _layout(
+            "ESP",
+            "RFC 4303, 2; RFC 4106, 3",
+            "SPI:32:hex, sequence:32, initialisation vector:64:hex",
+        ),
+        _layout(
+            "OpenVPN",
+            "OpenVPN 2.6, ssl_pkt.h: P_DATA_V2",
+            "opcode:5, key:3, peer:24, packet number:32, tag:128:hex",
+        ),
+        _layout(
+            "WireGuard",
+            "Donenfeld, WireGuard (2017), 5.4.6",
+            "type:8, reserved:24, receiver:32:hex, counter:64:little",
+        ),
+    )
+}
 # Fields of GRE that are there if their flag is: RFC 2784, 2.1; RFC 2890, 2.
-_OPTIONAL = {0x8000: (Field("checksum", 16, "hex"), Field("reserved", 16)), 0x2000: (Field("key", 32, "hex"),),
-             0x1000: (Field("sequence", 32),)}
+_OPTIONAL = {
+    0x8000: (Field("checksum", 16, "hex"), Field("reserved", 16)),
+    0x2000: (Field("key", 32, "hex"),),
+    0x1000: (Field("sequence", 32),),
+}
 _UNKNOWN = 0x4C07  # flags of GRE that mean other fields, and versions: RFC 2784, 2.2 and 2.3
 _SHOWN: dict[str, Callable[[int], str]] = {
     "mac": lambda value: value.to_bytes(6, "big").hex(":"),
     "ip": lambda value: str(IPv4Address(value)),
     "hex": lambda value: f"0x{value:x}",
     # Up to 1500 it is the length of what follows: IEEE 802.3-2022, 3.2.6.
-    "ethertype": lambda value: f"0x{value:04x} {ETHERTYPES.get(value, 'length' * (value <= 1500))}".strip(),
+    "ethertype": lambda value: (
+        f"0x{value:04x} {ETHERTYPES.get(value, 'length' * (value <= 1500))}".strip()
+    ),
     "protocol": lambda value: f"{value} {PROTOCOLS.get(value, '')}".strip(),
     "arp": lambda value: f"{value} {({1: 'request', 2: 'reply'}).get(value, '')}".strip(),
-    "icmp": lambda value: f"{value} {({0: 'echo reply', 3: 'unreachable', 8: 'echo request'}).get(value, '')}".strip(),
-    "tcp": lambda value: "+".join(name for bit, name in enumerate(FLAGS) if value >> bit & 1) or "none",
+    "icmp": lambda value: (
+        f"{value} {({0: 'echo reply', 3: 'unreachable', 8: 'echo request'}).get(value, '')}".strip()
+    ),
+    "tcp": lambda value: (
+        "+".join(name for bit, name in enumerate(FLAGS) if value >> bit & 1) or "none"
+    ),
     "little": lambda value: str(int.from_bytes(value.to_bytes(8, "big"), "little")),
 }
 
@@ -134,10 +199,19 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def ethernet(destination: bytes, source: bytes, kind: int, payload: bytes, tags: Sequence[int] = ()) -> bytes:
+def ethernet(
+    destination: bytes, source: bytes, kind: int, payload: bytes, tags: Sequence[int] = ()
+) -> bytes:
     """A frame without its check sequence; ``tags`` are VLAN identifiers, the outer one first."""
-    return b"".join([destination, source, *(struct.pack("!HH", TAGGED, tag) for tag in tags),
-                     kind.to_bytes(2, "big"), payload])
+    return b"".join(
+        [
+            destination,
+            source,
+            *(struct.pack("!HH", TAGGED, tag) for tag in tags),
+            kind.to_bytes(2, "big"),
+            payload,
+        ]
+    )
 
 
 def arp(operation: int, sender: tuple[bytes, int], target: tuple[bytes, int]) -> bytes:
@@ -145,12 +219,32 @@ def arp(operation: int, sender: tuple[bytes, int], target: tuple[bytes, int]) ->
     return struct.pack("!HHBBH6sI6sI", 1, IPV4, 6, 4, operation, *sender, *target)
 
 
-def ipv4(source: int, destination: int, protocol: int, payload: bytes, ttl: int = 64, identification: int = 0) -> bytes:
+def ipv4(
+    source: int,
+    destination: int,
+    protocol: int,
+    payload: bytes,
+    ttl: int = 64,
+    identification: int = 0,
+) -> bytes:
     """An IPv4 packet that may not be fragmented. Raises :class:`LabError` if it would be longer than 65,535 bytes."""
     if len(payload) > 65515:
-        raise LabError(f"{len(payload)} bytes do not fit into one IPv4 packet, which holds 65,515: send less.")
-    head = struct.pack("!BBHHHBBHII", 0x45, 0, 20 + len(payload), identification, 0x4000, ttl, protocol, 0, source,
-                       destination)
+        raise LabError(
+            f"{len(payload)} bytes do not fit into one IPv4 packet, which holds 65,515: send less."
+        )
+    head = struct.pack(
+        "!BBHHHBBHII",
+        0x45,
+        0,
+        20 + len(payload),
+        identification,
+        0x4000,
+        ttl,
+        protocol,
+        0,
+        source,
+        destination,
+    )
     return head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + payload
 
 
@@ -160,11 +254,15 @@ def icmp(kind: int, identifier: int, sequence: int, data: bytes = b"") -> bytes:
     return struct.pack("!BBH", kind, 0, checksum(bytes([kind, 0]) + rest)) + rest
 
 
-def _over_ip(source: int, destination: int, protocol: int, head: bytes, at: int, data: bytes) -> bytes:
+def _over_ip(
+    source: int, destination: int, protocol: int, head: bytes, at: int, data: bytes
+) -> bytes:
     """Fill in the checksum of UDP or TCP, which covers a pseudo header too (RFC 9293, 3.1)."""
     pseudo = struct.pack("!IIBBH", source, destination, 0, protocol, len(head) + len(data))
-    found = checksum(pseudo + head + data) or (0xFFFF if protocol == 17 else 0)  # 0 of UDP says "none": RFC 768
-    return head[:at] + found.to_bytes(2, "big") + head[at + 2:] + data
+    found = checksum(pseudo + head + data) or (
+        0xFFFF if protocol == 17 else 0
+    )  # 0 of UDP says "none": RFC 768
+    return head[:at] + found.to_bytes(2, "big") + head[at + 2 :] + data
 
 
 def udp(source: tuple[int, int], destination: tuple[int, int], data: bytes) -> bytes:
@@ -173,10 +271,17 @@ def udp(source: tuple[int, int], destination: tuple[int, int], data: bytes) -> b
     return _over_ip(source[0], destination[0], 17, head, 6, data)
 
 
-def tcp(source: tuple[int, int], destination: tuple[int, int], data: bytes, flags: int = 0x18,
-        sequence: int = 1) -> bytes:
+def tcp(
+    source: tuple[int, int],
+    destination: tuple[int, int],
+    data: bytes,
+    flags: int = 0x18,
+    sequence: int = 1,
+) -> bytes:
     """A TCP segment between two (IP, port); ``flags`` 0x18 are PSH and ACK."""
-    head = struct.pack("!HHIIBBHHH", source[1], destination[1], sequence, 1, 0x50, flags, 64240, 0, 0)
+    head = struct.pack(
+        "!HHIIBBHHH", source[1], destination[1], sequence, 1, 0x50, flags, 64240, 0, 0
+    )
     return _over_ip(source[0], destination[0], 6, head, 16, data)
 
 
@@ -184,7 +289,7 @@ def tcp(source: tuple[int, int], destination: tuple[int, int], data: bytes, flag
 
 
 def _read(layout: Layout, frame: bytes, at: int) -> Header:
-    whole, bit, values = int.from_bytes(frame[at:at + layout.size], "big"), 0, list[Value]()
+    whole, bit, values = int.from_bytes(frame[at : at + layout.size], "big"), 0, list[Value]()
     for field in layout.fields:
         value = whole >> (layout.size * 8 - bit - field.bits) & ((1 << field.bits) - 1)
         text = _SHOWN[field.kind](value) if field.kind else str(value)
@@ -199,16 +304,26 @@ def _next(header: Header) -> tuple[str, int]:
     if name == "GRE" and header.of("flags and version") & _UNKNOWN:
         return "", header.size
     if name in ("type", "GRE"):
-        return ETHERTYPES.get(header.of("EtherType" if name == "type" else "protocol"), ""), header.size
+        return ETHERTYPES.get(
+            header.of("EtherType" if name == "type" else "protocol"), ""
+        ), header.size
     if name == "IPv4":
         size = max(20, header.of("header words") * 4)
-        return "" if header.of("fragment offset") else PROTOCOLS.get(header.of("protocol"), ""), size
+        return "" if header.of("fragment offset") else PROTOCOLS.get(
+            header.of("protocol"), ""
+        ), size
     if name == "TCP":
         return "", max(20, header.of("header words") * 4)
     if name == "UDP":
-        return PORTS.get(header.of("destination port")) or PORTS.get(header.of("source port"), ""), header.size
-    return {"VXLAN": "Ethernet", "ESP": "encrypted", "OpenVPN": "encrypted", "WireGuard": "encrypted"}.get(
-        name, ""), header.size
+        return PORTS.get(header.of("destination port")) or PORTS.get(
+            header.of("source port"), ""
+        ), header.size
+    return {
+        "VXLAN": "Ethernet",
+        "ESP": "encrypted",
+        "OpenVPN": "encrypted",
+        "WireGuard": "encrypted",
+    }.get(name, ""), header.size
 
 
 def dissect(frame: bytes, first: str = "Ethernet") -> list[Header]:
@@ -218,27 +333,36 @@ def dissect(frame: bytes, first: str = "Ethernet") -> list[Header]:
     """
     found, at, name = list[Header](), 0, first
     while at < len(frame) and len(found) < DEPTH:
-        if name == "WireGuard" and frame[at:at + 1] in (b"\1", b"\2", b"\3"):
+        if name == "WireGuard" and frame[at : at + 1] in (b"\1", b"\2", b"\3"):
             name = {1: "handshake initiation", 2: "handshake response", 3: "cookie"}[frame[at]]
         layout = LAYOUTS.get(name)
         if layout and name == "GRE":
-            flags = int.from_bytes(frame[at:at + 2], "big")
+            flags = int.from_bytes(frame[at : at + 2], "big")
             more = (field for flag, fields in _OPTIONAL.items() if flags & flag for field in fields)
             layout = replace(layout, fields=(*layout.fields, *more))
         if not layout or at + layout.size > len(frame) or (name == "IPv4" and frame[at] >> 4 != 4):
             known = name in ("encrypted", "handshake initiation", "handshake response", "cookie")
-            found.append(Header(name if known else "cut short" if layout else "data", at, len(frame) - at))
+            found.append(
+                Header(name if known else "cut short" if layout else "data", at, len(frame) - at)
+            )
             return found
         header = _read(layout, frame, at)
         if name in ("Ethernet", "802.1Q"):
-            following = ETHERTYPES.get(int.from_bytes(frame[at + layout.size:at + layout.size + 2], "big"))
+            following = ETHERTYPES.get(
+                int.from_bytes(frame[at + layout.size : at + layout.size + 2], "big")
+            )
             name, size = "802.1Q" if following == "802.1Q" else "type", layout.size
         else:
             name, size = _next(header)
         size = min(size, len(frame) - at)
-        if options := frame[at + header.size:at + size]:
-            told = Value("options", 8 * (at + header.size), 8 * len(options), int.from_bytes(options, "big"),
-                         options.hex(" "))
+        if options := frame[at + header.size : at + size]:
+            told = Value(
+                "options",
+                8 * (at + header.size),
+                8 * len(options),
+                int.from_bytes(options, "big"),
+                options.hex(" "),
+            )
             header = header._replace(size=size, values=(*header.values, told))
         found.append(header)
         at += size
@@ -250,8 +374,8 @@ def dissect(frame: bytes, first: str = "Ethernet") -> list[Header]:
 def vlans(frame: bytes) -> tuple[int, ...]:
     """The VLAN identifiers of a frame's tags, the outer one first."""
     found, at = list[int](), 12
-    while frame[at:at + 2] == b"\x81\0" and len(frame) >= at + 4:
-        found.append(int.from_bytes(frame[at + 2:at + 4], "big") & 0xFFF)
+    while frame[at : at + 2] == b"\x81\0" and len(frame) >= at + 4:
+        found.append(int.from_bytes(frame[at + 2 : at + 4], "big") & 0xFFF)
         at += 4
     return tuple(found)
 
@@ -272,10 +396,14 @@ def summary(frame: bytes, names: Mapping[str, str]) -> str:
         return f"ARP {name(packet, 'sender IP')} is at {name(packet, 'sender MAC')}"
     if "IPv4" in found:
         packet = found["IPv4"]
-        what = [header.name for header in headers if header.name not in ("Ethernet", "802.1Q", "type")]
+        what = [
+            header.name for header in headers if header.name not in ("Ethernet", "802.1Q", "type")
+        ]
         way = f"{name(packet, 'source')} → {name(packet, 'destination')}"
         if what[1:2] == ["ICMP"]:
-            kind = found["ICMP"].values[0].text.partition(" ")[2] or f"type {found['ICMP'].of('type')}"
+            kind = (
+                found["ICMP"].values[0].text.partition(" ")[2] or f"type {found['ICMP'].of('type')}"
+            )
             return f"ICMP {kind} {way}"
         return f"{' | '.join(what[:-1] if what[-1] == 'data' else what)} {way}"
     kind = found["type"].values[0].text if "type" in found else ""

@@ -27,21 +27,28 @@ def matrix_html(topology: Topology) -> str:
     """Who reaches whom, row to column; why not is told below, and under the cursor."""
     reach, names = Reach(topology), [*topology.hosts][:MOST]
     cell = 'style="text-align:center;padding:2px 8px;border:1px solid var(--jp-border-color2,#ccc)"'
-    rows, reasons = [f"<tr><th></th>{''.join(f'<th {cell}>{name}</th>' for name in names)}</tr>"], list[str]()
+    rows, reasons = (
+        [f"<tr><th></th>{''.join(f'<th {cell}>{name}</th>' for name in names)}</tr>"],
+        list[str](),
+    )
     for one in names:
         cells = ""
         for other in names:
             why = reach.why_not(one, other)
             sign = "·" if one == other else "✘ no" if why else "✔ yes"
             cells += f'<td {cell} title="{escape(why)}">{sign}</td>'
-            if why and not any(line.startswith(f"{other} → {one}: ") for line in reasons):  # one of both ways will do
+            if why and not any(
+                line.startswith(f"{other} → {one}: ") for line in reasons
+            ):  # one of both ways will do
                 reasons.append(f"{one} → {other}: {why}")
         rows.append(f"<tr><th {cell}>{one}</th>{cells}</tr>")
     said = "".join(f"<div>{escape(line)}</div>" for line in reasons[:8])
     more = f"<div>… and {len(reasons) - 8} more</div>" if len(reasons) > 8 else ""
-    return ('<div style="font-size:13px;line-height:1.4;color:var(--jp-content-font-color1,#111)">'
-            f'<table style="border-collapse:collapse">{"".join(rows)}</table>'
-            f'<div style="margin-top:.5em">{said}{more}</div></div>')
+    return (
+        '<div style="font-size:13px;line-height:1.4;color:var(--jp-content-font-color1,#111)">'
+        f'<table style="border-collapse:collapse">{"".join(rows)}</table>'
+        f'<div style="margin-top:.5em">{said}{more}</div></div>'
+    )
 
 
 def net_panel(lesson: Lesson) -> Panel:
@@ -49,10 +56,19 @@ def net_panel(lesson: Lesson) -> Panel:
     start = lesson.console.topology
     hosts = [host for host in start.hosts.values() if not start.port(host.plug).trunk][:MOST]
     if not hosts:
-        raise LabError("No host of this network is on an access port, so there is nothing to choose.")
+        raise LabError(
+            "No host of this network is on an access port, so there is nothing to choose."
+        )
     vlans = [(f"VLAN {vlan}", vlan) for vlan in start.used()]
-    picks = {host.name: w.Dropdown(options=vlans, value=start.port(host.plug).vlan,
-                                   description=host.name, layout={"width": "180px"}) for host in hosts}
+    picks = {
+        host.name: w.Dropdown(
+            options=vlans,
+            value=start.port(host.plug).vlan,
+            description=host.name,
+            layout={"width": "180px"},
+        )
+        for host in hosts
+    }
     undo, view = w.Button(description="As it was"), w.HTML()
 
     def draw(_: object = None) -> None:
@@ -72,7 +88,9 @@ def net_panel(lesson: Lesson) -> Panel:
     undo.on_click(back)
     draw()
     row = w.HBox([*picks.values(), undo], layout={"flex_flow": "row wrap"})
-    return Panel([row, view], f"Ports and VLANs (needs JupyterLab): {', '.join(picks)}\n{Reach(start)}")
+    return Panel(
+        [row, view], f"Ports and VLANs (needs JupyterLab): {', '.join(picks)}\n{Reach(start)}"
+    )
 
 
 def net_steps(lesson: Lesson) -> Panel:
@@ -81,31 +99,42 @@ def net_steps(lesson: Lesson) -> Panel:
     if not steps:
         raise LabError("No frame has been sent yet: `%net ping HOST HOST`, then this.")
     names = made.names()
-    slider = w.IntSlider(min=1, max=len(steps), value=1, description="Step", layout={"width": "60%"})
+    slider = w.IntSlider(
+        min=1, max=len(steps), value=1, description="Step", layout={"width": "60%"}
+    )
     before, after, view = w.Button(description="Back"), w.Button(description="Next"), w.HTML()
 
     def draw(_: object = None) -> None:
         at = slider.value - 1
-        step = steps[at:at + 1]
-        view.value = (show.badge_html(MODEL) + Map(made, step, first=at + 1).svg()
-                      + Journey(step, names, at + 1).html() + Bytes(step[0].frame).html())
+        step = steps[at : at + 1]
+        view.value = (
+            show.badge_html(MODEL)
+            + Map(made, step, first=at + 1).svg()
+            + Journey(step, names, at + 1).html()
+            + Bytes(step[0].frame).html()
+        )
 
     def move(by: int) -> Any:
         def moved(_: object) -> None:
             slider.value = min(max(slider.value + by, 1), len(steps))
+
         return moved
 
     slider.observe(draw, "value")
     before.on_click(move(-1))
     after.on_click(move(1))
     draw()
-    return Panel([w.HBox([before, after, slider]), view],
-                 f"Step by step (needs JupyterLab), {len(steps)} steps:\n{Journey(steps, names)}")
+    return Panel(
+        [w.HBox([before, after, slider]), view],
+        f"Step by step (needs JupyterLab), {len(steps)} steps:\n{Journey(steps, names)}",
+    )
 
 
 def tunnel_panel(lesson: Lesson) -> Panel:
     """Choose a tunnel and a text: the packet in its boxes, and the wire as an eavesdropper sees it."""
-    kind = w.Dropdown(options=[*KINDS], value="none", description="Tunnel", layout={"width": "240px"})
+    kind = w.Dropdown(
+        options=[*KINDS], value="none", description="Tunnel", layout={"width": "240px"}
+    )
     text = w.Text(value=tunnelling.SECRET, description="Text", layout={"width": "50%"})
     view = w.HTML()
 
@@ -116,6 +145,7 @@ def tunnel_panel(lesson: Lesson) -> Panel:
     kind.observe(draw, "value")
     text.observe(draw, "value")
     draw()
-    return Panel([w.HBox([kind, text], layout={"flex_flow": "row wrap"}), view],
-                 f"Tunnels (needs JupyterLab): {', '.join(KINDS)}")
-
+    return Panel(
+        [w.HBox([kind, text], layout={"flex_flow": "row wrap"}), view],
+        f"Tunnels (needs JupyterLab): {', '.join(KINDS)}",
+    )

@@ -52,10 +52,16 @@ class Network:
 
     def __init__(self, topology: Topology) -> None:
         self.topology, self.clock = topology, 0.0
-        self.tables: dict[str, dict[tuple[int, bytes], Entry]] = {name: {} for name in topology.switches}
-        self.caches: dict[str, dict[int, bytes]] = {name: {} for name in [*topology.hosts, *topology.routers]}
+        self.tables: dict[str, dict[tuple[int, bytes], Entry]] = {
+            name: {} for name in topology.switches
+        }
+        self.caches: dict[str, dict[int, bytes]] = {
+            name: {} for name in [*topology.hosts, *topology.routers]
+        }
         self.sent = 0
-        self._waiting: dict[str, list[tuple[int, int, bytes]]] = {}  # packets until a router knows the next MAC
+        self._waiting: dict[
+            str, list[tuple[int, int, bytes]]
+        ] = {}  # packets until a router knows the next MAC
         self._queue: deque[tuple[Plug, bytes]] = deque()
         self._steps: list[Step] = []
         self._lookup()
@@ -69,7 +75,9 @@ class Network:
                 self._ports[plug.device].append((plug.port, plug, other))
         self._devices: dict[str, Host | Router] = {**made.hosts, **made.routers}
         self._ips = {name: int(host.address.ip) for name, host in made.hosts.items()}
-        self._out: dict[tuple[str, int], list[tuple[int, Plug, bool]]] = {}  # (switch, VLAN) → (port, plug, tagged)
+        self._out: dict[
+            tuple[str, int], list[tuple[int, Plug, bool]]
+        ] = {}  # (switch, VLAN) → (port, plug, tagged)
 
     def change(self, topology: Topology) -> None:
         """Go on with other VLANs on the ports; what was learned in them is forgotten, as real switches do."""
@@ -106,16 +114,27 @@ class Network:
 
         Raises :class:`LabError`.
         """
-        one, names = self.topology.host(start), {name: host.address.ip for name, host in self.topology.hosts.items()}
+        one, names = (
+            self.topology.host(start),
+            {name: host.address.ip for name, host in self.topology.hosts.items()},
+        )
         address = int(address_of(target) if target not in names else names[target])
         self._steps, self.sent = [], self.sent + 1
-        packet = headers.ipv4(int(one.address.ip), address, 1, headers.icmp(8, 1, self.sent & 0xFFFF, PING))
+        packet = headers.ipv4(
+            int(one.address.ip), address, 1, headers.icmp(8, 1, self.sent & 0xFFFF, PING)
+        )
         if address == int(one.address.ip) or (hop := _hop(one, address)) is None:
-            return address == int(one.address.ip), []  # to itself without a cable; or there is no way
+            return address == int(
+                one.address.ip
+            ), []  # to itself without a cable; or there is no way
         self._emit(one.name, None, hop, packet)
         self._run()
-        return any(step.taken and step.end == Plug(start) and _echo(step.frame) == (0, address, self.sent & 0xFFFF)
-                   for step in self._steps), self._steps
+        return any(
+            step.taken
+            and step.end == Plug(start)
+            and _echo(step.frame) == (0, address, self.sent & 0xFFFF)
+            for step in self._steps
+        ), self._steps
 
     def _put(self, plug: Plug, frame: bytes) -> None:
         if plug in self.topology.cables:
@@ -126,7 +145,9 @@ class Network:
         mac = self.caches[device].get(hop)
         tags = [vlan] if vlan else []
         if mac:
-            self._put(Plug(device), headers.ethernet(mac, self._devices[device].mac, IPV4, packet, tags))
+            self._put(
+                Plug(device), headers.ethernet(mac, self._devices[device].mac, IPV4, packet, tags)
+            )
             return
         self._waiting.setdefault(device, []).append((vlan or 0, hop, packet))
         one = self._devices[device]
@@ -142,8 +163,12 @@ class Network:
             count += 1
             if count > MOST_STEPS:
                 self._queue.clear()
-                raise LabError(f"More than {MOST_STEPS:,} frames from one: stopped. Is there a ring?")
-            does, taken = self._switch(end, frame) if end.device in switches else self._end(end.device, frame)
+                raise LabError(
+                    f"More than {MOST_STEPS:,} frames from one: stopped. Is there a ring?"
+                )
+            does, taken = (
+                self._switch(end, frame) if end.device in switches else self._end(end.device, frame)
+            )
             self._steps.append(Step(start, end, frame, does, taken))
         self._waiting.clear()  # whoever has not answered by now will not
 
@@ -174,13 +199,19 @@ class Network:
             ways = [way for way in ways if way[0] == known.port]
             notes.append(f"knows {frame[:6].hex(':')} on port {known.port}")
         else:
-            notes.append("floods, for it is for all" if frame[0] & 1 else "floods, for it does not know where that is")
+            notes.append(
+                "floods, for it is for all"
+                if frame[0] & 1
+                else "floods, for it does not know where that is"
+            )
         with_tag = b""
         for number, plug, tag_it in ways:
             if number != at.port:
                 if tag_it and not with_tag:
                     control = (frame[14] & 0xF0) << 8 if tagged else 0  # the priority stays
-                    with_tag = bare[:12] + b"\x81\0" + (control | vlan).to_bytes(2, "big") + bare[12:]
+                    with_tag = (
+                        bare[:12] + b"\x81\0" + (control | vlan).to_bytes(2, "big") + bare[12:]
+                    )
                 self._queue.append((plug, with_tag if tag_it else bare))
         gone = [f"{number}{' tagged' * tag_it}" for number, _, tag_it in ways if number != at.port]
         out = f"out of port {', '.join(gone)}" if gone else "no other port for it"
@@ -192,7 +223,9 @@ class Network:
             made = self.topology
             found = self._out[switch, vlan] = [
                 (number, plug, made.port(plug).tags(vlan))
-                for number, plug, _ in self._ports[switch] if made.port(plug).carries(vlan)]
+                for number, plug, _ in self._ports[switch]
+                if made.port(plug).carries(vlan)
+            ]
         return found
 
     def _end(self, name: str, frame: bytes) -> tuple[str, bool]:
@@ -202,11 +235,16 @@ class Network:
         vlan = tags[0] if tags else None
         if frame[:6] not in (one.mac, BROADCAST):
             return f"{name} ignores it: not its MAC", False
-        known = (0 if vlan is None else vlan) in (one.addresses if isinstance(one, Router) else (0,))
+        known = (0 if vlan is None else vlan) in (
+            one.addresses if isinstance(one, Router) else (0,)
+        )
         if len(tags) > 1 or not known:
-            return f"{name} ignores it: it knows no VLAN {', '.join(map(str, tags)) or 'without a tag'}", False
+            return (
+                f"{name} ignores it: it knows no VLAN {', '.join(map(str, tags)) or 'without a tag'}",
+                False,
+            )
         at = 14 + 4 * len(tags)
-        kind, packet = int.from_bytes(frame[at - 2:at], "big"), frame[at:]
+        kind, packet = int.from_bytes(frame[at - 2 : at], "big"), frame[at:]
         own = self._ips[name] if isinstance(one, Host) else int(one.addresses[vlan or 0].ip)
         if kind == ARP and len(packet) >= 28:
             return self._arp(name, vlan, own, packet)
@@ -215,13 +253,20 @@ class Network:
         return f"{name} hears it", True
 
     def _arp(self, name: str, vlan: int | None, own: int, packet: bytes) -> tuple[str, bool]:
-        mac, sender, target = packet[8:14], int.from_bytes(packet[14:18], "big"), int.from_bytes(packet[24:28], "big")
+        mac, sender, target = (
+            packet[8:14],
+            int.from_bytes(packet[14:18], "big"),
+            int.from_bytes(packet[24:28], "big"),
+        )
         if target != own:
             return f"{name} ignores it: not its address", False
         self.caches[name][sender] = mac
         if packet[7] == 1:
             answer = headers.arp(2, (self._devices[name].mac, own), (mac, sender))
-            self._put(Plug(name), headers.ethernet(mac, self._devices[name].mac, ARP, answer, [vlan] if vlan else []))
+            self._put(
+                Plug(name),
+                headers.ethernet(mac, self._devices[name].mac, ARP, answer, [vlan] if vlan else []),
+            )
             return f"{name} answers: that is me", True
         waiting = self._waiting.pop(name, [])
         self._waiting[name] = [entry for entry in waiting if entry[1] != sender]
@@ -233,7 +278,11 @@ class Network:
     def _ip(self, name: str, vlan: int | None, own: int, packet: bytes) -> tuple[str, bool]:
         one, target = self._devices[name], int.from_bytes(packet[16:20], "big")
         source = int.from_bytes(packet[12:16], "big")
-        mine = {own} if isinstance(one, Host) else {int(address.ip) for address in one.addresses.values()}
+        mine = (
+            {own}
+            if isinstance(one, Host)
+            else {int(address.ip) for address in one.addresses.values()}
+        )
         if target in mine:
             if packet[9] == 1 and packet[20:21] == b"\x08":
                 size = int.from_bytes(packet[2:4], "big")
@@ -267,9 +316,12 @@ class Network:
 
 def route(router: Router, target: int) -> int | None:
     """The VLAN in which a router would send on: that of its most exact network with the address."""
-    fitting = [(address.network.prefixlen, vlan) for vlan, address in router.addresses.items()
-               if target >> 32 - address.network.prefixlen << 32 - address.network.prefixlen
-               == int(address.network.network_address)]
+    fitting = [
+        (address.network.prefixlen, vlan)
+        for vlan, address in router.addresses.items()
+        if target >> 32 - address.network.prefixlen << 32 - address.network.prefixlen
+        == int(address.network.network_address)
+    ]
     return max(fitting)[1] if fitting else None
 
 
@@ -279,7 +331,11 @@ def _hop(host: Host, target: int) -> int | None:
     if target & int(network.netmask) == int(network.network_address):
         return target
     via = int(host.via) if host.via else None
-    return via if via is not None and via & int(network.netmask) == int(network.network_address) else None
+    return (
+        via
+        if via is not None and via & int(network.netmask) == int(network.network_address)
+        else None
+    )
 
 
 def address_of(text: str) -> int:
@@ -310,6 +366,10 @@ def on(steps: Iterable[Step], cable: Plug) -> list[Step]:
 def table(network: Network, switch: str) -> Sequence[tuple[int, str, int, float]]:
     """What a switch has learned, sorted: VLAN, MAC, port, seconds since it was heard. Raises :class:`LabError`."""
     if switch not in network.tables:
-        raise LabError(f"There is no switch {switch!r:.40}; there are: {', '.join(network.tables)[:200]}.")
-    return sorted((vlan, mac.hex(":"), entry.port, network.clock - entry.heard)
-                  for (vlan, mac), entry in network.tables[switch].items())
+        raise LabError(
+            f"There is no switch {switch!r:.40}; there are: {', '.join(network.tables)[:200]}."
+        )
+    return sorted(
+        (vlan, mac.hex(":"), entry.port, network.clock - entry.heard)
+        for (vlan, mac), entry in network.tables[switch].items()
+    )

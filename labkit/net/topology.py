@@ -116,7 +116,9 @@ class Topology:
     def host(self, name: str) -> Host:
         """A host by name. Raises :class:`LabError` naming those there are."""
         if name not in self.hosts:
-            raise LabError(f"There is no host {name!r:.40}; there are: {', '.join(self.hosts)[:200] or 'none'}.")
+            raise LabError(
+                f"There is no host {name!r:.40}; there are: {', '.join(self.hosts)[:200] or 'none'}."
+            )
         return self.hosts[name]
 
     def links(self) -> Iterator[tuple[Plug, Plug]]:
@@ -137,14 +139,20 @@ class Topology:
         for device in self.hosts.values():
             found |= {device.mac.hex(":"): device.name, str(device.address.ip): device.name}
         for router in self.routers.values():
-            found |= {router.mac.hex(":"): router.name, **{str(a.ip): router.name for a in router.addresses.values()}}
+            found |= {
+                router.mac.hex(":"): router.name,
+                **{str(a.ip): router.name for a in router.addresses.values()},
+            }
         return found
 
     def __str__(self) -> str:
         """The topology as text that :func:`parse` reads."""
         lines = [f"switch {' '.join(self.switches)}"] * bool(self.switches)
         for host in self.hosts.values():
-            lines.append(f"host {host.name} {host.address} {host.plug}" + (f" via {host.via}" if host.via else ""))
+            lines.append(
+                f"host {host.name} {host.address} {host.plug}"
+                + (f" via {host.via}" if host.via else "")
+            )
         for router in self.routers.values():
             ways = " ".join(f"{vlan}:{address}" for vlan, address in router.addresses.items())
             lines.append(f"router {router.name} {router.plug} {ways}")
@@ -167,8 +175,10 @@ class Topology:
             port, plugs = _port(self, words)
             made.ports.update(dict.fromkeys(plugs, port))
         else:
-            raise LabError("Only what a port or a router does can be changed: `access 10 s1.3`, "
-                           "`trunk 10,20 native 1 s1.24`, `deny r 10 20`.")
+            raise LabError(
+                "Only what a port or a router does can be changed: `access 10 s1.3`, "
+                "`trunk 10,20 native 1 s1.24`, `deny r 10 20`."
+            )
         return checked(made)
 
 
@@ -186,19 +196,36 @@ def ranges(vlans: frozenset[int]) -> str:
 def parse(text: str) -> Topology:
     """Read a topology. Raises :class:`LabError` with the line and what to write instead."""
     made, said = Topology(), dict[Plug, int]()
-    lines = [(number, line.partition("#")[0].split()) for number, line in enumerate(text.splitlines(), 1)]
-    order = ("switch", "host", "router", "deny", "link", "access", "trunk", "name")  # lines may come in any other
+    lines = [
+        (number, line.partition("#")[0].split()) for number, line in enumerate(text.splitlines(), 1)
+    ]
+    order = (
+        "switch",
+        "host",
+        "router",
+        "deny",
+        "link",
+        "access",
+        "trunk",
+        "name",
+    )  # lines may come in any other
     for number, words in lines:
         if words and words[0] not in order:
-            raise LabError(f"Line {number}: {words[0]!r:.30} is no statement; a line begins with {', '.join(order)}.")
-    for number, words in sorted((line for line in lines if line[1]), key=lambda line: order.index(line[1][0])):
+            raise LabError(
+                f"Line {number}: {words[0]!r:.30} is no statement; a line begins with {', '.join(order)}."
+            )
+    for number, words in sorted(
+        (line for line in lines if line[1]), key=lambda line: order.index(line[1][0])
+    ):
         try:
             if words[0] in ("access", "trunk"):
                 port, plugs = _port(made, words)
                 for plug in plugs:
                     if plug in said:
-                        raise LabError(f"{plug} is said twice, in line {said[plug]} too: a port is access in one VLAN, "
-                                       "or a trunk for several.")
+                        raise LabError(
+                            f"{plug} is said twice, in line {said[plug]} too: a port is access in one VLAN, "
+                            "or a trunk for several."
+                        )
                     made.ports[plug], said[plug] = port, number
             else:
                 _STATEMENTS[words[0]](made, words)
@@ -214,7 +241,9 @@ def _room(made: Topology, more: int) -> None:
 
 def _new(made: Topology, name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise LabError(f"{name!r:.40} is no name: up to ten of a-z, 0-9 and -, beginning with a letter.")
+        raise LabError(
+            f"{name!r:.40} is no name: up to ten of a-z, 0-9 and -, beginning with a letter."
+        )
     _room(made, 1)
     if name in made.switches or name in made.hosts or name in made.routers:
         raise LabError(f"there is a {name} already: give each device a name of its own.")
@@ -224,16 +253,22 @@ def _new(made: Topology, name: str) -> str:
 def _plug(made: Topology, word: str) -> Plug:
     match = _PLUG.fullmatch(word)
     if not match or not int(match[2]):
-        raise LabError(f"{word!r:.40} is no port: write the switch, a point and a number from 1, as s1.4.")
+        raise LabError(
+            f"{word!r:.40} is no port: write the switch, a point and a number from 1, as s1.4."
+        )
     if match[1] not in made.switches:
-        raise LabError(f"there is no switch {match[1]}; there are: {', '.join(made.switches)[:200] or 'none'}.")
+        raise LabError(
+            f"there is no switch {match[1]}; there are: {', '.join(made.switches)[:200] or 'none'}."
+        )
     return Plug(match[1], int(match[2]))
 
 
 def _connect(made: Topology, one: Plug, other: Plug) -> None:
     for plug in (one, other):
         if plug in made.cables:
-            raise LabError(f"{plug} holds a cable already, to {made.cables[plug]}: take another port.")
+            raise LabError(
+                f"{plug} holds a cable already, to {made.cables[plug]}: take another port."
+            )
     if one == other:
         raise LabError(f"a cable from {one} to itself: name two ports.")
     made.cables[one], made.cables[other] = other, one
@@ -241,7 +276,9 @@ def _connect(made: Topology, one: Plug, other: Plug) -> None:
 
 def _vlan(word: str) -> int:
     """A VLAN identifier: 1 to 4094, for 0 means none and 4095 is reserved (IEEE 802.1Q-2022, table 9-2)."""
-    said = f"{word!r:.30} is no VLAN: it is a number from 1 to 4094 (0 means none, 4095 is reserved)."
+    said = (
+        f"{word!r:.30} is no VLAN: it is a number from 1 to 4094 (0 means none, 4095 is reserved)."
+    )
     return syntax.number(word, 1, 4094, said)
 
 
@@ -249,11 +286,15 @@ def _vlans(word: str) -> frozenset[int]:
     found = set[int]()
     for part in ("1-4094" if word == "all" else word).split(","):
         if not part:
-            raise LabError("the VLANs of a trunk stand together, with a comma between them: `trunk 10,20 s1.24`.")
+            raise LabError(
+                "the VLANs of a trunk stand together, with a comma between them: `trunk 10,20 s1.24`."
+            )
         first, dash, last = part.partition("-")
         many = range(_vlan(first), _vlan(last if dash else first) + 1)
         if not many:
-            raise LabError(f"{part!r:.30} is no VLAN range: the lower number comes first, as in {last}-{first}.")
+            raise LabError(
+                f"{part!r:.30} is no VLAN range: the lower number comes first, as in {last}-{first}."
+            )
         found.update(many)
     return frozenset(found)
 
@@ -262,13 +303,23 @@ def _interface(word: str) -> IPv4Interface:
     try:
         found = IPv4Interface(word)
     except ValueError:
-        raise LabError(f"{word!r:.40} is no IPv4 address with its prefix, as 10.0.10.1/24.") from None
+        raise LabError(
+            f"{word!r:.40} is no IPv4 address with its prefix, as 10.0.10.1/24."
+        ) from None
     if "/" not in word:
-        raise LabError(f"{word} lacks its prefix: write {word}/24 if the network is its first three numbers.")
-    ends = (found.network.network_address, found.network.broadcast_address) if found.network.prefixlen < 31 else ()
+        raise LabError(
+            f"{word} lacks its prefix: write {word}/24 if the network is its first three numbers."
+        )
+    ends = (
+        (found.network.network_address, found.network.broadcast_address)
+        if found.network.prefixlen < 31
+        else ()
+    )
     if found.ip in ends or found.ip.is_multicast or found.ip.is_loopback or found.ip.is_unspecified:
-        raise LabError(f"{word} is no address for a host: it stands for a network, for all in it, for a group or for "
-                       "this computer itself.")
+        raise LabError(
+            f"{word} is no address for a host: it stands for a network, for all in it, for a group or for "
+            "this computer itself."
+        )
     return found
 
 
@@ -292,7 +343,9 @@ def _switch(made: Topology, words: list[str]) -> None:
 
 def _host(made: Topology, words: list[str]) -> None:
     if len(words) not in (4, 6) or (len(words) == 6 and words[4] != "via"):
-        raise LabError("write `host NAME ADDRESS/PREFIX SWITCH.PORT`, and `via GATEWAY` if it has one.")
+        raise LabError(
+            "write `host NAME ADDRESS/PREFIX SWITCH.PORT`, and `via GATEWAY` if it has one."
+        )
     via = _interface(f"{words[5]}/32").ip if len(words) == 6 else None
     if via == _interface(words[2]).ip:
         raise LabError(f"{via} would be its own gateway: name the router's address.")
@@ -318,11 +371,15 @@ def _deny(made: Topology, words: list[str]) -> None:
     if len(words) != 4:
         raise LabError("write `deny ROUTER VLAN VLAN`: from the first to the second.")
     if words[1] not in made.routers:
-        raise LabError(f"there is no router {words[1]!r:.40}; there are: {', '.join(made.routers) or 'none'}.")
+        raise LabError(
+            f"there is no router {words[1]!r:.40}; there are: {', '.join(made.routers) or 'none'}."
+        )
     router, pair = made.routers[words[1]], (_vlan(words[2]), _vlan(words[3]))
     for vlan in pair:
         if vlan not in router.addresses:
-            raise LabError(f"{router.name} has no address in VLAN {vlan}, so nothing passes there anyway.")
+            raise LabError(
+                f"{router.name} has no address in VLAN {vlan}, so nothing passes there anyway."
+            )
     made.routers[router.name] = replace(router, denied=router.denied | {pair})
 
 
@@ -338,7 +395,14 @@ def _called(made: Topology, words: list[str]) -> None:
     made.vlan_names[_vlan(words[1])] = " ".join(words[2:])[:40].rstrip()
 
 
-_STATEMENTS = {"switch": _switch, "host": _host, "router": _router, "deny": _deny, "link": _link, "name": _called}
+_STATEMENTS = {
+    "switch": _switch,
+    "host": _host,
+    "router": _router,
+    "deny": _deny,
+    "link": _link,
+    "name": _called,
+}
 
 
 def _port(made: Topology, words: list[str]) -> tuple[Port, list[Plug]]:
@@ -371,12 +435,21 @@ def checked(made: Topology) -> Topology:
     for one, other in made.links():
         here, there = made.port(one), made.port(other)
         joined: set[tuple[int | None, int | None]] = {
-            (vlan, there.inside(vlan if here.tags(vlan) else None)) for vlan in used if here.carries(vlan)}
-        joined |= {(here.inside(vlan if there.tags(vlan) else None), vlan) for vlan in used if there.carries(vlan)}
+            (vlan, there.inside(vlan if here.tags(vlan) else None))
+            for vlan in used
+            if here.carries(vlan)
+        }
+        joined |= {
+            (here.inside(vlan if there.tags(vlan) else None), vlan)
+            for vlan in used
+            if there.carries(vlan)
+        }
         for a, b in sorted((a, b) for a, b in joined if a and b):
             if a in used and b in used:
                 if (first := top((one.device, a))) == (second := top((other.device, b))):
-                    raise LabError(f"VLAN {a} runs in a ring that {one}–{other} closes: without spanning tree a "
-                                   "broadcast would circle in it for ever. Take that link or its VLAN out.")
+                    raise LabError(
+                        f"VLAN {a} runs in a ring that {one}–{other} closes: without spanning tree a "
+                        "broadcast would circle in it for ever. Take that link or its VLAN out."
+                    )
                 up[first] = second
     return made

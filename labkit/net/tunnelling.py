@@ -26,47 +26,61 @@ HELP = """%tunnel KIND ["text"]       send a text through a tunnel, and look at 
 
 
 def _data(text: str) -> bytes:
-    return text.encode("utf-8", "replace")  # half a character, which no browser sends, is a question mark
+    return text.encode(
+        "utf-8", "replace"
+    )  # half a character, which no browser sends, is a question mark
 
 
 def packet(text: str) -> bytes:
     """A text from a client to a web server inside, as an IPv4 packet. Raises :class:`LabError`."""
     data = _data(text)
     if len(data) > 1400:
-        raise LabError("Send up to 1,400 bytes: what does not fit into one packet is another story.")
+        raise LabError(
+            "Send up to 1,400 bytes: what does not fit into one packet is another story."
+        )
     return ipv4(CLIENT, SERVER, 6, tcp((CLIENT, 40000), (SERVER, 80), data))
 
 
 def through(kind: str, text: str = SECRET) -> Answer:
     """A text sent through a tunnel: what is on the wire, and whether an eavesdropper can read it."""
     if not text:
-        raise LabError("Send one letter at least: `%tunnel gre \"hello\"`.")
+        raise LabError('Send one letter at least: `%tunnel gre "hello"`.')
     inside = packet(text)
     outside = Tunnel(kind).wrap(inside)
     hits = outside.count(_data(text))
     often = {0: "not once", 1: "once"}.get(hits, f"{hits} times")
     said = f'An eavesdropper who searches the {len(outside)} bytes for "{clean(text)}" finds it {often}.'
-    return Answer(picture.Boxes(outside, inside, f"tunnel: {kind}"), picture.Bytes(outside, "on the wire", "IPv4"),
-                  Text(said), ok=not hits)
+    return Answer(
+        picture.Boxes(outside, inside, f"tunnel: {kind}"),
+        picture.Bytes(outside, "on the wire", "IPv4"),
+        Text(said),
+        ok=not hits,
+    )
 
 
 def _sizes() -> Answer:
-    rows = [f"{kind:<10} {overhead(kind):>4}  {'yes' if known.encrypts else 'no':<8}  {known.source}".rstrip()
-            for kind, known in KINDS.items()]
+    rows = [
+        f"{kind:<10} {overhead(kind):>4}  {'yes' if known.encrypts else 'no':<8}  {known.source}".rstrip()
+        for kind, known in KINDS.items()
+    ]
     head = ["bytes added to a packet of 1,000", f"{'tunnel':<10} adds  encrypts  source"]
     return Answer(Text("\n".join([*head, *rows])))
 
 
 def _mtu(word: str) -> Answer:
-    mtu = number(word, 100, 9000, "The MTU is a number of bytes from 100 to 9000: `%tunnel mtu 1500`.")
+    mtu = number(
+        word, 100, 9000, "The MTU is a number of bytes from 100 to 9000: `%tunnel mtu 1500`."
+    )
     rows = [f"{kind:<10} {largest(kind, mtu):>4}" for kind in KINDS]
-    return Answer(Text("\n".join([f"bytes of the longest packet inside, when outside {mtu} fit", *rows])))
+    return Answer(
+        Text("\n".join([f"bytes of the longest packet inside, when outside {mtu} fit", *rows]))
+    )
 
 
 def altered(kind: str, outside: bytes) -> bytes:
     """A packet with one bit turned over on the way, in the last byte before a tag."""
     at = len(outside) - (17 if KINDS[kind].encrypts else 1)
-    return outside[:at] + bytes([outside[at] ^ 1]) + outside[at + 1:]
+    return outside[:at] + bytes([outside[at] ^ 1]) + outside[at + 1 :]
 
 
 def _attack(how: str, kind: str) -> Answer:
@@ -86,8 +100,10 @@ def _attack(how: str, kind: str) -> Answer:
 
 
 def _fragment(words: Sequence[str]) -> Answer:
-    size, mtu = (number(word, 0, 65535, "Two numbers of bytes up to 65535: `%tunnel fragment 1600 1500`.")
-                 for word in words)
+    size, mtu = (
+        number(word, 0, 65535, "Two numbers of bytes up to 65535: `%tunnel fragment 1600 1500`.")
+        for word in words
+    )
     if size < 28:
         raise LabError("A packet with anything in it takes 28 bytes at least.")
     if size <= mtu:
@@ -95,12 +111,17 @@ def _fragment(words: Sequence[str]) -> Answer:
     whole = ipv4(CLIENT, SERVER, 17, bytes(size - 20), identification=7)
     may = whole[:6] + b"\0\0" + whole[8:10] + b"\0\0" + whole[12:]  # without "do not fragment"
     pieces = fragments(may, mtu)
-    lines = [f"piece {count}: {len(piece)} bytes, from byte {8 * (int.from_bytes(piece[6:8], 'big') & 0x1FFF)} of the "
-             f"data, {'more follow' if piece[6] & 0x20 else 'the last'}" for count, piece in enumerate(pieces, 1)]
+    lines = [
+        f"piece {count}: {len(piece)} bytes, from byte {8 * (int.from_bytes(piece[6:8], 'big') & 0x1FFF)} of the "
+        f"data, {'more follow' if piece[6] & 0x20 else 'the last'}"
+        for count, piece in enumerate(pieces, 1)
+    ]
     if len(lines) > MOST:
-        lines[MOST - 1:-1] = [f"… and {len(lines) - MOST} between"]
+        lines[MOST - 1 : -1] = [f"… and {len(lines) - MOST} between"]
     total = sum(map(len, pieces))
-    lines.append(f"{len(pieces)} pieces, {total} bytes in all, {total - size} more than before; one lost loses all.")
+    lines.append(
+        f"{len(pieces)} pieces, {total} bytes in all, {total - size} more than before; one lost loses all."
+    )
     try:
         fragments(whole, mtu)
     except LabError as error:
@@ -131,10 +152,14 @@ def pasted(text: str, first: str) -> Answer:
     found = ""
     for row, line in enumerate(filter(str.strip, text.splitlines())):
         offset = _OFFSET.match(line)
-        if offset and (offset[2][0] == ":" or int(offset[1], 16) == 16 * row):  # tcpdump's, or as we print them
-            line = line[offset.end():]
+        if offset and (
+            offset[2][0] == ":" or int(offset[1], 16) == 16 * row
+        ):  # tcpdump's, or as we print them
+            line = line[offset.end() :]
         found += "".join(line.split())
     if not re.fullmatch(r"(?:[0-9a-fA-F]{2})+", found) or len(found) > 20_000:
-        raise LabError("That is no frame in hex: paste lines as `tcpdump -xx` prints them, two digits a byte, up to "
-                       "10,000 bytes.")
+        raise LabError(
+            "That is no frame in hex: paste lines as `tcpdump -xx` prints them, two digits a byte, up to "
+            "10,000 bytes."
+        )
     return Answer(picture.Bytes(bytes.fromhex(found), "", first))

@@ -39,7 +39,9 @@ class Tunnel:
     end: int = 0xC0000202
     secret: str = "for a lesson only"
     counter: int = 0
-    mtu: int = 1420  # of the interface inside, as wg-quick(8) sets it: WireGuard pads no packet beyond it
+    mtu: int = (
+        1420  # of the interface inside, as wg-quick(8) sets it: WireGuard pads no packet beyond it
+    )
     seen: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -61,18 +63,24 @@ class Tunnel:
         """The packet that was inside. Raises :class:`LabError` if it was altered, comes twice, or is none of these."""
         return KINDS[self.kind].unwrap(self, packet)
 
-    def open(self, cipher: Any, nonce: bytes, data: bytes, bound: bytes | None, counter: int) -> bytes:
+    def open(
+        self, cipher: Any, nonce: bytes, data: bytes, bound: bytes | None, counter: int
+    ) -> bytes:
         """Decrypt; refuse a wrong tag or a counter seen before."""
         from cryptography.exceptions import InvalidTag
 
         try:
             clear: bytes = cipher.decrypt(nonce, data, bound)
         except InvalidTag:
-            raise LabError("The tag does not fit what arrived: it was altered on the way, or made with another key. "
-                           "The receiver drops it and answers nothing.") from None
+            raise LabError(
+                "The tag does not fit what arrived: it was altered on the way, or made with another key. "
+                "The receiver drops it and answers nothing."
+            ) from None
         if counter in self.seen:
-            raise LabError(f"Number {counter} has arrived before: somebody plays back a packet he has recorded. The "
-                           "receiver drops it.")
+            raise LabError(
+                f"Number {counter} has arrived before: somebody plays back a packet he has recorded. The "
+                "receiver drops it."
+            )
         self.seen.add(counter)
         return clear
 
@@ -111,8 +119,10 @@ def _esp(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
 def _esp_open(tunnel: Tunnel, packet: bytes) -> bytes:
     data = _content(packet, 50, 34)
     cipher = _cipher("AESGCM", tunnel.key)
-    clear = tunnel.open(cipher, _SALT + data[8:16], data[16:], data[:8], int.from_bytes(data[4:8], "big"))
-    return clear[:-2 - clear[-2]]
+    clear = tunnel.open(
+        cipher, _SALT + data[8:16], data[16:], data[:8], int.from_bytes(data[4:8], "big")
+    )
+    return clear[: -2 - clear[-2]]
 
 
 def _wireguard(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
@@ -123,16 +133,25 @@ def _wireguard(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
     counter = (tunnel.counter - 1).to_bytes(8, "little")
     head = LAYOUTS["WireGuard"].build(4, 0, _RECEIVER, int.from_bytes(counter, "big"))
     clear = packet + bytes(max(0, min(-len(packet) % 16, tunnel.mtu - len(packet))))
-    return _udp(tunnel, head + _cipher("ChaCha20Poly1305", tunnel.key).encrypt(bytes(4) + counter, clear, None))
+    return _udp(
+        tunnel,
+        head + _cipher("ChaCha20Poly1305", tunnel.key).encrypt(bytes(4) + counter, clear, None),
+    )
 
 
 def _wireguard_open(tunnel: Tunnel, packet: bytes) -> bytes:
     data = _content(packet, 17, 40)[8:]
-    if data[:8] != LAYOUTS["WireGuard"].build(4, 0, _RECEIVER, 0)[:8]:  # no tag covers them; they say whose it is
+    if (
+        data[:8] != LAYOUTS["WireGuard"].build(4, 0, _RECEIVER, 0)[:8]
+    ):  # no tag covers them; they say whose it is
         raise LabError(_NOT_OURS)
     cipher, counter = _cipher("ChaCha20Poly1305", tunnel.key), data[8:16]
-    clear = tunnel.open(cipher, bytes(4) + counter, data[16:], None, int.from_bytes(counter, "little"))
-    return clear[:int.from_bytes(clear[2:4], "big")]  # the length inside says where the padding begins
+    clear = tunnel.open(
+        cipher, bytes(4) + counter, data[16:], None, int.from_bytes(counter, "little")
+    )
+    return clear[
+        : int.from_bytes(clear[2:4], "big")
+    ]  # the length inside says where the padding begins
 
 
 def _openvpn(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
@@ -145,7 +164,9 @@ def _openvpn(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
 def _openvpn_open(tunnel: Tunnel, packet: bytes) -> bytes:
     data = _content(packet, 17, 32)[8:]
     cipher, sealed = _cipher("AESGCM", tunnel.key), data[24:] + data[8:24]
-    return tunnel.open(cipher, data[4:8] + bytes(8), sealed, data[:8], int.from_bytes(data[4:8], "big"))
+    return tunnel.open(
+        cipher, data[4:8] + bytes(8), sealed, data[:8], int.from_bytes(data[4:8], "big")
+    )
 
 
 def _gre_open(tunnel: Tunnel, packet: bytes) -> bytes:
@@ -162,8 +183,14 @@ def _vxlan(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
 
 KINDS: dict[str, Kind] = {
     "none": Kind("", lambda tunnel, packet: (-1, packet), lambda tunnel, packet: packet),
-    "ipip": Kind("RFC 2003", lambda tunnel, packet: (4, packet), lambda tunnel, packet: _content(packet, 4, 20)),
-    "gre": Kind("RFC 2784", lambda tunnel, packet: (47, LAYOUTS["GRE"].build(0, IPV4) + packet), _gre_open),
+    "ipip": Kind(
+        "RFC 2003",
+        lambda tunnel, packet: (4, packet),
+        lambda tunnel, packet: _content(packet, 4, 20),
+    ),
+    "gre": Kind(
+        "RFC 2784", lambda tunnel, packet: (47, LAYOUTS["GRE"].build(0, IPV4) + packet), _gre_open
+    ),
     "vxlan": Kind("RFC 7348", _vxlan, lambda tunnel, packet: _content(packet, 17, 30)[30:]),
     "esp": Kind("RFC 4303, RFC 4106", _esp, _esp_open, True),
     "openvpn": Kind("OpenVPN 2.6", _openvpn, _openvpn_open, True),
@@ -174,7 +201,9 @@ KINDS: dict[str, Kind] = {
 def overhead(kind: str, size: int = 1000, mtu: int = Tunnel.mtu) -> int:
     """Bytes that a tunnel adds to a packet of that size: measured by wrapping one. Raises :class:`LabError`."""
     if size < 20:
-        raise LabError(f"{size} bytes are no packet: an IPv4 packet has at least its header of 20 bytes.")
+        raise LabError(
+            f"{size} bytes are no packet: an IPv4 packet has at least its header of 20 bytes."
+        )
     packet = ipv4(1, 2, 17, bytes(size - 20))
     return len(Tunnel(kind, mtu=mtu).wrap(packet)) - size
 
@@ -201,15 +230,19 @@ def fragments(packet: bytes, mtu: int) -> list[bytes]:
     if packet[0] != 0x45:
         raise LabError("Only IPv4 packets without options are cut here.")
     if mtu < 28:
-        raise LabError(f"{mtu} bytes hold no header of 20 and eight of data: an IPv4 network takes at least 68.")
+        raise LabError(
+            f"{mtu} bytes hold no header of 20 and eight of data: an IPv4 network takes at least 68."
+        )
     if packet[6] & 0x40:
-        raise LabError(f"The packet of {len(packet)} bytes says \"do not fragment\", and the next network takes {mtu}: "
-                       f"the router drops it and tells the sender so (ICMP, RFC 1191). If a firewall stops that word, "
-                       "the connection just hangs.")
+        raise LabError(
+            f'The packet of {len(packet)} bytes says "do not fragment", and the next network takes {mtu}: '
+            f"the router drops it and tells the sender so (ICMP, RFC 1191). If a firewall stops that word, "
+            "the connection just hangs."
+        )
     step, found = (mtu - 20) // 8 * 8, list[bytes]()
     said = int.from_bytes(packet[6:8], "big")  # the packet may be a piece of one itself
     for at in range(0, len(packet) - 20, step):
-        piece = packet[20 + at:20 + at + step]
+        piece = packet[20 + at : 20 + at + step]
         more = 0x2000 if 20 + at + step < len(packet) else said & 0x2000
         where = (more | (said & 0x1FFF) + at // 8).to_bytes(2, "big")
         head = packet[:2] + (20 + len(piece)).to_bytes(2, "big") + packet[4:6] + where

@@ -38,17 +38,23 @@ def spawn(argv: list[str], log: Path) -> subprocess.Popen[bytes]:
     """Start `argv` in a session of its own, so that Ctrl-C in the terminal does not reach it."""
     out: IO[bytes]
     with log.open("ab") as out:
-        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        return subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
 
 
-def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float, log: Path) -> None:
+def wait_until(
+    ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float, log: Path
+) -> None:
     """Wait until `ready()`. Raises EngineError when the process ends first or the seconds run out."""
     deadline = time.monotonic() + seconds
     while not ready():
         name = Path(str(process.args[0] if isinstance(process.args, list) else process.args)).name
         if process.poll() is not None:
             lines = log.read_text(errors="replace").strip().splitlines() or ["no output"]
-            raise EngineError(f"{name} ended with exit code {process.returncode}: {lines[-1]} (log: {log})")
+            raise EngineError(
+                f"{name} ended with exit code {process.returncode}: {lines[-1]} (log: {log})"
+            )
         if time.monotonic() > deadline:
             raise EngineError(f"{name} did not answer in {seconds:.0f} s; see {log}")
         time.sleep(0.02)
@@ -57,7 +63,9 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], seco
 def command_line(pid: int) -> str:
     """The arguments of a process; empty when it is gone or a zombie (proc(5), `/proc/pid/cmdline`)."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        )
     except OSError:
         return ""
 
@@ -76,8 +84,10 @@ def processes(*marks: str) -> Iterator[int]:
 
 def mounts(under: Path) -> list[str]:
     """Mount points at or below a folder, innermost first (proc(5), `mountinfo`, field 5: a blank is `\\040`)."""
-    points = [re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split()[4])
-              for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    points = [
+        re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split()[4])
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+    ]
     return [point for point in reversed(points) if Path(point).is_relative_to(under)]
 
 
@@ -103,7 +113,9 @@ class Dockerd:
     Leaving the block removes all of it.
     """
 
-    def __init__(self, *options: str, disk: str | None = None, mirror: str = HUB, seconds: float = 20) -> None:
+    def __init__(
+        self, *options: str, disk: str | None = None, mirror: str = HUB, seconds: float = 20
+    ) -> None:
         # A unix socket's path holds at most 107 bytes (unix(7)), so not $TMPDIR, which may be long.
         self.folder = Path(tempfile.mkdtemp(prefix="dockerd-", dir="/tmp"))
         self.socket = self.folder / "docker.sock"
@@ -112,7 +124,9 @@ class Dockerd:
         self.log = self.folder / "dockerd.log"
         self.disk, self.seconds = disk, seconds
         self.process: subprocess.Popen[bytes] | None = None
-        config = self.folder / "daemon.json"  # an empty one, or /etc/docker/daemon.json would be obeyed
+        config = (
+            self.folder / "daemon.json"
+        )  # an empty one, or /etc/docker/daemon.json would be obeyed
         config.write_text("{}\n")
         # `--bridge=none` would delete docker0, the bridge of the machine's engine. So a bridge of its own,
         # with an address from the range for tests (RFC 2544) and without forwarding: it leads nowhere.
@@ -138,9 +152,18 @@ class Dockerd:
             size = ["-o", f"size={self.disk}"]
             subprocess.run(["mount", "-t", "tmpfs", *size, "tmpfs", str(self.data)], check=True)
         if not self._has_bridge():
-            taken = subprocess.run(["ip", "-4", "-o", "address"], check=True, capture_output=True, text=True).stdout
-            net = next(n for n in range(os.getpid() % 256, 512) if f" 198.18.{n % 256}.1/" not in taken) % 256
-            address = f"198.18.{net}.1/24"  # of two bridges with one subnet, replies would take either
+            taken = subprocess.run(
+                ["ip", "-4", "-o", "address"], check=True, capture_output=True, text=True
+            ).stdout
+            net = (
+                next(
+                    n for n in range(os.getpid() % 256, 512) if f" 198.18.{n % 256}.1/" not in taken
+                )
+                % 256
+            )
+            address = (
+                f"198.18.{net}.1/24"  # of two bridges with one subnet, replies would take either
+            )
             subprocess.run(["ip", "link", "add", self.bridge, "type", "bridge"], check=True)
             subprocess.run(["ip", "address", "add", address, "dev", self.bridge], check=True)
         forget_dead_containerd(self.folder / "exec")
@@ -218,6 +241,9 @@ class Dockerd:
             raise
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()

@@ -74,7 +74,12 @@ def apt(*argv: str, where: Path | None = None) -> None:
 
     def once(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["apt-get", "-q", *LOCK, *words], cwd=where, env=env, capture_output=True, text=True, check=False
+            ["apt-get", "-q", *LOCK, *words],
+            cwd=where,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     done = once(*argv)
@@ -90,7 +95,9 @@ def apt(*argv: str, where: Path | None = None) -> None:
 def lacking(programs: dict[str, str]) -> list[str]:
     """The packages of those programs (program: package) that are not there; a user's PATH may lack /usr/sbin."""
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-    return sorted({package for program, package in programs.items() if not shutil.which(program, path=path)})
+    return sorted(
+        {package for program, package in programs.items() if not shutil.which(program, path=path)}
+    )
 
 
 def install(**programs: str) -> None:
@@ -162,7 +169,9 @@ def stop(name: str, seconds: float) -> None:
 
 def docker(*argv: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(["docker", *argv], capture_output=True, text=True, timeout=seconds, check=False)
+        return subprocess.run(
+            ["docker", *argv], capture_output=True, text=True, timeout=seconds, check=False
+        )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(argv, 124, "", f"no answer in {seconds:.0f} s")
 
@@ -177,7 +186,11 @@ def engine() -> str:
 
 def ours() -> bool:
     """Whether the engine that `docker` talks to is one that `up` started."""
-    return bool(running("dockerd")) and os.environ.get("DOCKER_HOST") in (None, "", f"unix://{SOCKET}")
+    return bool(running("dockerd")) and os.environ.get("DOCKER_HOST") in (
+        None,
+        "",
+        f"unix://{SOCKET}",
+    )
 
 
 def up_docker() -> bool:
@@ -191,11 +204,17 @@ def up_docker() -> bool:
         say(f"docker: already running, {found}")
         return True
     if host := os.environ.get("DOCKER_HOST"):
-        raise EngineError(f"no engine answers at DOCKER_HOST={host}: start that one, or unset DOCKER_HOST")
+        raise EngineError(
+            f"no engine answers at DOCKER_HOST={host}: start that one, or unset DOCKER_HOST"
+        )
     if os.geteuid() != 0:
-        raise EngineError("no Docker engine answers, and only root can bring one up: start yours, or be root")
+        raise EngineError(
+            "no Docker engine answers, and only root can bring one up: start yours, or be root"
+        )
     install(dockerd="docker.io", iptables="iptables", ip="iproute2")
-    install(docker="docker-cli")  # a package of its own since Debian 13; before, docker.io brought it
+    install(
+        docker="docker-cli"
+    )  # a package of its own since Debian 13; before, docker.io brought it
     if found := engine():
         say(f"docker: the package started {found}; used as it is")
         return False
@@ -250,7 +269,9 @@ def up_hub() -> None:
     if running("registry") and hub_answers():
         say(f"hub: already running at {HUB}")
     elif hub_answers():
-        raise EngineError(f"another registry than ours answers at {HUB}: stop it, or set LABKIT_HUB_PORT")
+        raise EngineError(
+            f"another registry than ours answers at {HUB}: stop it, or set LABKIT_HUB_PORT"
+        )
     else:
         found = shutil.which("docker-registry")
         program = Path(found) if found else unpacked("docker-registry", "usr/bin/docker-registry")
@@ -298,7 +319,9 @@ def docker_status() -> None:
         raise EngineError("docker: no engine answers; run engines.py up")
     say(f"docker: {found}, {'ours' if ours() else 'not ours'}")
     if ours():
-        missing = standins.missing(STATE / "standins.json") if hub_answers() else list(standins.STANDINS)
+        missing = (
+            standins.missing(STATE / "standins.json") if hub_answers() else list(standins.STANDINS)
+        )
         if missing:
             raise EngineError(f"hub: {', '.join(missing)} not served at {HUB}; run engines.py up")
         say(f"hub: {HUB} serves all stand-ins")
@@ -316,7 +339,9 @@ def qemu_down() -> None:
 def qemu_status() -> None:
     if packages := lacking(QEMU):
         raise EngineError(f"qemu: {', '.join(packages)} missing; run engines.py up")
-    said = subprocess.run(["qemu-img", "--version"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["qemu-img", "--version"], capture_output=True, text=True, check=True
+    ).stdout
     say(f"qemu: {said.splitlines()[0]}")
 
 
@@ -330,14 +355,18 @@ def virtualbox_up() -> None:
     virtualbox.check_wrapper(VIRTUALBOX)
     if not VIRTUALBOX.exists():
         if os.geteuid() != 0:
-            raise EngineError("no VBoxManage here, and only root can bring one up: install VirtualBox, or be root")
+            raise EngineError(
+                "no VBoxManage here, and only root can bring one up: install VirtualBox, or be root"
+            )
         install_mmdebstrap()
         with step() as done:
             virtualbox.build(VIRTUALBOX, STATE / "virtualbox.log")
             done.text = f"virtualbox: made {VIRTUALBOX}"
     with step() as done:
         virtualbox.wrap(VIRTUALBOX)
-        done.text = f"virtualbox: {virtualbox.version(str(virtualbox.WRAPPER))} is at {virtualbox.WRAPPER}"
+        done.text = (
+            f"virtualbox: {virtualbox.version(str(virtualbox.WRAPPER))} is at {virtualbox.WRAPPER}"
+        )
 
 
 def virtualbox_down() -> None:
@@ -363,7 +392,9 @@ def virtualbox_status() -> None:
     found = virtualbox.others(VIRTUALBOX) or (str(mine) if mine and VIRTUALBOX.exists() else "")
     if not found:
         raise EngineError("virtualbox: no VBoxManage here; run engines.py up")
-    say(f"virtualbox: {virtualbox.version(found)} is at {found}, {'ours' if found == str(mine) else 'not ours'}")
+    say(
+        f"virtualbox: {virtualbox.version(found)} is at {found}, {'ours' if found == str(mine) else 'not ours'}"
+    )
 
 
 COMMANDS: dict[str, dict[str, Callable[[], None]]] = {
@@ -381,21 +412,34 @@ def main() -> int:
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("engine", nargs="*", choices=[*COMMANDS["up"], "all"], default="all")
     words = parser.parse_args()
-    steps = [run for name, run in COMMANDS[words.command].items() if name in words.engine or "all" in words.engine]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so the builder's engine is removed
+    steps = [
+        run
+        for name, run in COMMANDS[words.command].items()
+        if name in words.engine or "all" in words.engine
+    ]
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # an exception, so the builder's engine is removed
     try:
         with ExitStack() as stack:
-            if words.command != "status" and os.geteuid() == 0:  # others only look, and use what is there
+            if (
+                words.command != "status" and os.geteuid() == 0
+            ):  # others only look, and use what is there
                 STATE.mkdir(parents=True, exist_ok=True)
                 lock = stack.enter_context((STATE / "lock").open("w"))
-                fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time: a second `up` waits, then finds all running
+                fcntl.flock(
+                    lock, fcntl.LOCK_EX
+                )  # one at a time: a second `up` waits, then finds all running
             for run in steps:
                 run()
     except (EngineError, OSError, subprocess.SubprocessError) as error:
         print(f"engines: failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("engines: failed: interrupted; what was started keeps running until `down`", file=sys.stderr)
+        print(
+            "engines: failed: interrupted; what was started keeps running until `down`",
+            file=sys.stderr,
+        )
         return 130
     return 0
 

@@ -26,7 +26,12 @@ from dockerd import HUB, Dockerd, EngineError
 
 RECIPES = Path(__file__).parent / "standins"
 # Order matters: httpd is built on the debian that the hub then already serves.
-STANDINS = {"hello-world": "latest", "busybox": "latest", "debian": "bookworm-slim", "httpd": "latest"}
+STANDINS = {
+    "hello-world": "latest",
+    "busybox": "latest",
+    "debian": "bookworm-slim",
+    "httpd": "latest",
+}
 # Everything in an image that is newer gets this date (reproducible-builds.org): the day Debian 12 came out.
 EPOCH = 1686355200
 CREATED = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(EPOCH))
@@ -81,7 +86,12 @@ def build(names: list[str], busybox: Path, record: Path, log: Path) -> Iterator[
                 saved, settled = Path(folder, "saved.tar"), Path(folder, "settled.tar")
                 if (context / "prepare.py").exists():
                     run([sys.executable, "prepare.py"], context, env, log)
-                run(["docker", "build", "--network=host", "--force-rm", "--tag", tag, "."], context, env, log)
+                run(
+                    ["docker", "build", "--network=host", "--force-rm", "--tag", tag, "."],
+                    context,
+                    env,
+                    log,
+                )
                 run(["docker", "save", "--output", str(saved), tag], context, env, log)
                 settle(saved, settled)
                 run(["docker", "load", "--input", str(settled)], context, env, log)
@@ -95,7 +105,9 @@ def run(argv: list[str], where: Path, env: dict[str, str], log: Path) -> None:
     """Run one step of a build; when interrupted, end all that it started. Raises EngineError when it fails."""
     with log.open("a") as out:
         print("$", *argv, file=out, flush=True)
-        step = subprocess.Popen(argv, cwd=where, env=env, stdout=out, stderr=out, start_new_session=True)
+        step = subprocess.Popen(
+            argv, cwd=where, env=env, stdout=out, stderr=out, start_new_session=True
+        )
         try:
             step.wait()
         except BaseException:
@@ -140,7 +152,9 @@ def settle(saved: Path, settled: Path) -> None:
 
 
 def opened(archive: tarfile.TarFile, name: str) -> IO[bytes]:
-    file = archive.extractfile(name)  # follows the links that `docker save` makes for a layer used twice
+    file = archive.extractfile(
+        name
+    )  # follows the links that `docker save` makes for a layer used twice
     if file is None:
         raise EngineError(f"docker save wrote no file {name}")
     return file
@@ -162,7 +176,9 @@ def clamp(source: IO[bytes], target: IO[bytes]) -> None:
                 for member in layer:
                     member.mtime = min(int(member.mtime), EPOCH)
                     dates = ("mtime", "atime", "ctime")
-                    member.pax_headers = {k: v for k, v in member.pax_headers.items() if k not in dates}
+                    member.pax_headers = {
+                        k: v for k, v in member.pax_headers.items() if k not in dates
+                    }
                     copy.addfile(member, layer.extractfile(member) if member.isreg() else None)
     if not newer:
         source.seek(0)

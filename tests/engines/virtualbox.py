@@ -19,7 +19,9 @@ import standins
 from dockerd import EngineError, mounts
 
 WRAPPER = Path(os.environ.get("LABKIT_VBOXMANAGE", "/usr/local/bin/VBoxManage"))
-PLACES = ["/Applications/VirtualBox.app/Contents/MacOS/VBoxManage"]  # its installer does not touch PATH
+PLACES = [
+    "/Applications/VirtualBox.app/Contents/MacOS/VBoxManage"
+]  # its installer does not touch PATH
 MIRROR = "http://deb.debian.org/debian"
 MARK = "# VirtualBox lives in a folder of its own"
 # VBoxSVC, the server, outlives the call that started it by five seconds, and stays in that call's namespace. It sees
@@ -59,14 +61,27 @@ def is_ours(file: Path, folder: Path) -> bool:
 def others(folder: Path) -> str:
     """The first VBoxManage on PATH, or at a usual place, that is not a wrapper for this folder; "" if none."""
     folders = filter(None, os.environ.get("PATH", "").split(os.pathsep))
-    files = [os.path.join(place, name) for place in folders for name in ("VBoxManage", "vboxmanage")]
-    return next((file for file in [*files, *PLACES] if shutil.which(file) and not is_ours(Path(file), folder)), "")
+    files = [
+        os.path.join(place, name) for place in folders for name in ("VBoxManage", "vboxmanage")
+    ]
+    return next(
+        (
+            file
+            for file in [*files, *PLACES]
+            if shutil.which(file) and not is_ours(Path(file), folder)
+        ),
+        "",
+    )
 
 
 def version(program: str) -> str:
     """As in "VirtualBox 7.2.22_Debianr175245". Raises EngineError."""
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=False)
-    said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or ["nothing"]
+    done = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, timeout=60, check=False
+    )
+    said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or [
+        "nothing"
+    ]
     if done.returncode:
         raise EngineError(f"{program} does not work, it says: {said[-1]}; remove it or repair it")
     return f"VirtualBox {said[-1]}"  # after a warning that the driver is missing
@@ -74,7 +89,14 @@ def version(program: str) -> str:
 
 def mirror() -> str:
     """Debian's mirror as this machine's apt knows it: the one near it, or its network's own; on Ubuntu Debian's."""
-    argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Created-By: Packages"]
+    argv = [
+        "apt-get",
+        "indextargets",
+        "--format",
+        "$(REPO_URI)",
+        "Origin: Debian",
+        "Created-By: Packages",
+    ]
     said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.split()
     return next((uri.rstrip("/") for uri in sorted(said) if "security" not in uri), MIRROR)
 
@@ -83,7 +105,9 @@ def remove(folder: Path) -> None:
     """Remove what a build has left, if anything. Raises EngineError rather than remove what is mounted in it."""
     # mountinfo has real paths, their white space and backslashes in octal (proc(5)).
     if left := mounts(folder.resolve()):
-        raise EngineError(f"{left[0]} is a mount in what an interrupted build has left: unmount it first")
+        raise EngineError(
+            f"{left[0]} is a mount in what an interrupted build has left: unmount it first"
+        )
     if folder.exists():
         shutil.rmtree(folder)
 
@@ -97,7 +121,17 @@ def build(folder: Path, log: Path) -> None:
     half = folder.with_name(f"{folder.name}.half")
     remove(half)
     argv = [
-        *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+        *(
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ),
         "mmdebstrap",
         "--variant=minbase",
         "--include=virtualbox",
@@ -128,14 +162,18 @@ def build(folder: Path, log: Path) -> None:
 def check_wrapper(folder: Path) -> None:
     """Raises EngineError if there is a file in the wrapper's place that is not ours to replace."""
     if os.path.lexists(WRAPPER) and not is_ours(WRAPPER, folder):
-        raise EngineError(f"{WRAPPER} is somebody else's: remove it, or see that it works and is on PATH")
+        raise EngineError(
+            f"{WRAPPER} is somebody else's: remove it, or see that it works and is on PATH"
+        )
 
 
 def wrap(folder: Path) -> None:
     """Write the wrapper, unless it is as it should be."""
     if WRAPPER.exists() and WRAPPER.read_text() == script(folder):
         return
-    new = WRAPPER.with_name(f"{WRAPPER.name}.new")  # renamed, as a shell that runs the old one reads on in it
+    new = WRAPPER.with_name(
+        f"{WRAPPER.name}.new"
+    )  # renamed, as a shell that runs the old one reads on in it
     new.write_text(script(folder))
     new.chmod(0o755)
     new.rename(WRAPPER)
@@ -146,7 +184,9 @@ def servers(folder: Path) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and (entry / "exe").samefile(folder / "usr/lib/virtualbox/VBoxSVC"):
+            if entry.name.isdigit() and (entry / "exe").samefile(
+                folder / "usr/lib/virtualbox/VBoxSVC"
+            ):
                 found.append(int(entry.name))
         except OSError:  # another user's, ended meanwhile or a zombie; or there is no such folder
             continue

@@ -10,33 +10,47 @@ from labkit.tasks import NotYet, Prediction, Task, Try
 
 def ours(lesson: Lesson) -> list[Thing]:
     """This lesson's containers of hello-world, not those a student may have besides."""
-    return [c for c in lesson.world()["containers"]
-            if c["image"].startswith("hello-world") and c["lesson"] == lesson.name]
+    return [
+        c
+        for c in lesson.world()["containers"]
+        if c["image"].startswith("hello-world") and c["lesson"] == lesson.name
+    ]
 
 
 def check_greeting(lesson: Lesson, answer: str) -> str:
     container = lesson.container("lab00-hello")
     if not container:
         if len(ours(lesson)) > 1:
-            raise NotYet("You made another container of hello-world, but it is not called `lab00-hello`: put `--name "
-                         "lab00-hello` between `run` and the image's name.")
-        raise NotYet("There is no container called `lab00-hello` yet: `docker run --name lab00-hello …`. A container "
-                     "run with `--rm` is gone when it ends.")
+            raise NotYet(
+                "You made another container of hello-world, but it is not called `lab00-hello`: put `--name "
+                "lab00-hello` between `run` and the image's name."
+            )
+        raise NotYet(
+            "There is no container called `lab00-hello` yet: `docker run --name lab00-hello …`. A container "
+            "run with `--rm` is gone when it ends."
+        )
     if not container["image"].startswith("hello-world"):
-        raise NotYet(f"`lab00-hello` is there, but it runs {container['image']}: the image's name comes last, and it "
-                     "is hello-world.")
+        raise NotYet(
+            f"`lab00-hello` is there, but it runs {container['image']}: the image's name comes last, and it "
+            "is hello-world."
+        )
     return f"`lab00-hello` is there; its state is {container['state']}, for its program has nothing more to do."
 
 
 TASKS = [
     Task(
-        "greeting", check_greeting,
+        "greeting",
+        check_greeting,
         solution=Try(["docker run --name lab00-hello hello-world"]),
-        wrong=[Try(["docker run hello-world"], hint="not called"),
-               Try(["docker run --rm --name lab00-hello hello-world"], hint="`--rm` is gone"),
-               Try(["docker run --name lab00-hello busybox"], hint="image's name comes last")],
-        hints=["Every container has a name; Docker makes one up unless `--name` gives it.",
-               "Options come between `run` and the image: `docker run --name NAME IMAGE`."],
+        wrong=[
+            Try(["docker run hello-world"], hint="not called"),
+            Try(["docker run --rm --name lab00-hello hello-world"], hint="`--rm` is gone"),
+            Try(["docker run --name lab00-hello busybox"], hint="image's name comes last"),
+        ],
+        hints=[
+            "Every container has a name; Docker makes one up unless `--name` gives it.",
+            "Options come between `run` and the image: `docker run --name NAME IMAGE`.",
+        ],
     ),
 ]
 
@@ -44,7 +58,9 @@ TASKS = [
 def right_after(lesson: Lesson) -> str:
     found = ours(lesson)
     if not found:
-        raise LabError("The container of hello-world is missing: run the cells above this one first.")
+        raise LabError(
+            "The container of hello-world is missing: run the cells above this one first."
+        )
     return {"exited": "B", "running": "A"}.get(found[0]["state"], "C")
 
 
@@ -52,12 +68,16 @@ PREDICTIONS = [
     Prediction(
         "after",
         "hello-world has printed its text. What has become of its container?",
-        {"A": "It is still running, in the background.",
-         "B": "It has ended, and is still there.",
-         "C": "It has ended, and nothing of it is left."},
-        {"A": "A container runs as long as its program, and this program has printed its text and ended.",
-         "B": "Its program is over, but the container stays, with its files and its output, until `docker rm`.",
-         "C": "Docker removes a container by itself only if it was started with `--rm`."},
+        {
+            "A": "It is still running, in the background.",
+            "B": "It has ended, and is still there.",
+            "C": "It has ended, and nothing of it is left.",
+        },
+        {
+            "A": "A container runs as long as its program, and this program has printed its text and ended.",
+            "B": "Its program is over, but the container stays, with its files and its output, until `docker rm`.",
+            "C": "Docker removes a container by itself only if it was started with `--rm`.",
+        },
         right_after,
     ),
 ]

@@ -18,7 +18,9 @@ def reach(lesson: Lesson, *needed: str) -> Reach:
     """Who reaches whom in the network of the lesson, which must have these hosts."""
     made = lesson.console.topology
     if lost := [name for name in needed if name not in made.hosts]:
-        raise NotYet(f"This is another network than the task's, without {', '.join(lost)}: start the task again.")
+        raise NotYet(
+            f"This is another network than the task's, without {', '.join(lost)}: start the task again."
+        )
     return Reach(made)
 
 
@@ -35,13 +37,17 @@ def check_separate(lesson: Lesson, answer: str) -> str:
     for one in (*CLASSROOM, "printer"):
         for other in SECRETARIAT:
             if not found.why_not(one, other):
-                raise NotYet(f"{one} still reaches {other}. Ports in one VLAN are one network: give the secretariat's "
-                             "ports a VLAN of their own, on both switches.")
+                raise NotYet(
+                    f"{one} still reaches {other}. Ports in one VLAN are one network: give the secretariat's "
+                    "ports a VLAN of their own, on both switches."
+                )
     must(found, *SECRETARIAT)
     must(found, *CLASSROOM)
     must(found, "pc2", "printer")
-    return ("Two networks on the same two switches and one cable: whoever sits in a classroom cannot even ask for the "
-            "secretariat's addresses.")
+    return (
+        "Two networks on the same two switches and one cable: whoever sits in a classroom cannot even ask for the "
+        "secretariat's addresses."
+    )
 
 
 def check_tag(lesson: Lesson, answer: str) -> str:
@@ -49,14 +55,18 @@ def check_tag(lesson: Lesson, answer: str) -> str:
     if said == vlan:
         return f"VLAN {vlan}, with priority {TAG >> 13}: 0x{TAG:04x} is {TAG >> 13:03b} 0 {vlan:012b} in bits."
     if said == TAG:
-        raise NotYet(f"{said} is all sixteen bits. The upper four are priority and drop eligible; the VLAN is the "
-                     "lower twelve.")
+        raise NotYet(
+            f"{said} is all sixteen bits. The upper four are priority and drop eligible; the VLAN is the "
+            "lower twelve."
+        )
     if said == 14:
         raise NotYet("14 is how the last byte looks in hex. In decimal 0x14 is 1 × 16 + 4.")
     if said == 0x8100:
         raise NotYet("0x8100 says that a tag follows; the VLAN is in the two bytes after it.")
-    raise NotYet(f"Not {said}. Find 81 00 after the two addresses, take the next two bytes, and of them the lower "
-                 "twelve bits.")
+    raise NotYet(
+        f"Not {said}. Find 81 00 after the two addresses, take the next two bytes, and of them the lower "
+        "twelve bits."
+    )
 
 
 def check_printer(lesson: Lesson, answer: str) -> str:
@@ -68,13 +78,21 @@ def check_printer(lesson: Lesson, answer: str) -> str:
     for one in CLASSROOM:
         for other in SECRETARIAT:
             if not found.why_not(one, other):
-                raise NotYet(f"Both print, but {one} still reaches {other}: the router passes on whatever it has a "
-                             "route for, until it is told not to (`deny`).")
+                raise NotYet(
+                    f"Both print, but {one} still reaches {other}: the router passes on whatever it has a "
+                    "route for, until it is told not to (`deny`)."
+                )
             _, steps = Network(found.topology).ping(one, other)
-            if any(step.taken and step.end.device == other and "IPv4" in {header.name for header in dissect(step.frame)}
-                   for step in steps):
-                raise NotYet(f"{one} gets no answer, but its packets still arrive at {other}, and one can do harm "
-                             "enough. Stop them on the way there, not on the way back.")
+            if any(
+                step.taken
+                and step.end.device == other
+                and "IPv4" in {header.name for header in dissect(step.frame)}
+                for step in steps
+            ):
+                raise NotYet(
+                    f"{one} gets no answer, but its packets still arrive at {other}, and one can do harm "
+                    "enough. Stop them on the way there, not on the way back."
+                )
     return "All print, and no packet from the classrooms gets to the secretariat. That rule is a firewall."
 
 
@@ -87,53 +105,91 @@ def check_hopping(lesson: Lesson, answer: str) -> str:
     for tags in (["1", "20"], ["0", "20"], ["20"], ["20", "20"]):
         steps = Network(made).send("mallory", crafted(made, "mallory", "sec2", tags))
         if any(step.taken and step.end.device == "sec2" for step in steps):
-            raise NotYet(f"A frame of mallory's with the tags {', '.join(tags)} still gets to sec2. It hops where a "
-                         "switch takes the first tag off and sends the rest as it is.")
+            raise NotYet(
+                f"A frame of mallory's with the tags {', '.join(tags)} still gets to sec2. It hops where a "
+                "switch takes the first tag off and sends the rest as it is."
+            )
     return "Everybody works as before, and the frame with two tags ends in a VLAN where nobody is."
 
 
 TASKS = [
     Task(
-        "separate", check_separate, setup=["net open flat"],
+        "separate",
+        check_separate,
+        setup=["net open flat"],
         solution=Try(["net access 20 s1.2 s2.2", "net trunk 1,20 s1.24 s2.24"]),
-        wrong=[Try(["net access 20 s1.2"], hint="pc1 still reaches sec2"),
-               Try(["net access 20 s1.2 s2.2"], hint="sec1 no longer reaches sec2: VLAN 20 stops at s1.24"),
-               Try(["net access 20 s1.2 s2.2", "net trunk 20 s1.24 s2.24"], hint="pc1 no longer reaches pc2"),
-               Try(["net access 20 s1.2 s2.2 s1.3", "net trunk 1,20 s1.24 s2.24"], hint="printer still reaches sec1")],
-        hints=["Two kinds of ports: `access` for those with a host, `trunk` for the cable between the switches.",
-               "A trunk carries the VLANs that are named, and only those: the classrooms are in VLAN 1, and need it "
-               "too."],
+        wrong=[
+            Try(["net access 20 s1.2"], hint="pc1 still reaches sec2"),
+            Try(
+                ["net access 20 s1.2 s2.2"],
+                hint="sec1 no longer reaches sec2: VLAN 20 stops at s1.24",
+            ),
+            Try(
+                ["net access 20 s1.2 s2.2", "net trunk 20 s1.24 s2.24"],
+                hint="pc1 no longer reaches pc2",
+            ),
+            Try(
+                ["net access 20 s1.2 s2.2 s1.3", "net trunk 1,20 s1.24 s2.24"],
+                hint="printer still reaches sec1",
+            ),
+        ],
+        hints=[
+            "Two kinds of ports: `access` for those with a host, `trunk` for the cable between the switches.",
+            "A trunk carries the VLANs that are named, and only those: the classrooms are in VLAN 1, and need it "
+            "too.",
+        ],
     ),
     Task(
-        "read-tag", check_tag,
+        "read-tag",
+        check_tag,
         solution=Try(answer="20"),
-        wrong=[Try(answer="24596", hint="all sixteen bits"), Try(answer="14", hint="looks in hex"),
-               Try(answer="33024", hint="a tag follows"), Try(answer="6", hint="Not 6"),
-               Try(answer="0x14", hint="not a whole number in decimal")],
-        hints=["The frame begins with six bytes of destination and six of source.",
-               "Paste the bytes into a cell under `%%bytes`, and look at the header 802.1Q."],
+        wrong=[
+            Try(answer="24596", hint="all sixteen bits"),
+            Try(answer="14", hint="looks in hex"),
+            Try(answer="33024", hint="a tag follows"),
+            Try(answer="6", hint="Not 6"),
+            Try(answer="0x14", hint="not a whole number in decimal"),
+        ],
+        hints=[
+            "The frame begins with six bytes of destination and six of source.",
+            "Paste the bytes into a cell under `%%bytes`, and look at the header 802.1Q.",
+        ],
     ),
     Task(
-        "printer-for-both", check_printer, setup=["net open school"],
+        "printer-for-both",
+        check_printer,
+        setup=["net open school"],
         solution=Try(["net deny r 10 20"]),
-        wrong=[Try(["net deny r 10 30"], hint="passes nothing on from VLAN 10 (classrooms) to VLAN 30"),
-               Try(["net trunk 10,30 s1.23"], hint="sec1 no longer reaches printer"),
-               Try(["net trunk 10,20,30 s1.24"], hint="pc1 still reaches sec1"),
-               Try(["net deny r 20 10"], hint="its packets still arrive at sec1"),
-               Try(["net deny r 20 10", "net access 10 s1.2"], hint="does not get to its gateway"),
-               Try(["net access 10 s2.3"], hint="r does not get to printer")],
-        hints=["VLANs separate, the router joins again. So the rule belongs into the router.",
-               "`%net deny r FROM TO` with the numbers of two VLANs; the picture names them under the router."],
+        wrong=[
+            Try(
+                ["net deny r 10 30"], hint="passes nothing on from VLAN 10 (classrooms) to VLAN 30"
+            ),
+            Try(["net trunk 10,30 s1.23"], hint="sec1 no longer reaches printer"),
+            Try(["net trunk 10,20,30 s1.24"], hint="pc1 still reaches sec1"),
+            Try(["net deny r 20 10"], hint="its packets still arrive at sec1"),
+            Try(["net deny r 20 10", "net access 10 s1.2"], hint="does not get to its gateway"),
+            Try(["net access 10 s2.3"], hint="r does not get to printer"),
+        ],
+        hints=[
+            "VLANs separate, the router joins again. So the rule belongs into the router.",
+            "`%net deny r FROM TO` with the numbers of two VLANs; the picture names them under the router.",
+        ],
     ),
     Task(
-        "stop-hopping", check_hopping, setup=["net open native"],
+        "stop-hopping",
+        check_hopping,
+        setup=["net open native"],
         solution=Try(["net trunk 1,20 native 999 s1.24 s2.24"]),
-        wrong=[Try(["net trunk 20 native 999 s1.24 s2.24"], hint="pc1 no longer reaches pc2"),
-               Try(["net trunk 1 native 1 s1.24 s2.24"], hint="sec1 no longer reaches sec2"),
-               Try(["net access 20 s1.5"], hint="mallory no longer reaches pc1"),
-               Try(["net trunk 1,20 native 1 s1.24 s2.24"], hint="tags 1, 20 still gets")],
-        hints=["The attack needs a native VLAN on the trunk that is the attacker's own.",
-               "Make the native VLAN one in which nobody is, and carry VLAN 1 with a tag like all others."],
+        wrong=[
+            Try(["net trunk 20 native 999 s1.24 s2.24"], hint="pc1 no longer reaches pc2"),
+            Try(["net trunk 1 native 1 s1.24 s2.24"], hint="sec1 no longer reaches sec2"),
+            Try(["net access 20 s1.5"], hint="mallory no longer reaches pc1"),
+            Try(["net trunk 1,20 native 1 s1.24 s2.24"], hint="tags 1, 20 still gets"),
+        ],
+        hints=[
+            "The attack needs a native VLAN on the trunk that is the attacker's own.",
+            "Make the native VLAN one in which nobody is, and carry VLAN 1 with a tag like all others.",
+        ],
     ),
 ]
 
@@ -160,13 +216,20 @@ def right_across(lesson: Lesson) -> str:
 def right_tags(lesson: Lesson) -> str:
     made = opened(lesson, "vlans")
     tagged = [step for step in Network(made).ping("pc1", "pc2")[1] if vlans(step.frame)]
-    return "A" if not tagged else "C" if any({step.start.device, step.end.device} & set(made.hosts)
-                                             for step in tagged) else "B"
+    return (
+        "A"
+        if not tagged
+        else "C"
+        if any({step.start.device, step.end.device} & set(made.hosts) for step in tagged)
+        else "B"
+    )
 
 
 def right_stick(lesson: Lesson) -> str:
     _, steps = Network(opened(lesson, "school")).ping("pc1", "printer")
-    crossings = sum("r" in (step.start.device, step.end.device) and step.frame.endswith(PING) for step in steps)
+    crossings = sum(
+        "r" in (step.start.device, step.end.device) and step.frame.endswith(PING) for step in steps
+    )
     return {0: "A", 2: "B"}.get(crossings, "C")
 
 
@@ -180,67 +243,87 @@ PREDICTIONS = [
     Prediction(
         "first-frame",
         "pc1 wants to talk to pc2, for the first time. Who gets its very first frame?",
-        {"A": "pc2 only: that is what a switch is for.",
-         "B": "All hosts on s1, the switch of pc1.",
-         "C": "Every host on both switches."},
-        {"A": "A switch can send to one port only when it knows behind which port an address is, and pc1 does not even "
-              "know the address yet: it has to ask all.",
-         "B": "To a switch another switch is a port like any other: a frame for all goes there too.",
-         "C": "pc1 knows pc2's IP address but not its MAC address, so it asks everybody (ARP): all hosts whom such a "
-              "frame reaches are one broadcast domain."},
+        {
+            "A": "pc2 only: that is what a switch is for.",
+            "B": "All hosts on s1, the switch of pc1.",
+            "C": "Every host on both switches.",
+        },
+        {
+            "A": "A switch can send to one port only when it knows behind which port an address is, and pc1 does not even "
+            "know the address yet: it has to ask all.",
+            "B": "To a switch another switch is a port like any other: a frame for all goes there too.",
+            "C": "pc1 knows pc2's IP address but not its MAC address, so it asks everybody (ARP): all hosts whom such a "
+            "frame reaches are one broadcast domain.",
+        },
         right_first,
     ),
     Prediction(
         "across",
         "pc1 (on s1) and pc2 (on s2) are both in VLAN 10 now. The cable between the switches has not been touched: its "
         "ports are as out of the box. Does pc1 reach pc2?",
-        {"A": "Yes: both are in VLAN 10.",
-         "B": "No: the cable carries VLAN 1 only.",
-         "C": "Yes, but only after the switches have learned the new VLAN."},
-        {"A": "Being in the same VLAN is not enough: every port on the way has to carry it.",
-         "B": "Each end of the cable is an access port of VLAN 1, so a frame of VLAN 10 does not leave through it.",
-         "C": "Switches learn addresses, not VLANs: which VLANs a port carries is set by hand (or by MVRP, seldom "
-              "used)."},
+        {
+            "A": "Yes: both are in VLAN 10.",
+            "B": "No: the cable carries VLAN 1 only.",
+            "C": "Yes, but only after the switches have learned the new VLAN.",
+        },
+        {
+            "A": "Being in the same VLAN is not enough: every port on the way has to carry it.",
+            "B": "Each end of the cable is an access port of VLAN 1, so a frame of VLAN 10 does not leave through it.",
+            "C": "Switches learn addresses, not VLANs: which VLANs a port carries is set by hand (or by MVRP, seldom "
+            "used).",
+        },
         right_across,
     ),
     Prediction(
         "who-sees-tags",
         "With VLANs 10 and 20 on one cable something has to say which frame is whose: a tag of four bytes. Where will "
         "the tag be seen?",
-        {"A": "Nowhere: the switches agree on it among themselves.",
-         "B": "Only on the cable between the switches.",
-         "C": "Everywhere, at the hosts too."},
-        {"A": "The two switches know of each other only what is written in the frames, so it has to be in there.",
-         "B": "Access ports take it off: a host knows nothing of VLANs, and cannot tell in which one it is.",
-         "C": "A host's port is an access port: the tag is added when a frame leaves through a trunk, and taken off "
-              "where it leaves to a host."},
+        {
+            "A": "Nowhere: the switches agree on it among themselves.",
+            "B": "Only on the cable between the switches.",
+            "C": "Everywhere, at the hosts too.",
+        },
+        {
+            "A": "The two switches know of each other only what is written in the frames, so it has to be in there.",
+            "B": "Access ports take it off: a host knows nothing of VLANs, and cannot tell in which one it is.",
+            "C": "A host's port is an access port: the tag is added when a frame leaves through a trunk, and taken off "
+            "where it leaves to a host.",
+        },
         right_tags,
     ),
     Prediction(
         "on-a-stick",
         "pc1 (VLAN 10) pings the printer (VLAN 30). How often do the ping and its answer together cross the one cable "
         "of the router?",
-        {"A": "Never: the switches know both VLANs.",
-         "B": "Twice: once with the ping, once with the answer.",
-         "C": "Four times."},
-        {"A": "A switch passes nothing from one VLAN to another, even if both are on neighbouring ports.",
-         "B": "That would do if the router had a cable in each VLAN; this one has to send back through the same cable.",
-         "C": "Each of the two comes in with the tag of one VLAN and goes out on the same cable with the tag of the "
-              "other. Hence the name, router on a stick, and hence its limit."},
+        {
+            "A": "Never: the switches know both VLANs.",
+            "B": "Twice: once with the ping, once with the answer.",
+            "C": "Four times.",
+        },
+        {
+            "A": "A switch passes nothing from one VLAN to another, even if both are on neighbouring ports.",
+            "B": "That would do if the router had a cable in each VLAN; this one has to send back through the same cable.",
+            "C": "Each of the two comes in with the tag of one VLAN and goes out on the same cable with the tag of the "
+            "other. Hence the name, router on a stick, and hence its limit.",
+        },
         right_stick,
     ),
     Prediction(
         "two-tags",
         "mallory's port allows VLAN 1 only: a frame with tag 20 has just been dropped. Now the frame carries two tags, "
         "first 1, then 20. What becomes of it?",
-        {"A": "s1 drops it: two tags are never allowed.",
-         "B": "It stays in VLAN 1, and only the classrooms hear it.",
-         "C": "It arrives at sec2, in VLAN 20."},
-        {"A": "A switch looks at the first tag only; what follows it may be anything.",
-         "B": "So it is on s1. But VLAN 1 is the native VLAN of the trunk: its frames go out without a tag, so the "
-              "first tag comes off, and then the second is the first.",
-         "C": "s1 takes the first tag off, for VLAN 1 crosses the trunk without one. What s2 gets begins with tag 20, "
-              "and s2 believes it."},
+        {
+            "A": "s1 drops it: two tags are never allowed.",
+            "B": "It stays in VLAN 1, and only the classrooms hear it.",
+            "C": "It arrives at sec2, in VLAN 20.",
+        },
+        {
+            "A": "A switch looks at the first tag only; what follows it may be anything.",
+            "B": "So it is on s1. But VLAN 1 is the native VLAN of the trunk: its frames go out without a tag, so the "
+            "first tag comes off, and then the second is the first.",
+            "C": "s1 takes the first tag off, for VLAN 1 crosses the trunk without one. What s2 gets begins with tag 20, "
+            "and s2 believes it.",
+        },
         right_double,
     ),
 ]

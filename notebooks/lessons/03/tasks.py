@@ -10,22 +10,31 @@ from labkit.net.tunnels import KINDS, Tunnel, largest
 from labkit.tasks import NotYet, Prediction, Task, Try, number
 
 DSL = 1492  # bytes: the MTU of a line with PPPoE (RFC 2516, 7)
-CAUGHT = Tunnel("esp", counter=40).wrap(packet("GET /timetable"))[:36]  # what the notebook shows in hex
+CAUGHT = Tunnel("esp", counter=40).wrap(packet("GET /timetable"))[
+    :36
+]  # what the notebook shows in hex
 OUTSIDE, INSIDE = "http://192.0.2.2:8081/", "http://10.66.0.2:8081/"
 
 # -- tasks --------------------------------------------------------------------------------------
 
 
 def check_mtu(lesson: Lesson, answer: str) -> str:
-    right, said = largest("wireguard", DSL), number(answer, "through-dsl 1000", "the number of bytes")
+    right, said = (
+        largest("wireguard", DSL),
+        number(answer, "through-dsl 1000", "the number of bytes"),
+    )
     if said == right:
         return f"Yes: {right} and 60 of headers and tag are {DSL}. wg-quick would take 20 less, for IPv6 outside."
     if said == right - 20:
-        raise NotYet(f"{said} leaves room for an IPv6 header outside, as wg-quick does. Over IPv4 larger ones fit too.")
+        raise NotYet(
+            f"{said} leaves room for an IPv6 header outside, as wg-quick does. Over IPv4 larger ones fit too."
+        )
     if said == largest("wireguard"):
         raise NotYet(f"{said} is right for 1500 outside; this line takes {DSL}.")
     if said > right:
-        raise NotYet(f"A packet of {said} bytes is {said + 60} outside, and only {DSL} get through.")
+        raise NotYet(
+            f"A packet of {said} bytes is {said + 60} outside, and only {DSL} get through."
+        )
     raise NotYet(f"{said} bytes get through, but larger ones too: `%tunnel mtu {DSL}`.")
 
 
@@ -35,68 +44,103 @@ def check_which(lesson: Lesson, answer: str) -> str:
     if not said:
         raise NotYet("Name the kind: `%check which-tunnel gre`.")
     if said in (right, "ipsec"):
-        return ("ESP, the part of IPsec that carries data: protocol 50 (0x32), then its SPI and the number of the "
-                "packet. Those are for everybody to see; what follows is not.")
+        return (
+            "ESP, the part of IPsec that carries data: protocol 50 (0x32), then its SPI and the number of the "
+            "packet. Those are for everybody to see; what follows is not."
+        )
     numbers = {"ipip": 4, "gre": 47, "vxlan": 17, "openvpn": 17, "wireguard": 17}
     if said not in numbers:
         raise NotYet(f"`{said}` is no kind that `%tunnel` knows: {', '.join(KINDS)}.")
     if numbers[said] == 17:
-        raise NotYet(f"{said} travels in UDP, which is protocol 17, in hex 11. Look at the tenth byte.")
-    raise NotYet(f"{said} is protocol {numbers[said]}, in hex {numbers[said]:02x}. Look at the tenth byte.")
+        raise NotYet(
+            f"{said} travels in UDP, which is protocol 17, in hex 11. Look at the tenth byte."
+        )
+    raise NotYet(
+        f"{said} is protocol {numbers[said]}, in hex {numbers[said]:02x}. Look at the tenth byte."
+    )
 
 
 def gets(lesson: Lesson, address: str) -> bool:
     """Whether the laptop gets a page there."""
     if not lesson.container("lab03-laptop"):
-        raise LabError("The live network is not up: run the cells from `%net up` on, then this one.")
+        raise LabError(
+            "The live network is not up: run the cells from `%net up` on, then this one."
+        )
     code = lesson.looks("lab03-laptop", ["curl", "-s", "-S", "-m", "3", address])
     if code not in (0, 7, 28):  # 7: refused, 28: no answer
-        raise LabError(f"The laptop cannot be asked (curl says {code}): run the cells from `%net up` on.")
+        raise LabError(
+            f"The laptop cannot be asked (curl says {code}): run the cells from `%net up` on."
+        )
     return not code
 
 
 def check_service(lesson: Lesson, answer: str) -> str:
     outside, inside = gets(lesson, OUTSIDE), gets(lesson, INSIDE)
     if outside and inside:
-        raise NotYet("The laptop gets the page at 192.0.2.2 as well, without any tunnel: the server listens on all "
-                     "addresses, for everybody. Let it listen on one (`-p ADDRESS:8081`).")
+        raise NotYet(
+            "The laptop gets the page at 192.0.2.2 as well, without any tunnel: the server listens on all "
+            "addresses, for everybody. Let it listen on one (`-p ADDRESS:8081`)."
+        )
     if outside:
-        raise NotYet("It answers at 192.0.2.2, and so to everybody outside, but not in the tunnel: it listens on the "
-                     "wrong one of the school's addresses.")
+        raise NotYet(
+            "It answers at 192.0.2.2, and so to everybody outside, but not in the tunnel: it listens on the "
+            "wrong one of the school's addresses."
+        )
     if not inside:
-        raise NotYet("Nobody answers at 10.66.0.2:8081, the school's address in the tunnel: the server does not run, "
-                     "or listens elsewhere.")
+        raise NotYet(
+            "Nobody answers at 10.66.0.2:8081, the school's address in the tunnel: the server does not run, "
+            "or listens elsewhere."
+        )
     return "Through the tunnel it answers, outside nobody does: no door that an attacker could even knock at."
 
 
 SERVE = "docker exec lab03-school busybox httpd -h /srv -p"
 TASKS = [
     Task(
-        "which-tunnel", check_which,
+        "which-tunnel",
+        check_which,
         solution=Try(answer="esp"),
-        wrong=[Try(answer="wireguard", hint="wireguard travels in UDP"), Try(answer="gre", hint="protocol 47"),
-               Try(answer="ipip", hint="protocol 4, in hex 04"), Try(answer="vpn", hint="no kind that")],
-        hints=["An IPv4 header has 20 bytes; the tenth of them says what it carries.",
-               "Paste the bytes into a cell under `%%bytes ip`."],
+        wrong=[
+            Try(answer="wireguard", hint="wireguard travels in UDP"),
+            Try(answer="gre", hint="protocol 47"),
+            Try(answer="ipip", hint="protocol 4, in hex 04"),
+            Try(answer="vpn", hint="no kind that"),
+        ],
+        hints=[
+            "An IPv4 header has 20 bytes; the tenth of them says what it carries.",
+            "Paste the bytes into a cell under `%%bytes ip`.",
+        ],
     ),
     Task(
-        "through-dsl", check_mtu,
+        "through-dsl",
+        check_mtu,
         solution=Try(answer="1432"),
-        wrong=[Try(answer="1412", hint="an IPv6 header outside"), Try(answer="1440", hint="right for 1500 outside"),
-               Try(answer="1492", hint="1492 bytes is 1552 outside"), Try(answer="1000", hint="larger ones too"),
-               Try(answer="much", hint="not a whole number")],
-        hints=["`%tunnel mtu` takes the MTU outside as its argument.",
-               "WireGuard adds 60 bytes; it pads to a multiple of 16, but never beyond the MTU of its interface."],
+        wrong=[
+            Try(answer="1412", hint="an IPv6 header outside"),
+            Try(answer="1440", hint="right for 1500 outside"),
+            Try(answer="1492", hint="1492 bytes is 1552 outside"),
+            Try(answer="1000", hint="larger ones too"),
+            Try(answer="much", hint="not a whole number"),
+        ],
+        hints=[
+            "`%tunnel mtu` takes the MTU outside as its argument.",
+            "WireGuard adds 60 bytes; it pads to a multiple of 16, but never beyond the MTU of its interface.",
+        ],
     ),
     Task(
-        "only-by-tunnel", check_service,
+        "only-by-tunnel",
+        check_service,
         setup=['docker exec lab03-school sh -c "pkill -f [h]ttpd.*8081; true"'],
         solution=Try([f"{SERVE} 10.66.0.2:8081"]),
-        wrong=[Try([f"{SERVE} 8081"], hint="listens on all addresses"),
-               Try([f"{SERVE} 127.0.0.1:8081"], hint="Nobody answers"),
-               Try([f"{SERVE} 192.0.2.2:8081"], hint="not in the tunnel")],
-        hints=["A server listens on an address of its machine. Which of the school's addresses is only in the tunnel?",
-               f"`%{SERVE} ADDRESS:8081` with the address of `wg0`."],
+        wrong=[
+            Try([f"{SERVE} 8081"], hint="listens on all addresses"),
+            Try([f"{SERVE} 127.0.0.1:8081"], hint="Nobody answers"),
+            Try([f"{SERVE} 192.0.2.2:8081"], hint="not in the tunnel"),
+        ],
+        hints=[
+            "A server listens on an address of its machine. Which of the school's addresses is only in the tunnel?",
+            f"`%{SERVE} ADDRESS:8081` with the address of `wg0`.",
+        ],
     ),
 ]
 
@@ -130,49 +174,65 @@ def right_seen(lesson: Lesson) -> str:
 PREDICTIONS = [
     Prediction(
         "read-gre",
-        f"The text \"{SECRET}\" goes through a GRE tunnel. What can the provider in between read?",
-        {"A": "Nothing: it is inside a tunnel.",
-         "B": "Only between which two networks it goes.",
-         "C": "Everything."},
-        {"A": "A tunnel is a packet in a packet: another envelope around it, and the envelope is of glass.",
-         "B": "That would need encryption, and GRE does not encrypt.",
-         "C": "GRE puts 24 bytes in front of the packet and leaves it as it is. Whoever carries it can read it, and "
-              "change it."},
+        f'The text "{SECRET}" goes through a GRE tunnel. What can the provider in between read?',
+        {
+            "A": "Nothing: it is inside a tunnel.",
+            "B": "Only between which two networks it goes.",
+            "C": "Everything.",
+        },
+        {
+            "A": "A tunnel is a packet in a packet: another envelope around it, and the envelope is of glass.",
+            "B": "That would need encryption, and GRE does not encrypt.",
+            "C": "GRE puts 24 bytes in front of the packet and leaves it as it is. Whoever carries it can read it, and "
+            "change it.",
+        },
         right_read,
     ),
     Prediction(
         "one-bit",
         "On its way through WireGuard one bit of the encrypted part is turned over. What does the other end do?",
-        {"A": "It decrypts it, and one letter of the text is another one.",
-         "B": "It drops the packet, and says nothing.",
-         "C": "It asks for the packet once more."},
-        {"A": "With encryption alone it could be so, and that has broken many protocols. Hence the tag.",
-         "B": "The tag of 16 bytes is made from all that is encrypted, the number of the packet and the key. One bit "
-              "changed, and it does not fit; and who cannot make a tag gets no answer at all.",
-         "C": "A tunnel carries packets and promises no more than IP does; TCP inside will send again by itself."},
+        {
+            "A": "It decrypts it, and one letter of the text is another one.",
+            "B": "It drops the packet, and says nothing.",
+            "C": "It asks for the packet once more.",
+        },
+        {
+            "A": "With encryption alone it could be so, and that has broken many protocols. Hence the tag.",
+            "B": "The tag of 16 bytes is made from all that is encrypted, the number of the packet and the key. One bit "
+            "changed, and it does not fit; and who cannot make a tag gets no answer at all.",
+            "C": "A tunnel carries packets and promises no more than IP does; TCP inside will send again by itself.",
+        },
         right_bit,
     ),
     Prediction(
         "largest",
         "Ethernet carries packets of 1500 bytes. How long may a packet inside WireGuard (over IPv4) be?",
-        {"A": "1500 bytes: what is encrypted is as long as before.",
-         "B": "1468 bytes: WireGuard's header and tag are 32 bytes.",
-         "C": "1440 bytes."},
-        {"A": "What is encrypted is, but headers come in front of it, and the outer packet may be 1500.",
-         "B": "And the outer IP (20) and UDP (8) headers? They have to fit as well.",
-         "C": "20 for IP, 8 for UDP, 16 for WireGuard's header, 16 for the tag: 60. (wg-quick takes 1420, so that IPv6 "
-              "outside fits too.)"},
+        {
+            "A": "1500 bytes: what is encrypted is as long as before.",
+            "B": "1468 bytes: WireGuard's header and tag are 32 bytes.",
+            "C": "1440 bytes.",
+        },
+        {
+            "A": "What is encrypted is, but headers come in front of it, and the outer packet may be 1500.",
+            "B": "And the outer IP (20) and UDP (8) headers? They have to fit as well.",
+            "C": "20 for IP, 8 for UDP, 16 for WireGuard's header, 16 for the tag: 60. (wg-quick takes 1420, so that IPv6 "
+            "outside fits too.)",
+        },
         right_mtu,
     ),
     Prediction(
         "still-seen",
         "Everything goes through WireGuard now. What does the provider still see?",
-        {"A": "Nothing at all.",
-         "B": "Who talks to whom outside, when, and how much.",
-         "C": "Also the names of the pages."},
-        {"A": "It has to deliver the packets, so it needs their addresses.",
-         "B": "The outer headers are as open as ever, sizes and times too: enough to tell a video from a chat.",
-         "C": "Those are inside. But the other end of the tunnel sees them, and whoever comes after it."},
+        {
+            "A": "Nothing at all.",
+            "B": "Who talks to whom outside, when, and how much.",
+            "C": "Also the names of the pages.",
+        },
+        {
+            "A": "It has to deliver the packets, so it needs their addresses.",
+            "B": "The outer headers are as open as ever, sizes and times too: enough to tell a video from a chat.",
+            "C": "Those are inside. But the other end of the tunnel sees them, and whoever comes after it.",
+        },
         right_seen,
     ),
 ]

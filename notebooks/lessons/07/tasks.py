@@ -23,7 +23,9 @@ def same(lesson: Lesson, one: str, format_one: str, other: str, format_other: st
     argv = ["qemu-img", "compare", "-q", "-f", format_one, "-F", format_other, one, other]
     code = lesson.command(argv).code
     if code > 1:
-        raise LabError(f"{one} and {other} cannot be compared: is one of them damaged? Start the task again.")
+        raise LabError(
+            f"{one} and {other} cannot be compared: is one of them damaged? Start the task again."
+        )
     return code == 0
 
 
@@ -32,8 +34,11 @@ def same(lesson: Lesson, one: str, format_one: str, other: str, format_other: st
 
 def check_where(lesson: Lesson, answer: str) -> str:
     disk = lesson.disk("grows.vdi")
-    found = [extent for extent in disk.extents() if extent.kind == "data" and
-             extent.start <= 40 * MIB < extent.start + extent.length]
+    found = [
+        extent
+        for extent in disk.extents()
+        if extent.kind == "data" and extent.start <= 40 * MIB < extent.start + extent.length
+    ]
     if not found or found[0].at is None:
         raise LabError(AGAIN)
     right = found[0].at + 40 * MIB - found[0].start
@@ -41,120 +46,226 @@ def check_where(lesson: Lesson, answer: str) -> str:
     if said == right:
         return f"Yes: the data begins at {right:,} and the block of byte 40 MiB was the first to be written."
     if said == 40 * MIB:
-        raise NotYet("That is where the byte is for the guest. In the file it is elsewhere: follow the line down from "
-                     "block 40.")
+        raise NotYet(
+            "That is where the byte is for the guest. In the file it is elsewhere: follow the line down from "
+            "block 40."
+        )
     if said == right + MIB:
-        raise NotYet("That is the second block in the file, the one of 3 MiB. Block 40 was written before it.")
+        raise NotYet(
+            "That is the second block in the file, the one of 3 MiB. Block 40 was written before it."
+        )
     if said < right:
-        raise NotYet("Header and block map are there. The data begins after them: look for `data at` in the header.")
-    raise NotYet(f"Not {said}. The file has {disk.file_size:,} bytes in all; block 40 is the first of its data.")
+        raise NotYet(
+            "Header and block map are there. The data begins after them: look for `data at` in the header."
+        )
+    raise NotYet(
+        f"Not {said}. The file has {disk.file_size:,} bytes in all; block 40 is the first of its data."
+    )
 
 
 def check_three(lesson: Lesson, answer: str) -> str:
     disk = need_disk(lesson, "mine.vdi", "`%VBoxManage createmedium disk --filename mine.vdi …`.")
     if disk.format != "VDI":
-        raise NotYet(f"`mine.vdi` is a {disk.format}, whatever its name says: leave out `--format`.")
+        raise NotYet(
+            f"`mine.vdi` is a {disk.format}, whatever its name says: leave out `--format`."
+        )
     if disk.variant == "fixed":
-        raise NotYet("All of its blocks are there, for it was reserved at once: leave out `--variant Fixed`. Begin "
-                     "again with `%task three-blocks`.")
+        raise NotYet(
+            "All of its blocks are there, for it was reserved at once: leave out `--variant Fixed`. Begin "
+            "again with `%task three-blocks`."
+        )
     if disk.capacity != 32 * MIB:
-        raise NotYet(f"The guest would see {human(disk.capacity)}; 32 MiB were asked for: `--size 32`. Begin again "
-                     "with `%task three-blocks`.")
+        raise NotYet(
+            f"The guest would see {human(disk.capacity)}; 32 MiB were asked for: `--size 32`. Begin again "
+            "with `%task three-blocks`."
+        )
     blocks = disk.allocated // MIB
     if not blocks:
-        raise NotYet("`mine.vdi` is there and empty. Play the guest: `%qemu-io -f vdi -c \"write 0 1\" mine.vdi`.")
+        raise NotYet(
+            '`mine.vdi` is there and empty. Play the guest: `%qemu-io -f vdi -c "write 0 1" mine.vdi`.'
+        )
     if blocks < 3:
-        raise NotYet(f"Only {blocks} of its blocks {'is' if blocks == 1 else 'are'} allocated. A second write into the "
-                     "same MiB needs no new block: write where there is none yet.")
+        raise NotYet(
+            f"Only {blocks} of its blocks {'is' if blocks == 1 else 'are'} allocated. A second write into the "
+            "same MiB needs no new block: write where there is none yet."
+        )
     if blocks > 3:
-        raise NotYet(f"{blocks} blocks are allocated. Mind the edges: a write that crosses one of them takes the block "
-                     "on both sides. Begin again with `%task three-blocks`.")
+        raise NotYet(
+            f"{blocks} blocks are allocated. Mind the edges: a write that crosses one of them takes the block "
+            "on both sides. Begin again with `%task three-blocks`."
+        )
     return f"Three blocks of 1 MiB, and a file of {human(disk.file_size)} for a disk of 32 MiB."
 
 
 def check_migrate(lesson: Lesson, answer: str) -> str:
-    disk = need_disk(lesson, "server.qcow2", "`%qemu-img convert -f vdi -O qcow2 FROM TO` makes it.")
+    disk = need_disk(
+        lesson, "server.qcow2", "`%qemu-img convert -f vdi -O qcow2 FROM TO` makes it."
+    )
     if disk.format != "QCOW2":
-        raise NotYet(f"`server.qcow2` is a {disk.format}: the name says one thing and the first bytes another. The "
-                     "format to write is given with `-O qcow2`.")
+        raise NotYet(
+            f"`server.qcow2` is a {disk.format}: the name says one thing and the first bytes another. The "
+            "format to write is given with `-O qcow2`."
+        )
     source = lesson.disk("grows.vdi")
     if disk.capacity != source.capacity:
-        raise NotYet(f"The guest would see a disk of {human(disk.capacity)} instead of {human(source.capacity)}: that "
-                     "is the VDI *file*, header and all, taken for a plain disk. Say what the source is: `-f vdi`.")
+        raise NotYet(
+            f"The guest would see a disk of {human(disk.capacity)} instead of {human(source.capacity)}: that "
+            "is the VDI *file*, header and all, taken for a plain disk. Say what the source is: `-f vdi`."
+        )
     if not disk.allocated:
-        raise NotYet("`server.qcow2` has the right size and not a byte of data: `create` makes an empty disk, "
-                     "`convert` brings the data along.")
+        raise NotYet(
+            "`server.qcow2` has the right size and not a byte of data: `create` makes an empty disk, "
+            "`convert` brings the data along."
+        )
     if not same(lesson, "grows.vdi", "vdi", "server.qcow2", "qcow2"):
-        raise NotYet("The guest would find other bytes on it than on `grows.vdi`: convert that disk, all of it.")
+        raise NotYet(
+            "The guest would find other bytes on it than on `grows.vdi`: convert that disk, all of it."
+        )
     return f"Identical for the guest, and the file has {human(disk.file_size)} instead of {human(source.file_size)}."
 
 
 def check_old_server(lesson: Lesson, answer: str) -> str:
-    disk = need_disk(lesson, "new.vdi", "`%VBoxManage clonemedium disk old.vhd new.vdi --format VDI` makes it.")
+    disk = need_disk(
+        lesson, "new.vdi", "`%VBoxManage clonemedium disk old.vhd new.vdi --format VDI` makes it."
+    )
     if disk.format != "VDI":
-        raise NotYet(f"`new.vdi` is a {disk.format}: VirtualBox keeps the format of the source unless you say "
-                     "`--format VDI`.")
+        raise NotYet(
+            f"`new.vdi` is a {disk.format}: VirtualBox keeps the format of the source unless you say "
+            "`--format VDI`."
+        )
     if not same(lesson, "old.vhd", "vpc", "new.vdi", "vdi"):
-        raise NotYet("`new.vdi` does not begin with what is on `old.vhd`: clone that disk, do not create an empty one.")
+        raise NotYet(
+            "`new.vdi` does not begin with what is on `old.vhd`: clone that disk, do not create an empty one."
+        )
     if disk.capacity == lesson.disk("old.vhd").capacity:
-        raise NotYet("The data is there, and the disk is as small as before: `%VBoxManage modifymedium disk new.vdi "
-                     "--resize 64`.")
+        raise NotYet(
+            "The data is there, and the disk is as small as before: `%VBoxManage modifymedium disk new.vdi "
+            "--resize 64`."
+        )
     if disk.capacity != 64 * MIB:
         raise NotYet(f"The guest would see {disk.capacity // MIB} MiB; 64 were asked for.")
-    return ("All the data, and room for as much again. What is inside still believes in 32 MiB: partition and file "
-            "system come next.")
+    return (
+        "All the data, and room for as much again. What is inside still believes in 32 MiB: partition and file "
+        "system come next."
+    )
 
 
 TASKS = [
     Task(
-        "where", check_where,
+        "where",
+        check_where,
         solution=Try(answer="2097152"),
-        wrong=[Try(answer="41943040", hint="for the guest"), Try(answer="3145728", hint="second block"),
-               Try(answer="512", hint="Header and block map"), Try(answer="99999999", hint="Not 99999999"),
-               Try(answer="2M", hint="not a whole number")],
-        hints=["The lower strip is the file, from its first byte on the left; the lines come from the guest's blocks.",
-               "The header's field `data at` says where the first block of the file begins."],
+        wrong=[
+            Try(answer="41943040", hint="for the guest"),
+            Try(answer="3145728", hint="second block"),
+            Try(answer="512", hint="Header and block map"),
+            Try(answer="99999999", hint="Not 99999999"),
+            Try(answer="2M", hint="not a whole number"),
+        ],
+        hints=[
+            "The lower strip is the file, from its first byte on the left; the lines come from the guest's blocks.",
+            "The header's field `data at` says where the first block of the file begins.",
+        ],
     ),
     Task(
-        "three-blocks", check_three,
-        solution=Try(["VBoxManage createmedium disk --filename mine.vdi --size 32",
-                      'qemu-io -f vdi -c "write -q 0 1" -c "write -q 10M 1" -c "write -q 20M 1" mine.vdi']),
-        wrong=[Try(["VBoxManage createmedium disk --filename mine.vdi --size 32 --variant Fixed"],
-                   hint="reserved at once"),
-               Try(["VBoxManage createmedium disk --filename mine.vdi --size 32",
-                    'qemu-io -f vdi -c "write -q 0 1" -c "write -q 4k 1" -c "write -q 8k 1" mine.vdi'],
-                   hint="same MiB needs no new block"),
-               Try(["VBoxManage createmedium disk --filename mine.vdi --size 32",
-                    'qemu-io -f vdi -c "write -q 512k 3M" mine.vdi'], hint="crosses one of them"),
-               Try(["VBoxManage createmedium disk --filename mine.vdi --size 64",
-                    'qemu-io -f vdi -c "write -q 0 3M" mine.vdi'], hint="32 MiB were asked"),
-               Try(["VBoxManage createmedium disk --filename mine.vdi --size 32"], hint="there and empty")],
-        hints=["Two commands: `createmedium`, and `qemu-io` with three writes (`-c` may be given three times).",
-               "A block is 1 MiB: three writes far from one another, or one of 3 MiB that begins at an edge."],
+        "three-blocks",
+        check_three,
+        solution=Try(
+            [
+                "VBoxManage createmedium disk --filename mine.vdi --size 32",
+                'qemu-io -f vdi -c "write -q 0 1" -c "write -q 10M 1" -c "write -q 20M 1" mine.vdi',
+            ]
+        ),
+        wrong=[
+            Try(
+                ["VBoxManage createmedium disk --filename mine.vdi --size 32 --variant Fixed"],
+                hint="reserved at once",
+            ),
+            Try(
+                [
+                    "VBoxManage createmedium disk --filename mine.vdi --size 32",
+                    'qemu-io -f vdi -c "write -q 0 1" -c "write -q 4k 1" -c "write -q 8k 1" mine.vdi',
+                ],
+                hint="same MiB needs no new block",
+            ),
+            Try(
+                [
+                    "VBoxManage createmedium disk --filename mine.vdi --size 32",
+                    'qemu-io -f vdi -c "write -q 512k 3M" mine.vdi',
+                ],
+                hint="crosses one of them",
+            ),
+            Try(
+                [
+                    "VBoxManage createmedium disk --filename mine.vdi --size 64",
+                    'qemu-io -f vdi -c "write -q 0 3M" mine.vdi',
+                ],
+                hint="32 MiB were asked",
+            ),
+            Try(
+                ["VBoxManage createmedium disk --filename mine.vdi --size 32"],
+                hint="there and empty",
+            ),
+        ],
+        hints=[
+            "Two commands: `createmedium`, and `qemu-io` with three writes (`-c` may be given three times).",
+            "A block is 1 MiB: three writes far from one another, or one of 3 MiB that begins at an edge.",
+        ],
     ),
     Task(
-        "migrate", check_migrate,
+        "migrate",
+        check_migrate,
         solution=Try(["qemu-img convert -f vdi -O qcow2 grows.vdi server.qcow2"]),
-        wrong=[Try(["qemu-img create -q -f qcow2 server.qcow2 64M"], hint="not a byte of data"),
-               Try(["qemu-img convert -f vdi -O raw grows.vdi server.qcow2"], hint="is a RAW"),
-               Try(["qemu-img convert -f raw -O qcow2 grows.vdi server.qcow2"], hint="taken for a plain disk"),
-               Try(["qemu-img convert -f vdi -O qcow2 guest.vdi server.qcow2",
+        wrong=[
+            Try(["qemu-img create -q -f qcow2 server.qcow2 64M"], hint="not a byte of data"),
+            Try(["qemu-img convert -f vdi -O raw grows.vdi server.qcow2"], hint="is a RAW"),
+            Try(
+                ["qemu-img convert -f raw -O qcow2 grows.vdi server.qcow2"],
+                hint="taken for a plain disk",
+            ),
+            Try(
+                [
+                    "qemu-img convert -f vdi -O qcow2 guest.vdi server.qcow2",
                     "qemu-img create -q -f qcow2 server.qcow2 64M",
-                    'qemu-io -f qcow2 -c "write -q -P 0x41 0 1M" server.qcow2'], hint="other bytes")],
-        hints=["`-f` is the format of the source, `-O` that of the result.", "The source is `grows.vdi`, a VDI."],
+                    'qemu-io -f qcow2 -c "write -q -P 0x41 0 1M" server.qcow2',
+                ],
+                hint="other bytes",
+            ),
+        ],
+        hints=[
+            "`-f` is the format of the source, `-O` that of the result.",
+            "The source is `grows.vdi`, a VDI.",
+        ],
     ),
     Task(
-        "old-server", check_old_server,
-        setup=["VBoxManage createmedium disk --filename old.vhd --size 32 --format VHD --variant Fixed",
-               'qemu-io -f raw -c "write -q -P 0x37 0 8M" old.vhd'],
-        solution=Try(["VBoxManage clonemedium disk old.vhd new.vdi --format VDI",
-                      "VBoxManage modifymedium disk new.vdi --resize 64"]),
-        wrong=[Try(["VBoxManage modifymedium disk old.vhd --resize 64"], hint="no file `new.vdi`"),
-               Try(["VBoxManage createmedium disk --filename new.vdi --size 64"], hint="does not begin with"),
-               Try(["VBoxManage clonemedium disk old.vhd new.vdi --format VDI"], hint="as small as before"),
-               Try(["VBoxManage clonemedium disk old.vhd new.vdi"], hint="keeps the format")],
-        hints=["VirtualBox does not resize a fixed VHD: first make it another format, then larger.",
-               "`clonemedium … --format VDI`, then `modifymedium … --resize 64`."],
+        "old-server",
+        check_old_server,
+        setup=[
+            "VBoxManage createmedium disk --filename old.vhd --size 32 --format VHD --variant Fixed",
+            'qemu-io -f raw -c "write -q -P 0x37 0 8M" old.vhd',
+        ],
+        solution=Try(
+            [
+                "VBoxManage clonemedium disk old.vhd new.vdi --format VDI",
+                "VBoxManage modifymedium disk new.vdi --resize 64",
+            ]
+        ),
+        wrong=[
+            Try(["VBoxManage modifymedium disk old.vhd --resize 64"], hint="no file `new.vdi`"),
+            Try(
+                ["VBoxManage createmedium disk --filename new.vdi --size 64"],
+                hint="does not begin with",
+            ),
+            Try(
+                ["VBoxManage clonemedium disk old.vhd new.vdi --format VDI"],
+                hint="as small as before",
+            ),
+            Try(["VBoxManage clonemedium disk old.vhd new.vdi"], hint="keeps the format"),
+        ],
+        hints=[
+            "VirtualBox does not resize a fixed VHD: first make it another format, then larger.",
+            "`clonemedium … --format VDI`, then `modifymedium … --resize 64`.",
+        ],
     ),
 ]
 
@@ -192,57 +303,77 @@ PREDICTIONS = [
     Prediction(
         "two-files",
         "Both disks are of 64 MiB, and nothing has been written to them. How large are their files?",
-        {"A": "Both are tiny: there is no data yet.",
-         "B": "`grows.vdi` is small, `reserved.vdi` is a little over 64 MiB.",
-         "C": "Both are of 64 MiB: that is their size."},
-        {"A": "Reserved means that the space is taken now, data or not: the guest can count on it.",
-         "B": "The one that grows holds a header and an empty map; the other has all of its blocks already.",
-         "C": "64 MiB is what the guest sees. The file of the one that grows has only what was needed so far."},
+        {
+            "A": "Both are tiny: there is no data yet.",
+            "B": "`grows.vdi` is small, `reserved.vdi` is a little over 64 MiB.",
+            "C": "Both are of 64 MiB: that is their size.",
+        },
+        {
+            "A": "Reserved means that the space is taken now, data or not: the guest can count on it.",
+            "B": "The one that grows holds a header and an empty map; the other has all of its blocks already.",
+            "C": "64 MiB is what the guest sees. The file of the one that grows has only what was needed so far.",
+        },
         right_two,
     ),
     Prediction(
         "one-byte",
         "The guest writes a single byte at 40 MiB. By how much does the file of `grows.vdi` grow?",
-        {"A": "By one byte: it grows by what is written.",
-         "B": "By one block of 1 MiB.",
-         "C": "To 40 MiB: the file must reach that far."},
-        {"A": "The map knows blocks, not bytes: it has one entry for each MiB.",
-         "B": "A block is allocated whole, at the end of the file, and its place noted in the map.",
-         "C": "The map says where a block is, so it may be anywhere: the file holds only blocks that were written."},
+        {
+            "A": "By one byte: it grows by what is written.",
+            "B": "By one block of 1 MiB.",
+            "C": "To 40 MiB: the file must reach that far.",
+        },
+        {
+            "A": "The map knows blocks, not bytes: it has one entry for each MiB.",
+            "B": "A block is allocated whole, at the end of the file, and its place noted in the map.",
+            "C": "The map says where a block is, so it may be anywhere: the file holds only blocks that were written.",
+        },
         right_byte,
     ),
     Prediction(
         "shrink",
         "Two blocks of `grows.vdi` are allocated. One of them is now full of zeros. What becomes of the file?",
-        {"A": "It shrinks by 1 MiB: a block of zeros need not be kept.",
-         "B": "It stays as large as it was.",
-         "C": "It grows: zeros are data too, and are written to a new block."},
-        {"A": "They need not be kept, but nobody looks: a write goes into the block that is there, whatever it writes.",
-         "B": "The zeros were written into the block that was there. A file that grows only ever grows.",
-         "C": "The block has its place already, so it is overwritten there."},
+        {
+            "A": "It shrinks by 1 MiB: a block of zeros need not be kept.",
+            "B": "It stays as large as it was.",
+            "C": "It grows: zeros are data too, and are written to a new block.",
+        },
+        {
+            "A": "They need not be kept, but nobody looks: a write goes into the block that is there, whatever it writes.",
+            "B": "The zeros were written into the block that was there. A file that grows only ever grows.",
+            "C": "The block has its place already, so it is overwritten there.",
+        },
         right_shrink,
     ),
     Prediction(
         "same-data",
         "`grows.vdi` has been converted twice, and the files differ in size. What about what the guest reads?",
-        {"A": "It differs where the formats differ: each has its own blocks.",
-         "B": "It is the same, byte for byte.",
-         "C": "The data is the same; free space may hold anything."},
-        {"A": "Blocks are how the file keeps the disk. The guest sees the disk alone.",
-         "B": "A format is a way to keep a disk, and converting keeps the disk: all of it, zeros too.",
-         "C": "What was never written reads as zeros in each of them."},
+        {
+            "A": "It differs where the formats differ: each has its own blocks.",
+            "B": "It is the same, byte for byte.",
+            "C": "The data is the same; free space may hold anything.",
+        },
+        {
+            "A": "Blocks are how the file keeps the disk. The guest sees the disk alone.",
+            "B": "A format is a way to keep a disk, and converting keeps the disk: all of it, zeros too.",
+            "C": "What was never written reads as zeros in each of them.",
+        },
         right_same,
     ),
     Prediction(
         "inside",
         "`guest.vdi` is now of 128 MiB. How much can the guest store in its file system?",
-        {"A": "As much as before: about 63 MiB.",
-         "B": "All of the 128 MiB: a file system fills its disk.",
-         "C": "Nothing: the file system is damaged until it is repaired."},
-        {"A": "The partition table is data on the disk, and says what it said: the partition ends where it ended. So "
-              "does the file system in it.",
-         "B": "A file system has the size written in it when it was made; nobody has told it of the new space.",
-         "C": "All of its bytes are where they were: it is sound, and just as small."},
+        {
+            "A": "As much as before: about 63 MiB.",
+            "B": "All of the 128 MiB: a file system fills its disk.",
+            "C": "Nothing: the file system is damaged until it is repaired.",
+        },
+        {
+            "A": "The partition table is data on the disk, and says what it said: the partition ends where it ended. So "
+            "does the file system in it.",
+            "B": "A file system has the size written in it when it was made; nobody has told it of the new space.",
+            "C": "All of its bytes are where they were: it is sound, and just as small.",
+        },
         right_inside,
     ),
 ]

@@ -23,11 +23,13 @@ def has(lesson: Lesson, name: str, snapshot: str) -> bool:
 
 def build(name: str, *more: str) -> list[str]:
     """The commands that make a machine with a disk."""
-    return [f"VBoxManage createvm --name {name} --ostype Debian_64 --register",
-            f"VBoxManage createmedium disk --filename {name}.vmdk --size 16 --format VMDK",
-            f"VBoxManage storagectl {name} --name SATA --add sata",
-            f"VBoxManage storageattach {name} --storagectl SATA --port 0 --device 0 --type hdd --medium {name}.vmdk",
-            *more]
+    return [
+        f"VBoxManage createvm --name {name} --ostype Debian_64 --register",
+        f"VBoxManage createmedium disk --filename {name}.vmdk --size 16 --format VMDK",
+        f"VBoxManage storagectl {name} --name SATA --add sata",
+        f"VBoxManage storageattach {name} --storagectl SATA --port 0 --device 0 --type hdd --medium {name}.vmdk",
+        *more,
+    ]
 
 
 # -- tasks --------------------------------------------------------------------------------------
@@ -37,20 +39,30 @@ def check_tree(lesson: Lesson, answer: str) -> str:
     machine = lesson.machines().machine("lab09-tree")
     found = named(machine)
     if "base" not in found:
-        raise NotYet("`base` is gone. It has to stay, for the others are to stand on it: `%task tree` starts again.")
+        raise NotYet(
+            "`base` is gone. It has to stay, for the others are to stand on it: `%task tree` starts again."
+        )
     if missing := [name for name in ("left", "right") if name not in found]:
-        raise NotYet(f"There is no snapshot `{missing[0]}` yet: `%VBoxManage snapshot lab09-tree take {missing[0]}`.")
+        raise NotYet(
+            f"There is no snapshot `{missing[0]}` yet: `%VBoxManage snapshot lab09-tree take {missing[0]}`."
+        )
     if len(found) > 3:
-        raise NotYet(f"There are {len(found)} snapshots, and three were asked for: `base`, `left`, `right`.")
+        raise NotYet(
+            f"There are {len(found)} snapshots, and three were asked for: `base`, `left`, `right`."
+        )
     base, left, right = (found[name] for name in ("base", "left", "right"))
     if left.parent == right.uuid or right.parent == left.uuid:
         upper, lower = ("left", "right") if left.parent == right.uuid else ("right", "left")
-        raise NotYet(f"`{upper}` stands on `{lower}`, so they are in a row, not two branches. Go back to `base` before "
-                     "you take the second one.")
+        raise NotYet(
+            f"`{upper}` stands on `{lower}`, so they are in a row, not two branches. Go back to `base` before "
+            "you take the second one."
+        )
     if left.parent != base.uuid or right.parent != base.uuid:
         raise NotYet("Both have to stand on `base` itself.")
     if not left.current:
-        raise NotYet("The shape is right, but the current state stands on `right`. `restore left` puts it there.")
+        raise NotYet(
+            "The shape is right, but the current state stands on `right`. `restore left` puts it there."
+        )
     return "Two branches on `base`, and the next write will go into a disk that stands on `left`."
 
 
@@ -59,44 +71,107 @@ def check_tidy(lesson: Lesson, answer: str) -> str:
     found = named(machine)
     for name in ("one", "four"):
         if name not in found:
-            raise NotYet(f"`{name}` was to stay, and is gone. Start again with `%task tidy`: deleting is final.")
+            raise NotYet(
+                f"`{name}` was to stay, and is gone. Start again with `%task tidy`: deleting is final."
+            )
     texts = lesson.guest("lab09-tidy")
     if texts[3] != "four":
-        raise NotYet("The guest reads something else now: `restore` took it back to an older state, and what was "
-                     "written since is lost. Only `delete` was needed. Start again with `%task tidy`.")
+        raise NotYet(
+            "The guest reads something else now: `restore` took it back to an older state, and what was "
+            "written since is lost. Only `delete` was needed. Start again with `%task tidy`."
+        )
     if left := [name for name in ("two", "three") if name in found]:
-        raise NotYet(f"`{left[0]}` is still there: `%VBoxManage snapshot lab09-tidy delete {left[0]}`.")
+        raise NotYet(
+            f"`{left[0]}` is still there: `%VBoxManage snapshot lab09-tidy delete {left[0]}`."
+        )
     return "Two snapshots less, their data merged, and the guest has noticed nothing."
 
 
 TASKS = [
     Task(
-        "tree", check_tree,
+        "tree",
+        check_tree,
         setup=build("lab09-tree", "VBoxManage snapshot lab09-tree take base"),
-        solution=Try(["VBoxManage snapshot lab09-tree take right", "VBoxManage snapshot lab09-tree restore base",
-                      "VBoxManage snapshot lab09-tree take left"]),
-        wrong=[Try(["VBoxManage snapshot lab09-tree take left", "VBoxManage snapshot lab09-tree take right"],
-                   hint="in a row"),
-               Try(["VBoxManage snapshot lab09-tree take left"], hint="no snapshot `right`"),
-               Try(["VBoxManage snapshot lab09-tree take left", "VBoxManage snapshot lab09-tree restore base",
-                    "VBoxManage snapshot lab09-tree take right"], hint="stands on `right`"),
-               Try(["VBoxManage snapshot lab09-tree delete base", "VBoxManage snapshot lab09-tree take left",
-                    "VBoxManage snapshot lab09-tree take right"], hint="`base` is gone")],
-        hints=["A new snapshot always stands on the current state. So where must the current state be before each?",
-               "take one, `restore base`, take the other; the last one taken is where you are."],
+        solution=Try(
+            [
+                "VBoxManage snapshot lab09-tree take right",
+                "VBoxManage snapshot lab09-tree restore base",
+                "VBoxManage snapshot lab09-tree take left",
+            ]
+        ),
+        wrong=[
+            Try(
+                [
+                    "VBoxManage snapshot lab09-tree take left",
+                    "VBoxManage snapshot lab09-tree take right",
+                ],
+                hint="in a row",
+            ),
+            Try(["VBoxManage snapshot lab09-tree take left"], hint="no snapshot `right`"),
+            Try(
+                [
+                    "VBoxManage snapshot lab09-tree take left",
+                    "VBoxManage snapshot lab09-tree restore base",
+                    "VBoxManage snapshot lab09-tree take right",
+                ],
+                hint="stands on `right`",
+            ),
+            Try(
+                [
+                    "VBoxManage snapshot lab09-tree delete base",
+                    "VBoxManage snapshot lab09-tree take left",
+                    "VBoxManage snapshot lab09-tree take right",
+                ],
+                hint="`base` is gone",
+            ),
+        ],
+        hints=[
+            "A new snapshot always stands on the current state. So where must the current state be before each?",
+            "take one, `restore base`, take the other; the last one taken is where you are.",
+        ],
     ),
     Task(
-        "tidy", check_tidy,
-        setup=build("lab09-tidy", *(line for page, name in enumerate(("one", "two", "three", "four")) for line in (
-            f"guest_write lab09-tidy {page} {name}", f"VBoxManage snapshot lab09-tidy take {name}"))),
-        solution=Try(["VBoxManage snapshot lab09-tidy delete two", "VBoxManage snapshot lab09-tidy delete three"]),
-        wrong=[Try(["VBoxManage snapshot lab09-tidy restore one", "VBoxManage snapshot lab09-tidy delete two"],
-                   hint="took it back to an older state"),
-               Try(["VBoxManage snapshot lab09-tidy delete two"], hint="`three` is still there"),
-               Try(["VBoxManage snapshot lab09-tidy delete one", "VBoxManage snapshot lab09-tidy delete two",
-                    "VBoxManage snapshot lab09-tidy delete three"], hint="`one` was to stay")],
-        hints=["Which of the two goes back to a snapshot, and which gives one up?",
-               "`delete two` and `delete three`; in which order does not matter."],
+        "tidy",
+        check_tidy,
+        setup=build(
+            "lab09-tidy",
+            *(
+                line
+                for page, name in enumerate(("one", "two", "three", "four"))
+                for line in (
+                    f"guest_write lab09-tidy {page} {name}",
+                    f"VBoxManage snapshot lab09-tidy take {name}",
+                )
+            ),
+        ),
+        solution=Try(
+            [
+                "VBoxManage snapshot lab09-tidy delete two",
+                "VBoxManage snapshot lab09-tidy delete three",
+            ]
+        ),
+        wrong=[
+            Try(
+                [
+                    "VBoxManage snapshot lab09-tidy restore one",
+                    "VBoxManage snapshot lab09-tidy delete two",
+                ],
+                hint="took it back to an older state",
+            ),
+            Try(["VBoxManage snapshot lab09-tidy delete two"], hint="`three` is still there"),
+            Try(
+                [
+                    "VBoxManage snapshot lab09-tidy delete one",
+                    "VBoxManage snapshot lab09-tidy delete two",
+                    "VBoxManage snapshot lab09-tidy delete three",
+                ],
+                hint="`one` was to stay",
+            ),
+        ],
+        hints=[
+            "Which of the two goes back to a snapshot, and which gives one up?",
+            "`delete two` and `delete three`; in which order does not matter.",
+        ],
     ),
 ]
 
@@ -136,46 +211,62 @@ PREDICTIONS = [
     Prediction(
         "where-to",
         "The snapshot is taken. Now the guest writes on the second page. Into which file does that go?",
-        {"A": "Into lab09.vmdk, as before: it is the machine's disk.",
-         "B": "Into a new file: lab09.vmdk belongs to the snapshot now.",
-         "C": "Into both: the snapshot keeps a copy."},
-        {"A": "Then the snapshot would change with every write, and could not bring the old state back.",
-         "B": "The disk as it was is frozen, and a new, thin one on top takes what is written from now on.",
-         "C": "Nothing is copied: that is why a snapshot takes no time, however large the disk is."},
+        {
+            "A": "Into lab09.vmdk, as before: it is the machine's disk.",
+            "B": "Into a new file: lab09.vmdk belongs to the snapshot now.",
+            "C": "Into both: the snapshot keeps a copy.",
+        },
+        {
+            "A": "Then the snapshot would change with every write, and could not bring the old state back.",
+            "B": "The disk as it was is frozen, and a new, thin one on top takes what is written from now on.",
+            "C": "Nothing is copied: that is why a snapshot takes no time, however large the disk is.",
+        },
         right_where,
     ),
     Prediction(
         "restore",
         "`restore draft` will be done now. What will the guest read on page 1?",
-        {"A": "\"report, with the last page missing\": that was written last.",
-         "B": "\"report, first draft\": as it was when the snapshot was taken.",
-         "C": "Nothing: restoring goes back to the empty disk."},
-        {"A": "That was written after the snapshot, into the differencing disk that restoring throws away.",
-         "B": "The snapshot's disk is as it was. The differencing disk above it is replaced by an empty one.",
-         "C": "The disks below are all there: only what was written since is given up."},
+        {
+            "A": '"report, with the last page missing": that was written last.',
+            "B": '"report, first draft": as it was when the snapshot was taken.',
+            "C": "Nothing: restoring goes back to the empty disk.",
+        },
+        {
+            "A": "That was written after the snapshot, into the differencing disk that restoring throws away.",
+            "B": "The snapshot's disk is as it was. The differencing disk above it is replaced by an empty one.",
+            "C": "The disks below are all there: only what was written since is given up.",
+        },
         right_restore,
     ),
     Prediction(
         "delete",
         "The current state stands on `poem`. Now the snapshot `poem` is deleted. What does the guest read afterwards?",
-        {"A": "What it was before `poem`: the report or nothing.",
-         "B": "The poem, as before.",
-         "C": "An error: the disk its own one stands on is gone."},
-        {"A": "That would be restoring. Deleting a snapshot never changes the current state.",
-         "B": "The data is merged into a neighbouring disk; only the possibility to go back to that moment is gone.",
-         "C": "Before the file goes, its blocks are merged with those of the neighbour that needs them."},
+        {
+            "A": "What it was before `poem`: the report or nothing.",
+            "B": "The poem, as before.",
+            "C": "An error: the disk its own one stands on is gone.",
+        },
+        {
+            "A": "That would be restoring. Deleting a snapshot never changes the current state.",
+            "B": "The data is merged into a neighbouring disk; only the possibility to go back to that moment is gone.",
+            "C": "Before the file goes, its blocks are merged with those of the neighbour that needs them.",
+        },
         right_delete,
     ),
     Prediction(
         "chain",
         "chain-24 and the twenty-three below it are empty; all data is in chain-00. How many disks are asked before a "
         "page of chain-24 is found?",
-        {"A": "One: chain-24 knows where everything is.",
-         "B": "Two: chain-24 asks chain-00 directly.",
-         "C": "All of them, one after the other, down to chain-00."},
-        {"A": "Its map knows only its own blocks, and it has none.",
-         "B": "A disk knows its own parent alone, and that is the one just below it.",
-         "C": "Each knows only its parent: chain-24 asks chain-23, that one asks chain-22, and so on."},
+        {
+            "A": "One: chain-24 knows where everything is.",
+            "B": "Two: chain-24 asks chain-00 directly.",
+            "C": "All of them, one after the other, down to chain-00.",
+        },
+        {
+            "A": "Its map knows only its own blocks, and it has none.",
+            "B": "A disk knows its own parent alone, and that is the one just below it.",
+            "C": "Each knows only its parent: chain-24 asks chain-23, that one asks chain-22, and so on.",
+        },
         right_chain,
     ),
 ]

@@ -17,8 +17,12 @@ SEATS = ("seat-1", "seat-2", "seat-3")
 def own_bytes(graph: Graph, name: str) -> int:
     """Bytes on disk of what only this machine uses."""
     users = (f"{name}", f"{name} @ ")
-    return sum(medium.size_on_disk or 0 for medium in graph.media
-               if medium.used_by and all(user == users[0] or user.startswith(users[1]) for user in medium.used_by))
+    return sum(
+        medium.size_on_disk or 0
+        for medium in graph.media
+        if medium.used_by
+        and all(user == users[0] or user.startswith(users[1]) for user in medium.used_by)
+    )
 
 
 # -- tasks --------------------------------------------------------------------------------------
@@ -29,20 +33,28 @@ def check_seats(lesson: Lesson, answer: str) -> str:
     names = {machine.name for machine in graph.machines}
     if missing := [name for name in SEATS if name not in names]:
         if any(path.startswith(f"{missing[0]}/") for path in lesson.files()):
-            raise NotYet(f"`{missing[0]}` is made, but `--register` was left out, so VirtualBox does not list it: "
-                         f"`%VBoxManage registervm {missing[0]}/{missing[0]}.vbox`.")
+            raise NotYet(
+                f"`{missing[0]}` is made, but `--register` was left out, so VirtualBox does not list it: "
+                f"`%VBoxManage registervm {missing[0]}/{missing[0]}.vbox`."
+            )
         raise NotYet(f"There is no machine `{missing[0]}` yet.")
     total = 0
     for name in SEATS:
         machine = graph.machine(name)
         if not machine.media:
-            raise NotYet(f"`{name}` has no disk: it was created, not cloned. Start again with `%task seats`.")
+            raise NotYet(
+                f"`{name}` has no disk: it was created, not cloned. Start again with `%task seats`."
+            )
         if not machine.linked_to:
-            raise NotYet(f"`{name}` is a full clone: its disk alone takes {human(own_bytes(graph, name))}. Linked "
-                         "clones share: `--options link`. Start again with `%task seats`.")
+            raise NotYet(
+                f"`{name}` is a full clone: its disk alone takes {human(own_bytes(graph, name))}. Linked "
+                "clones share: `--options link`. Start again with `%task seats`."
+            )
         if machine.linked_to["machine"] != "lab10":
-            raise NotYet(f"`{name}` hangs from `{machine.linked_to['machine']}`, not from lab10: if that one goes, so "
-                         "does this.")
+            raise NotYet(
+                f"`{name}` hangs from `{machine.linked_to['machine']}`, not from lab10: if that one goes, so "
+                "does this."
+            )
         total += own_bytes(graph, name)
     if total >= 1_000_000:
         raise NotYet(f"Together they take {human(total)}, and less than 1 MB was asked for.")
@@ -57,28 +69,38 @@ def ovf(lesson: Lesson, name: str) -> Any:
 
     said = lesson.command(["tar", "-xOf", f"{name}.ova", f"{name}.ovf"])
     if said.code:
-        raise NotYet(f"`{name}.ova` is no appliance: no descriptor `{name}.ovf` is in it. Let `VBoxManage export` make "
-                     "it.")
+        raise NotYet(
+            f"`{name}.ova` is no appliance: no descriptor `{name}.ovf` is in it. Let `VBoxManage export` make "
+            "it."
+        )
     try:
         return fromstring(said.out)
     except (ParseError, DefusedXmlException):
-        raise LabError(f"The descriptor in {name}.ova cannot be read; start the task again.") from None
+        raise LabError(
+            f"The descriptor in {name}.ova cannot be read; start the task again."
+        ) from None
 
 
 def check_appliance(lesson: Lesson, answer: str) -> str:
     if "colleague.ova" not in lesson.files():
-        raise NotYet("There is no `colleague.ova` yet: `%VBoxManage export MACHINE --output colleague.ova …`.")
+        raise NotYet(
+            "There is no `colleague.ova` yet: `%VBoxManage export MACHINE --output colleague.ova …`."
+        )
     found = ovf(lesson, "colleague")
     systems = found.findall(".//{*}VirtualSystem")  # whichever version of OVF
     names = [value for system in systems for key, value in system.items() if key.endswith("}id")]
     if names != ["lab10-full"]:
-        raise NotYet(f"In it is the machine `{'`, and `'.join(names) or 'none'}`; `lab10-full` alone was asked for. "
-                     "`%task appliance` starts again.")
+        raise NotYet(
+            f"In it is the machine `{'`, and `'.join(names) or 'none'}`; `lab10-full` alone was asked for. "
+            "`%task appliance` starts again."
+        )
     product = systems[0].findtext("{*}ProductSection/{*}Product")
     if product != "School server":
         named = f"the product {product}" if product else "no product"
-        raise NotYet(f"The descriptor names {named}: `--vsys 0 --product \"School server\"`. An existing file is not "
-                     "replaced: start again with `%task appliance`.")
+        raise NotYet(
+            f'The descriptor names {named}: `--vsys 0 --product "School server"`. An existing file is not '
+            "replaced: start again with `%task appliance`."
+        )
     return "Machine, disk and a name that a human understands, in one file of an open standard."
 
 
@@ -90,76 +112,175 @@ def check_web(lesson: Lesson, answer: str) -> str:
     rules = [value.split(",") for key, value in about.items() if key.startswith("Forwarding(")]
     to_web = [rule for rule in rules if rule[3:4] == ["8080"]]
     if about.get("memory") != "512":
-        raise NotYet(f"It has {about.get('memory')} MB of memory; 512 were asked for: `modifyvm lab10-web --memory …`.")
+        raise NotYet(
+            f"It has {about.get('memory')} MB of memory; 512 were asked for: `modifyvm lab10-web --memory …`."
+        )
     if about.get("cpus") != "1":
-        raise NotYet(f"It has {about.get('cpus')} processors; one was asked for: `modifyvm lab10-web --cpus …`.")
+        raise NotYet(
+            f"It has {about.get('cpus')} processors; one was asked for: `modifyvm lab10-web --cpus …`."
+        )
     if not rules:
-        raise NotYet("No port leads to it yet: `modifyvm lab10-web --nat-pf1 \"NAME,tcp,ADDRESS,HERE,,THERE\"`.")
+        raise NotYet(
+            'No port leads to it yet: `modifyvm lab10-web --nat-pf1 "NAME,tcp,ADDRESS,HERE,,THERE"`.'
+        )
     if not to_web:
-        raise NotYet(f"The rule listens on port {rules[0][3]} of this computer, not on 8080. In a rule the host's "
-                     "port comes before the guest's.")
+        raise NotYet(
+            f"The rule listens on port {rules[0][3]} of this computer, not on 8080. In a rule the host's "
+            "port comes before the guest's."
+        )
     if to_web[0][5:6] != ["80"]:
-        raise NotYet(f"Port 8080 here leads to port {to_web[0][5]} of the guest, and the web server listens on 80.")
+        raise NotYet(
+            f"Port 8080 here leads to port {to_web[0][5]} of the guest, and the web server listens on 80."
+        )
     if to_web[0][1] != "tcp":
-        raise NotYet("The rule is for UDP, and web pages come over TCP. Remove it (`--nat-pf1 delete NAME`) and write "
-                     "it again.")
+        raise NotYet(
+            "The rule is for UDP, and web pages come over TCP. Remove it (`--nat-pf1 delete NAME`) and write "
+            "it again."
+        )
     if to_web[0][2] != "127.0.0.1":
-        where = f"With the address {to_web[0][2]} others reach it" if to_web[0][2] else (
-            "Without an address it is open to the whole network")
-        raise NotYet(f"{where}, and *this computer only* was asked for: 127.0.0.1. Remove the rule (`--nat-pf1 delete "
-                     "NAME`) and write it again.")
+        where = (
+            f"With the address {to_web[0][2]} others reach it"
+            if to_web[0][2]
+            else ("Without an address it is open to the whole network")
+        )
+        raise NotYet(
+            f"{where}, and *this computer only* was asked for: 127.0.0.1. Remove the rule (`--nat-pf1 delete "
+            "NAME`) and write it again."
+        )
     return "Who is at this computer reaches it at http://127.0.0.1:8080, nobody else does."
 
 
 TASKS = [
     Task(
-        "seats", check_seats,
-        solution=Try([f"VBoxManage clonevm lab10 --snapshot clean --name {name} --options link --register"
-                      for name in SEATS]),
-        wrong=[Try([f"VBoxManage clonevm lab10 --name {name} --mode machine --register" for name in SEATS],
-                   hint="is a full clone"),
-               Try(["VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link --register"],
-                   hint="no machine `seat-2`"),
-               Try(["VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link"],
-                   hint="`--register` was left out"),
-               Try([f"VBoxManage createvm --name {name} --register" for name in SEATS], hint="created, not cloned"),
-               Try(["VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link --register",
+        "seats",
+        check_seats,
+        solution=Try(
+            [
+                f"VBoxManage clonevm lab10 --snapshot clean --name {name} --options link --register"
+                for name in SEATS
+            ]
+        ),
+        wrong=[
+            Try(
+                [
+                    f"VBoxManage clonevm lab10 --name {name} --mode machine --register"
+                    for name in SEATS
+                ],
+                hint="is a full clone",
+            ),
+            Try(
+                [
+                    "VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link --register"
+                ],
+                hint="no machine `seat-2`",
+            ),
+            Try(
+                ["VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link"],
+                hint="`--register` was left out",
+            ),
+            Try(
+                [f"VBoxManage createvm --name {name} --register" for name in SEATS],
+                hint="created, not cloned",
+            ),
+            Try(
+                [
+                    "VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link --register",
                     "VBoxManage snapshot seat-1 take mine",
-                    *(f"VBoxManage clonevm seat-1 --snapshot mine --name {name} --options link --register"
-                      for name in SEATS[1:])], hint="hangs from `seat-1`")],
-        hints=["A linked clone is made of a snapshot: lab10 has one, `clean`.",
-               "`%VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link --register`, three times."],
+                    *(
+                        f"VBoxManage clonevm seat-1 --snapshot mine --name {name} --options link --register"
+                        for name in SEATS[1:]
+                    ),
+                ],
+                hint="hangs from `seat-1`",
+            ),
+        ],
+        hints=[
+            "A linked clone is made of a snapshot: lab10 has one, `clean`.",
+            "`%VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link --register`, three times.",
+        ],
     ),
     Task(
-        "appliance", check_appliance,
-        solution=Try(['VBoxManage export lab10-full --output colleague.ova --vsys 0 --product "School server"']),
-        wrong=[Try(["VBoxManage export lab10-full --output colleague.ova"], hint="names no product"),
-               Try(['VBoxManage export lab10 --output colleague.ova --vsys 0 --product "School server"'],
-                   hint="In it is the machine `lab10`;"),
-               Try(['VBoxManage export lab10-full lab10 --output colleague.ova --vsys 0 --product "School server"'],
-                   hint="`lab10-full`, and `lab10`"),
-               Try(["qemu-img convert -f vmdk -O vmdk lab10-full/lab10-full.vmdk colleague.ova"],
-                   hint="is no appliance")],
-        hints=["`%VBoxManage export MACHINE --output FILE --vsys 0 --product \"…\"`.",
-               "`--vsys 0` says which machine of the appliance what follows is about: the first."],
+        "appliance",
+        check_appliance,
+        solution=Try(
+            [
+                'VBoxManage export lab10-full --output colleague.ova --vsys 0 --product "School server"'
+            ]
+        ),
+        wrong=[
+            Try(["VBoxManage export lab10-full --output colleague.ova"], hint="names no product"),
+            Try(
+                [
+                    'VBoxManage export lab10 --output colleague.ova --vsys 0 --product "School server"'
+                ],
+                hint="In it is the machine `lab10`;",
+            ),
+            Try(
+                [
+                    'VBoxManage export lab10-full lab10 --output colleague.ova --vsys 0 --product "School server"'
+                ],
+                hint="`lab10-full`, and `lab10`",
+            ),
+            Try(
+                ["qemu-img convert -f vmdk -O vmdk lab10-full/lab10-full.vmdk colleague.ova"],
+                hint="is no appliance",
+            ),
+        ],
+        hints=[
+            '`%VBoxManage export MACHINE --output FILE --vsys 0 --product "…"`.',
+            "`--vsys 0` says which machine of the appliance what follows is about: the first.",
+        ],
     ),
     Task(
-        "web", check_web,
-        setup=["VBoxManage createvm --name lab10-web --ostype Debian_64 --register",
-               "VBoxManage modifyvm lab10-web --cpus 2 --memory 1024"],
-        solution=Try(["VBoxManage modifyvm lab10-web --cpus 1 --memory 512",
-                      'VBoxManage modifyvm lab10-web --nat-pf1 "web,tcp,127.0.0.1,8080,,80"']),
-        wrong=[Try(["VBoxManage modifyvm lab10-web --cpus 1 --memory 512"], hint="No port leads to it"),
-               Try(["VBoxManage modifyvm lab10-web --cpus 1 --memory 512",
-                    'VBoxManage modifyvm lab10-web --nat-pf1 "web,tcp,,8080,,80"'], hint="open to the whole network"),
-               Try(["VBoxManage modifyvm lab10-web --cpus 1 --memory 512",
-                    'VBoxManage modifyvm lab10-web --nat-pf1 "web,tcp,127.0.0.1,80,,8080"'], hint="not on 8080"),
-               Try(["VBoxManage modifyvm lab10-web --cpus 1",
-                    'VBoxManage modifyvm lab10-web --nat-pf1 "web,tcp,127.0.0.1,8080,,80"'], hint="of memory"),
-               Try(["VBoxManage modifyvm lab10-web --memory 512",
-                    'VBoxManage modifyvm lab10-web --nat-pf1 "web,tcp,127.0.0.1,8080,,80"'], hint="2 processors")],
-        hints=["`modifyvm` takes `--cpus`, `--memory` (in MB) and `--nat-pf1`.",
-               "A rule: name, tcp, address and port of this computer, address (may be empty) and port of the guest."],
+        "web",
+        check_web,
+        setup=[
+            "VBoxManage createvm --name lab10-web --ostype Debian_64 --register",
+            "VBoxManage modifyvm lab10-web --cpus 2 --memory 1024",
+        ],
+        solution=Try(
+            [
+                "VBoxManage modifyvm lab10-web --cpus 1 --memory 512",
+                'VBoxManage modifyvm lab10-web --nat-pf1 "web,tcp,127.0.0.1,8080,,80"',
+            ]
+        ),
+        wrong=[
+            Try(
+                ["VBoxManage modifyvm lab10-web --cpus 1 --memory 512"], hint="No port leads to it"
+            ),
+            Try(
+                [
+                    "VBoxManage modifyvm lab10-web --cpus 1 --memory 512",
+                    'VBoxManage modifyvm lab10-web --nat-pf1 "web,tcp,,8080,,80"',
+                ],
+                hint="open to the whole network",
+            ),
+            Try(
+                [
+                    "VBoxManage modifyvm lab10-web --cpus 1 --memory 512",
+                    'VBoxManage modifyvm lab10-web --nat-pf1 "web,tcp,127.0.0.1,80,,8080"',
+                ],
+                hint="not on 8080",
+            ),
+            Try(
+                [
+                    "VBoxManage modifyvm lab10-web --cpus 1",
+                    'VBoxManage modifyvm lab10-web --nat-pf1 "web,tcp,127.0.0.1,8080,,80"',
+                ],
+                hint="of memory",
+            ),
+            Try(
+                [
+                    "VBoxManage modifyvm lab10-web --memory 512",
+                    'VBoxManage modifyvm lab10-web --nat-pf1 "web,tcp,127.0.0.1,8080,,80"',
+                ],
+                hint="2 processors",
+            ),
+        ],
+        hints=[
+            "`modifyvm` takes `--cpus`, `--memory` (in MB) and `--nat-pf1`.",
+            "A rule: name, tcp, address and port of this computer, address (may be empty) and port of the guest.",
+        ],
     ),
 ]
 
@@ -175,7 +296,9 @@ def right_clones(lesson: Lesson) -> str:
 
 
 def right_base(lesson: Lesson) -> str:
-    there = any(snapshot.name == "clean" for snapshot in lesson.machines().machine("lab10").snapshots)
+    there = any(
+        snapshot.name == "clean" for snapshot in lesson.machines().machine("lab10").snapshots
+    )
     return "C" if there else "A" if lesson.guest("lab10-linked")[1] else "B"
 
 
@@ -188,34 +311,46 @@ PREDICTIONS = [
     Prediction(
         "two-clones",
         "lab10's disk file has 128 MiB of data. How much disk will each of the two clones take?",
-        {"A": "Both 128 MiB: a clone is a copy.",
-         "B": "The full clone about 128 MiB, the linked one next to nothing.",
-         "C": "The full clone 256 MiB, the linked one 128 MiB."},
-        {"A": "The full one is a copy. The linked one is a difference, and so far there is none.",
-         "B": "The full clone copies all the data, the linked one has an empty differencing disk.",
-         "C": "256 MiB is what the guest sees; a disk that grows is copied with the blocks it has."},
+        {
+            "A": "Both 128 MiB: a clone is a copy.",
+            "B": "The full clone about 128 MiB, the linked one next to nothing.",
+            "C": "The full clone 256 MiB, the linked one 128 MiB.",
+        },
+        {
+            "A": "The full one is a copy. The linked one is a difference, and so far there is none.",
+            "B": "The full clone copies all the data, the linked one has an empty differencing disk.",
+            "C": "256 MiB is what the guest sees; a disk that grows is copied with the blocks it has.",
+        },
         right_clones,
     ),
     Prediction(
         "base",
         "lab10-linked hangs from the snapshot `clean`. What happens when `clean` is deleted?",
-        {"A": "It is merged as usual; the clone goes on.",
-         "B": "The clone is broken: the disk it stands on is gone.",
-         "C": "VirtualBox refuses: two disks stand on that one."},
-        {"A": "Merging would put lab10's newer data into the disk that the clone reads from, or the other way round.",
-         "B": "It would be, were that disk merged away. VirtualBox counts who stands on it, and here there are two.",
-         "C": "lab10's own disk and the clone's stand on it, and it cannot be merged into both."},
+        {
+            "A": "It is merged as usual; the clone goes on.",
+            "B": "The clone is broken: the disk it stands on is gone.",
+            "C": "VirtualBox refuses: two disks stand on that one.",
+        },
+        {
+            "A": "Merging would put lab10's newer data into the disk that the clone reads from, or the other way round.",
+            "B": "It would be, were that disk merged away. VirtualBox counts who stands on it, and here there are two.",
+            "C": "lab10's own disk and the clone's stand on it, and it cannot be merged into both.",
+        },
         right_base,
     ),
     Prediction(
         "ova-size",
         "The guest's disk is of 256 MiB, with 128 MiB of data, the same byte again and again. How large is the OVA?",
-        {"A": "About 256 MiB: it holds the whole disk.",
-         "B": "About 128 MiB: it holds the data.",
-         "C": "Far less: the blocks in it are compressed."},
-        {"A": "Blocks that were never written are not in it.",
-         "B": "It would be, without compression; a *streamOptimized* disk compresses every block.",
-         "C": "128 MiB of one and the same byte compress to nearly nothing; real data shrinks to a half or so."},
+        {
+            "A": "About 256 MiB: it holds the whole disk.",
+            "B": "About 128 MiB: it holds the data.",
+            "C": "Far less: the blocks in it are compressed.",
+        },
+        {
+            "A": "Blocks that were never written are not in it.",
+            "B": "It would be, without compression; a *streamOptimized* disk compresses every block.",
+            "C": "128 MiB of one and the same byte compress to nearly nothing; real data shrinks to a half or so.",
+        },
         right_ova,
     ),
 ]

@@ -45,52 +45,80 @@ def check_shared(lesson: Lesson, answer: str) -> str:
     right = shared(lesson, "debian:bookworm-slim", "httpd")
     said = number(answer, "shared-layers 3")
     if said == right:
-        return (f"Yes: {right} of httpd's {httpd} layers {'is' if right == 1 else 'are'} Debian's, kept once on "
-                "disk and used by both.")
+        return (
+            f"Yes: {right} of httpd's {httpd} layers {'is' if right == 1 else 'are'} Debian's, kept once on "
+            "disk and used by both."
+        )
     if said == httpd:
-        raise NotYet(f"{httpd} is how many layers httpd has in all. Which of them does debian:bookworm-slim have too?")
+        raise NotYet(
+            f"{httpd} is how many layers httpd has in all. Which of them does debian:bookworm-slim have too?"
+        )
     if said == 0:
-        raise NotYet("Look at the picture: the rail of httpd starts in a box that already has a name.")
-    raise NotYet(f"Not {said}. debian:bookworm-slim has {debian} in all, so it cannot share more than that; count "
-                 "the boxes both rails pass through.")
+        raise NotYet(
+            "Look at the picture: the rail of httpd starts in a box that already has a name."
+        )
+    raise NotYet(
+        f"Not {said}. debian:bookworm-slim has {debian} in all, so it cannot share more than that; count "
+        "the boxes both rails pass through."
+    )
 
 
 def check_own_container(lesson: Lesson, answer: str) -> str:
     container = lesson.container("lab12-mine")
     if not container:
-        raise NotYet("There is no container called `lab12-mine` yet: `docker run -d --name lab12-mine busybox …`.")
+        raise NotYet(
+            "There is no container called `lab12-mine` yet: `docker run -d --name lab12-mine busybox …`."
+        )
     busybox = lesson.image("busybox")
     if not busybox or container["image_id"] != busybox["id"]:
-        raise NotYet(f"`lab12-mine` runs the image {container['image']}, not busybox. Start again with "
-                     "`%task own-container`.")
+        raise NotYet(
+            f"`lab12-mine` runs the image {container['image']}, not busybox. Start again with "
+            "`%task own-container`."
+        )
     if container["state"] != "running":
-        raise NotYet("`lab12-mine` has already ended: a container lives as long as its first process. Give it one that "
-                     "lasts, such as `sleep 1d`, after the image's name.")
+        raise NotYet(
+            "`lab12-mine` has already ended: a container lives as long as its first process. Give it one that "
+            "lasts, such as `sleep 1d`, after the image's name."
+        )
     paths = {change["path"] for change in lesson.changes(container)}
     if "/etc/motd" not in paths:
-        raise NotYet("`lab12-mine` runs, but its writable layer has no `/etc/motd`. Write it with `docker exec "
-                     "lab12-mine sh -c \"echo hello > /etc/motd\"`: the quotes keep the `>` for the container's shell.")
-    return (f"Its writable layer holds {len(paths)} paths, /etc/motd among them; the image busybox is exactly what it "
-            "was.")
+        raise NotYet(
+            "`lab12-mine` runs, but its writable layer has no `/etc/motd`. Write it with `docker exec "
+            'lab12-mine sh -c "echo hello > /etc/motd"`: the quotes keep the `>` for the container\'s shell.'
+        )
+    return (
+        f"Its writable layer holds {len(paths)} paths, /etc/motd among them; the image busybox is exactly what it "
+        "was."
+    )
 
 
 def check_one_layer(lesson: Lesson, answer: str) -> str:
     made = need_image(lesson, "lab12/greet:1", "`docker commit CONTAINER lab12/greet:1` makes it.")
     base, mine = diff_ids(lesson, "busybox"), diff_ids(lesson, "lab12/greet:1")
     if "busybox:latest" in made["tags"]:
-        raise NotYet("`lab12/greet:1` is another name for busybox itself. A tag adds no layer, a commit does.")
+        raise NotYet(
+            "`lab12/greet:1` is another name for busybox itself. A tag adds no layer, a commit does."
+        )
     if mine == base:
-        raise NotYet("`lab12/greet:1` has exactly busybox's layers: the container you committed had written nothing, "
-                     "and where nothing is written there is no layer to add.")
+        raise NotYet(
+            "`lab12/greet:1` has exactly busybox's layers: the container you committed had written nothing, "
+            "and where nothing is written there is no layer to add."
+        )
     if mine[: len(base)] != base:
-        raise NotYet("`lab12/greet:1` does not stand on busybox: start the container you commit from busybox.")
+        raise NotYet(
+            "`lab12/greet:1` does not stand on busybox: start the container you commit from busybox."
+        )
     if len(mine) > len(base) + 1:
-        raise NotYet(f"`lab12/greet:1` has {len(mine) - len(base)} layers of its own; one was asked for. Every commit "
-                     "adds one: commit once.")
+        raise NotYet(
+            f"`lab12/greet:1` has {len(mine) - len(base)} layers of its own; one was asked for. Every commit "
+            "adds one: commit once."
+        )
     image = lesson.layers("lab12/greet:1")
     if "hello.txt" not in visible(image):
-        raise NotYet("The new layer is there, but it holds no `/hello.txt`: what is written before the commit, in that "
-                     "container, is what the layer will hold.")
+        raise NotYet(
+            "The new layer is there, but it holds no `/hello.txt`: what is written before the commit, in that "
+            "container, is what the layer will hold."
+        )
     return f"One layer on top of busybox: {', '.join(image.layers[-1].added)}."
 
 
@@ -103,57 +131,121 @@ def check_no_waste(lesson: Lesson, answer: str) -> str:
     if "big.bin" in files:
         raise NotYet("`/big.bin` is still there: remove it before the commit.")
     if image.wasted:
-        raise NotYet(f"`lab12/small:1` looks right from inside, but {image.wasted // 10**6} MB of its layers can "
-                     "never be seen again: the file was already in a layer below. Make and remove it in one container.")
+        raise NotYet(
+            f"`lab12/small:1` looks right from inside, but {image.wasted // 10**6} MB of its layers can "
+            "never be seen again: the file was already in a layer below. Make and remove it in one container."
+        )
     return "Nothing wasted: what is made and removed before the commit never becomes a layer."
 
 
 MAKE, REPORT = "head -c 20000000 /dev/zero > /big.bin", "wc -c < /big.bin > /report.txt"
 TASKS = [
     Task(
-        "shared-layers", check_shared,
+        "shared-layers",
+        check_shared,
         solution=Try(answer="1"),
-        wrong=[Try(answer="7", hint="in all"), Try(answer="0", hint="rail of httpd"), Try(answer="4", hint="Not 4"),
-               Try(answer="one", hint="whole number")],
-        hints=["Each box of the picture is a layer; an image is all boxes from the top of its rail down to its name.",
-               "Two images share the boxes that both of their rails pass through."],
+        wrong=[
+            Try(answer="7", hint="in all"),
+            Try(answer="0", hint="rail of httpd"),
+            Try(answer="4", hint="Not 4"),
+            Try(answer="one", hint="whole number"),
+        ],
+        hints=[
+            "Each box of the picture is a layer; an image is all boxes from the top of its rail down to its name.",
+            "Two images share the boxes that both of their rails pass through.",
+        ],
     ),
     Task(
-        "own-container", check_own_container,
-        solution=Try(["docker run -d --name lab12-mine busybox sleep 1d",
-                      'docker exec lab12-mine sh -c "echo hello > /etc/motd"']),
-        wrong=[Try(["docker run -d --name lab12-mine busybox"], hint="already ended"),
-               Try(["docker run -d --name lab12-mine busybox sleep 1d"], hint="no `/etc/motd`"),
-               Try(["docker run -d --name lab12-mine debian:bookworm-slim sleep 1d"], hint="not busybox")],
-        hints=["A container ends when its first process ends: `sleep 1d` lasts.",
-               "`docker exec NAME sh -c \"…\"` runs a shell inside a running container."],
+        "own-container",
+        check_own_container,
+        solution=Try(
+            [
+                "docker run -d --name lab12-mine busybox sleep 1d",
+                'docker exec lab12-mine sh -c "echo hello > /etc/motd"',
+            ]
+        ),
+        wrong=[
+            Try(["docker run -d --name lab12-mine busybox"], hint="already ended"),
+            Try(["docker run -d --name lab12-mine busybox sleep 1d"], hint="no `/etc/motd`"),
+            Try(
+                ["docker run -d --name lab12-mine debian:bookworm-slim sleep 1d"],
+                hint="not busybox",
+            ),
+        ],
+        hints=[
+            "A container ends when its first process ends: `sleep 1d` lasts.",
+            '`docker exec NAME sh -c "…"` runs a shell inside a running container.',
+        ],
     ),
     Task(
-        "one-layer", check_one_layer,
-        solution=Try(['docker run --name lab12-greet busybox sh -c "echo hello > /hello.txt"',
-                      "docker commit lab12-greet lab12/greet:1"]),
-        wrong=[Try(["docker tag busybox lab12/greet:1"], hint="another name for busybox"),
-               Try(["docker commit lab12-two lab12/greet:1"], hint="had written nothing"),
-               Try(["docker commit lab12-one lab12/greet:0",
+        "one-layer",
+        check_one_layer,
+        solution=Try(
+            [
+                'docker run --name lab12-greet busybox sh -c "echo hello > /hello.txt"',
+                "docker commit lab12-greet lab12/greet:1",
+            ]
+        ),
+        wrong=[
+            Try(["docker tag busybox lab12/greet:1"], hint="another name for busybox"),
+            Try(["docker commit lab12-two lab12/greet:1"], hint="had written nothing"),
+            Try(
+                [
+                    "docker commit lab12-one lab12/greet:0",
                     "docker run --name lab12-greet lab12/greet:0 touch /hello.txt",
-                    "docker commit lab12-greet lab12/greet:1"], hint="2 layers of its own"),
-               Try(["docker run --name lab12-greet debian:bookworm-slim touch /hello.txt",
-                    "docker commit lab12-greet lab12/greet:1"], hint="does not stand on busybox")],
-        hints=["Two commands: `docker run --name … busybox …` to write the file, then `docker commit`.",
-               "The container may have ended: its writable layer stays until `docker rm`."],
+                    "docker commit lab12-greet lab12/greet:1",
+                ],
+                hint="2 layers of its own",
+            ),
+            Try(
+                [
+                    "docker run --name lab12-greet debian:bookworm-slim touch /hello.txt",
+                    "docker commit lab12-greet lab12/greet:1",
+                ],
+                hint="does not stand on busybox",
+            ),
+        ],
+        hints=[
+            "Two commands: `docker run --name … busybox …` to write the file, then `docker commit`.",
+            "The container may have ended: its writable layer stays until `docker rm`.",
+        ],
     ),
     Task(
-        "no-waste", check_no_waste,
-        solution=Try([f'docker run --name lab12-once busybox sh -c "{MAKE}; {REPORT}; rm /big.bin"',
-                      "docker commit lab12-once lab12/small:1"]),
-        wrong=[Try(['docker run --name lab12-once lab12/big:2 sh -c "echo 20000000 > /report.txt"',
-                    "docker commit lab12-once lab12/small:1"], hint="20 MB of its layers"),
-               Try([f'docker run --name lab12-once busybox sh -c "{MAKE}; {REPORT}"',
-                    "docker commit lab12-once lab12/small:1"], hint="still there"),
-               Try([f'docker run --name lab12-once busybox sh -c "{MAKE}; rm /big.bin"',
-                    "docker commit lab12-once lab12/small:1"], hint="no `/report.txt`")],
-        hints=["A layer is the difference at the moment of the commit; what came and went before is not in it.",
-               "One `sh -c \"make; measure; remove\"` in one container, then one commit."],
+        "no-waste",
+        check_no_waste,
+        solution=Try(
+            [
+                f'docker run --name lab12-once busybox sh -c "{MAKE}; {REPORT}; rm /big.bin"',
+                "docker commit lab12-once lab12/small:1",
+            ]
+        ),
+        wrong=[
+            Try(
+                [
+                    'docker run --name lab12-once lab12/big:2 sh -c "echo 20000000 > /report.txt"',
+                    "docker commit lab12-once lab12/small:1",
+                ],
+                hint="20 MB of its layers",
+            ),
+            Try(
+                [
+                    f'docker run --name lab12-once busybox sh -c "{MAKE}; {REPORT}"',
+                    "docker commit lab12-once lab12/small:1",
+                ],
+                hint="still there",
+            ),
+            Try(
+                [
+                    f'docker run --name lab12-once busybox sh -c "{MAKE}; rm /big.bin"',
+                    "docker commit lab12-once lab12/small:1",
+                ],
+                hint="no `/report.txt`",
+            ),
+        ],
+        hints=[
+            "A layer is the difference at the moment of the commit; what came and went before is not in it.",
+            'One `sh -c "make; measure; remove"` in one container, then one commit.',
+        ],
     ),
 ]
 
@@ -183,37 +275,49 @@ PREDICTIONS = [
         "pull-again",
         "You have just pulled debian:bookworm-slim. httpd was built on top of a Debian. What will the pull of httpd "
         "say about its first layer?",
-        {"A": "Pull complete: an image is one file, so all of it comes.",
-         "B": "Already exists: that layer is here, under another image's name.",
-         "C": "Nothing: a layer that is here is not mentioned."},
-        {"A": "An image is a list of layers, and each layer is asked for by its own digest; it comes only if it is "
-              "missing, as when this httpd was built on another Debian than the one you have.",
-         "B": "A layer is known by the hash of what it holds, so the engine knows it has that one, whoever brought it.",
-         "C": "Every layer of the image gets its line, those already here too."},
+        {
+            "A": "Pull complete: an image is one file, so all of it comes.",
+            "B": "Already exists: that layer is here, under another image's name.",
+            "C": "Nothing: a layer that is here is not mentioned.",
+        },
+        {
+            "A": "An image is a list of layers, and each layer is asked for by its own digest; it comes only if it is "
+            "missing, as when this httpd was built on another Debian than the one you have.",
+            "B": "A layer is known by the hash of what it holds, so the engine knows it has that one, whoever brought it.",
+            "C": "Every layer of the image gets its line, those already here too.",
+        },
         right_pull,
     ),
     Prediction(
         "two-containers",
         "Two containers run from the same image. One writes /notes.txt. What does `cat /notes.txt` say in the other?",
-        {"A": "It prints the note: they run from the same image.",
-         "B": "It prints the note only after the second container is restarted.",
-         "C": "No such file: each container writes into a layer of its own."},
-        {"A": "The image is read-only, so the write went elsewhere: into the first container's own layer.",
-         "B": "A restart keeps the container's own layer and still shows it nobody else's.",
-         "C": "The image below is shared and never changes; what differs is the thin writable layer on top."},
+        {
+            "A": "It prints the note: they run from the same image.",
+            "B": "It prints the note only after the second container is restarted.",
+            "C": "No such file: each container writes into a layer of its own.",
+        },
+        {
+            "A": "The image is read-only, so the write went elsewhere: into the first container's own layer.",
+            "B": "A restart keeps the container's own layer and still shows it nobody else's.",
+            "C": "The image below is shared and never changes; what differs is the thin writable layer on top.",
+        },
         right_see,
     ),
     Prediction(
         "shrink",
         "lab12/big:1 holds a file of 20 MB. A container of it removes that file and is committed as lab12/big:2. Which "
         "image is smaller?",
-        {"A": "lab12/big:2, by 20 MB: the file is gone.",
-         "B": "Neither: lab12/big:2 is as large, or a little larger.",
-         "C": "lab12/big:1 shrinks too: they share the layer the file was in."},
-        {"A": "The new layer can only say that the file is to be hidden; the layer that holds the bytes is read-only "
-              "and still belongs to the image.",
-         "B": "Layers only add up. The file's bytes stay in the layer below; the new one holds a mark that hides them.",
-         "C": "They do share that layer, and just because of it nothing in it may change."},
+        {
+            "A": "lab12/big:2, by 20 MB: the file is gone.",
+            "B": "Neither: lab12/big:2 is as large, or a little larger.",
+            "C": "lab12/big:1 shrinks too: they share the layer the file was in.",
+        },
+        {
+            "A": "The new layer can only say that the file is to be hidden; the layer that holds the bytes is read-only "
+            "and still belongs to the image.",
+            "B": "Layers only add up. The file's bytes stay in the layer below; the new one holds a mark that hides them.",
+            "C": "They do share that layer, and just because of it nothing in it may change.",
+        },
         right_shrink,
     ),
 ]

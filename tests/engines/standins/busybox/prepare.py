@@ -8,7 +8,9 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-BUSYBOX = Path(os.environ["LABKIT_BUSYBOX"])  # the program, unpacked from the package by standins.py
+BUSYBOX = Path(
+    os.environ["LABKIT_BUSYBOX"]
+)  # the program, unpacked from the package by standins.py
 EPOCH = int(os.environ["SOURCE_DATE_EPOCH"])
 FOLDERS = {
     "bin": 0o755,
@@ -33,7 +35,9 @@ FILES = {
 }
 
 
-def member(name: str, mode: int, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+def member(
+    name: str, mode: int, kind: bytes = tarfile.REGTYPE, target: str = ""
+) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.mode, info.type, info.linkname, info.mtime = mode, kind, target, EPOCH
     return info
@@ -46,7 +50,9 @@ def add(tar: tarfile.TarFile, name: str, mode: int, data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    listed = subprocess.run([BUSYBOX, "--list"], check=True, capture_output=True, text=True).stdout.split()
+    listed = subprocess.run(
+        [BUSYBOX, "--list"], check=True, capture_output=True, text=True
+    ).stdout.split()
     first, *others = sorted({"busybox", *listed})
     with tarfile.open("rootfs.tar", "w") as archive:
         for folder, bits in FOLDERS.items():

@@ -14,10 +14,16 @@ EXCLUDE = ["doc/*", "groff/*", "info/*", "lintian/*", "linda/*", "locale/*", "ma
 INCLUDE = ["doc/*/copyright", "locale/locale.alias"]
 
 
-
 def mirror() -> str:
     """Debian's mirror as this machine's apt knows it: the one near it, or its network's own."""
-    argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Created-By: Packages"]
+    argv = [
+        "apt-get",
+        "indextargets",
+        "--format",
+        "$(REPO_URI)",
+        "Origin: Debian",
+        "Created-By: Packages",
+    ]
     found = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.split()
     return next(uri.rstrip("/") for uri in sorted(found) if "security" not in uri)
 

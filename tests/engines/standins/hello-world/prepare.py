@@ -50,8 +50,12 @@ def program(text: bytes, machine: str) -> bytes:
     size = HEADERS + len(body)
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)  # 64 bits, little-endian, version 1
     start = BASE + HEADERS
-    header = struct.pack("<16sHHIQQQIHHHHHH", ident, 2, number, 1, start, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, BASE, BASE, size, size, 0x1000)  # load; read and execute
+    header = struct.pack(
+        "<16sHHIQQQIHHHHHH", ident, 2, number, 1, start, 64, 0, 0, 64, 56, 1, 0, 0, 0
+    )
+    segment = struct.pack(
+        "<IIQQQQQQ", 1, 5, 0, BASE, BASE, size, size, 0x1000
+    )  # load; read and execute
     return header + segment + body
 
 
