@@ -12,9 +12,9 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from labkit.commands import LabError
 from labkit.disks import open_disk
-from labkit.snapshots import read
+from labkit.errors import LabError
+from labkit.virtualbox.snapshots import read
 
 SPACE = 'xmlns="http://www.virtualbox.org/" version="1.19-linux"'
 
@@ -121,7 +121,7 @@ def snapshots(folder: Path) -> None:
 
 def magic(folder: Path) -> None:
     """`VBoxManage list vms` through the bench, as `%VBoxManage` runs it, and bare; in turn."""
-    from labkit.bench import Bench
+    from labkit.virtualbox.engine import Bench
 
     try:
         bench = Bench.open("benchmark", ["VBoxManage"])

@@ -8,8 +8,8 @@ from time import perf_counter
 
 from machines import seconds
 
-from labkit.commands import LabError
-from labkit.docker import Docker
+from labkit.docker.engine import Docker
+from labkit.errors import LabError
 from labkit.net import live
 from labkit.net.headers import BROADCAST, ethernet
 from labkit.net.picture import Map

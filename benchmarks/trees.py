@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from time import perf_counter
 
-from labkit.trees import Node, Tree
+from labkit.show.trees import Node, Tree
 
 
 def images(count: int) -> list[Node]:

@@ -11,18 +11,18 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from labkit.commands import LabError, MissingProgram
+from labkit.errors import LabError, MissingProgram
 
 if TYPE_CHECKING:
-    from labkit.layers import Image
+    from labkit.docker.layers import Image
 
 
 def _image(source: str, ref: str | None) -> Image:
-    from labkit import archives
+    from labkit.docker import archives
 
     if os.path.exists(source) or source.endswith((".tar", ".tar.gz", ".tgz", ".tar.zst")):
         return archives.read_image(source, ref)
-    from labkit.docker import Docker
+    from labkit.docker.engine import Docker
 
     return archives.read_stream(Docker.find().save(source), source)
 
@@ -37,8 +37,8 @@ def _layers(args: argparse.Namespace) -> None:
 
 
 def _forest(args: argparse.Namespace) -> None:
-    from labkit.docker import Docker
-    from labkit.layers import Forest
+    from labkit.docker.engine import Docker
+    from labkit.docker.layers import Forest
 
     docker = Docker.find()
     images = docker.world()["images"]
@@ -47,7 +47,9 @@ def _forest(args: argparse.Namespace) -> None:
 
 
 def _snapshots(args: argparse.Namespace) -> None:
-    from labkit import bench, snapshots, virtualbox
+    from labkit.virtualbox import engine as bench
+    from labkit.virtualbox import program as virtualbox
+    from labkit.virtualbox import snapshots
 
     if args.lesson and args.lesson not in (
         known := bench.left_over()
@@ -72,7 +74,7 @@ def _disk(args: argparse.Namespace) -> None:
         if args.json:
             print(json.dumps(disk.to_json()))
         else:
-            from labkit.strip import Strip
+            from labkit.disks.strip import Strip
 
             print(disk, Strip(disk), sep="\n\n")
 
@@ -80,7 +82,7 @@ def _disk(args: argparse.Namespace) -> None:
 def _net(args: argparse.Namespace) -> None:
     from labkit.net.reach import Reach
     from labkit.net.topology import parse
-    from labkit.trees import clean
+    from labkit.show.text import clean
 
     name, most = f"{clean(args.file):.200}", 1 << 22
     try:
@@ -109,10 +111,10 @@ def _doctor(args: argparse.Namespace) -> None:
 
 
 def _reset(args: argparse.Namespace) -> None:
-    from labkit import bench
-    from labkit.docker import PREFETCHED, Docker
+    from labkit.docker.engine import PREFETCHED, Docker
     from labkit.ledger import home
     from labkit.lesson import check_names
+    from labkit.virtualbox import engine as bench
 
     check_names([name for name in args.lesson if name != PREFETCHED])
     stay, benches = (
@@ -140,8 +142,8 @@ def _reset(args: argparse.Namespace) -> None:
 
 
 def _prefetch(args: argparse.Namespace) -> None:
-    from labkit import syntax
-    from labkit.docker import PREFETCHED, Docker
+    from labkit.docker import command_line as syntax
+    from labkit.docker.engine import PREFETCHED, Docker
     from labkit.lesson import check_names, lessons_folder
     from labkit.net import live
 
@@ -165,7 +167,7 @@ def _prefetch(args: argparse.Namespace) -> None:
 
 
 def _record(args: argparse.Namespace) -> None:
-    from labkit import record
+    from labkit import rehearse as record
 
     for name in args.lesson:
         lesson = record.record(name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from labkit.bench import Bench
-from labkit.commands import LabError
-from labkit.docker import Docker
+from labkit.docker.engine import Docker
+from labkit.errors import LabError
 from labkit.lesson import lessons_folder
-from labkit.virtualbox import VirtualBox
+from labkit.virtualbox.engine import Bench
+from labkit.virtualbox.program import VirtualBox
 
 
 def _virtualbox() -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 
 Entry = tuple[str, ...]  # (kind, id) or ("tag", name, image id)
 

@@ -17,17 +17,21 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from labkit import archives, syntax, tasks
-from labkit.commands import LabError, Result, run
-from labkit.docker import PREFETCHED, Docker, Thing, World, advice, find_thing
-from labkit.layers import Forest, Image
-from labkit.net.console import LIVE, Answer, Console, Text
+from labkit import tasks
+from labkit import words as shellwords
+from labkit.commands import Result, run
+from labkit.docker import archives
+from labkit.docker import command_line as syntax
+from labkit.docker.engine import PREFETCHED, Docker, Thing, World, advice, find_thing
+from labkit.docker.layers import Forest, Image
+from labkit.errors import LabError
+from labkit.net.engine import LIVE, Answer, Console, Text
 from labkit.tape import Mode, Tape
 
 if TYPE_CHECKING:
-    from labkit.bench import Bench
     from labkit.disks import Disk
-    from labkit.snapshots import Graph
+    from labkit.virtualbox.engine import Bench
+    from labkit.virtualbox.snapshots import Graph
 
 # Commands that change nothing `Docker.world` shows, yet may change a container from the inside.
 _INSIDE = {"exec", "cp", "start", "restart", "update", "rename"}
@@ -51,7 +55,7 @@ def lessons_folder() -> Path:
 
 def ending(result: Result) -> str:
     """How a command that failed has ended, and what to do about it; "" for one that has not."""
-    from labkit import bench
+    from labkit.virtualbox import engine as bench
 
     told = advice(result) if result.argv[0] == "docker" else bench.advice(result)
     return ". ".join(filter(None, [f"exit code {result.code}", told])) if result.code else ""
@@ -128,7 +132,7 @@ class Lesson:
             self.docker = Docker.find()
             found["docker"] = str(self.docker)
         if programs := [name for name in needs if name != "docker"]:
-            from labkit.bench import Bench  # late: most lessons have no use for it
+            from labkit.virtualbox.engine import Bench  # late: most lessons have no use for it
 
             self.bench = Bench.open(self.name, programs)
             self.bench.thorough = self.mode != "record"
@@ -206,7 +210,7 @@ class Lesson:
     def words(line: str) -> list[str]:
         """A command as typed, as words; on the bench ``$PWD`` is its folder. Raises :class:`LabError`."""
         program = line.split(None, 1)[0] if line.strip() else ""
-        return syntax.split(line, () if program == "docker" else ("PWD",))
+        return shellwords.split(line, () if program == "docker" else ("PWD",))
 
     def command(
         self,
@@ -221,7 +225,7 @@ class Lesson:
         if argv[0] == "docker":
             result = self._docker(argv[1:], stdin, on_text)
         else:
-            from labkit import bench
+            from labkit.virtualbox import engine as bench
 
             if not (name := bench.canonical(argv[0])):
                 raise LabError(
@@ -298,7 +302,7 @@ class Lesson:
     def _on_bench(
         self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None
     ) -> Result:
-        from labkit.bench import OWN, key, page_of
+        from labkit.virtualbox.engine import OWN, key, page_of
 
         bench, tape = self.bench, self.tape
         self.need(docker=False)
@@ -361,7 +365,7 @@ class Lesson:
 
     def machines(self) -> Graph:
         """Machines, snapshots and media now."""
-        from labkit.snapshots import Graph
+        from labkit.virtualbox.snapshots import Graph
 
         self.need(docker=False)
         graph = Graph.from_json({"machines": [], "media": [], "notes": [], **self.world()})

@@ -22,14 +22,18 @@ from IPython.core.magic import (
     no_var_expand,
 )
 
-from labkit import bench, show, syntax, tasks
-from labkit.commands import Interrupted, LabError
+from labkit import tasks
+from labkit import words as shellwords
 from labkit.disks import human
+from labkit.docker import command_line as syntax
+from labkit.errors import Interrupted, LabError
 from labkit.lesson import Lesson, ending
 from labkit.net import tunnelling
-from labkit.net.console import LIVE, MODEL
-from labkit.syntax import split
-from labkit.trees import clean
+from labkit.net.engine import LIVE, MODEL
+from labkit.show import output as show
+from labkit.show.text import clean
+from labkit.virtualbox import engine as bench
+from labkit.words import split
 
 _ENDLESS = {
     "events": "`docker ps -a` shows what happened to containers",
@@ -267,7 +271,7 @@ class LabMagics(Magics):
     def snapshots(self, line: str) -> None:
         """``%snapshots [MACHINE …]``: machines, snapshots, disks and linked clones in one picture."""
         lesson = self._now()
-        names = tuple(syntax.split(line))
+        names = tuple(shellwords.split(line))
         graph = lesson.machines()
         graph = graph.only(*names) if names else graph
         show.put(show.figure(lesson.badge, graph.tree(lesson.drawn.get(("snapshots", *names)))))
@@ -279,7 +283,7 @@ class LabMagics(Magics):
     @teaching
     def what_if(self, line: str) -> None:
         """``%what_if VBoxManage snapshot M delete|restore S``: what that would merge or lose, before it is done."""
-        lesson, words = self._now(), syntax.split(line)
+        lesson, words = self._now(), shellwords.split(line)
         if (
             len(words) != 5
             or bench.canonical(words[0]) != "VBoxManage"
@@ -303,9 +307,9 @@ class LabMagics(Magics):
     @teaching
     def disk(self, line: str) -> None:
         """``%disk FILE [FILE …]``: what a disk file says of itself, and where the guest's blocks are in it."""
-        from labkit.strip import Strip
+        from labkit.disks.strip import Strip
 
-        lesson, names = self._now(), syntax.split(line, ("PWD",))
+        lesson, names = self._now(), shellwords.split(line, ("PWD",))
         if not names:
             raise LabError(
                 "Name a disk file of the lesson: `%disk lab07.vdi`; `%folder` lists them."
@@ -338,7 +342,7 @@ class LabMagics(Magics):
         """``%disk_panel [SIZE]``: write at a place in the guest's disk, and watch two files grow, or not."""
         from labkit.widgets import disk_panel
 
-        size = syntax.number(
+        size = shellwords.number(
             line.strip() or "16",
             8,
             256,

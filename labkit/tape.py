@@ -21,7 +21,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
-from labkit.commands import LabError, Result, merge
+from labkit.commands import Result, merge
+from labkit.errors import LabError
 
 Mode = Literal["live", "replay", "record"]
 START = "start"

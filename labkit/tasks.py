@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 
 if TYPE_CHECKING:
     from labkit.lesson import Lesson

@@ -7,8 +7,7 @@ text alternative for readers without widgets.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from itertools import permutations
 from shlex import quote
@@ -16,43 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w
 
-from labkit import show, syntax, tasks
-from labkit.commands import LabError
-from labkit.layers import Image, humanise, instruction
+from labkit import tasks
+from labkit import words as shellwords
+from labkit.docker.layers import Image, humanise, instruction
+from labkit.errors import LabError
 from labkit.lesson import Lesson, ending
-from labkit.net.console import MODEL
-from labkit.trees import clean
+from labkit.show import output as show
+from labkit.show.panels import Panel, teaching
+from labkit.show.text import clean
 
 if TYPE_CHECKING:
-    from labkit.snapshots import Graph
+    from labkit.virtualbox.snapshots import Graph
 
 _WIDE = {"description_width": "initial"}
 _TEXT = "font-size:13px;line-height:1.5;color:var(--jp-content-font-color1,#111)"
 _CELL = "padding:1px 6px;white-space:nowrap;text-align:"
-
-
-class Panel(w.VBox):  # type: ignore[misc]
-    """A column of widgets with a text alternative (for nbconvert, a terminal, nbval)."""
-
-    def __init__(self, children: Sequence[w.Widget], text: str) -> None:
-        super().__init__(children)
-        self._alternative = text
-
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
-        bundle["text/plain"] = self._alternative
-        return bundle
-
-
-@contextmanager
-def teaching(view: w.HTML, lesson: Lesson | None = None) -> Iterator[None]:
-    """Whatever goes wrong behind a button is shown as one line; without a ``lesson`` it is the model's word."""
-    try:
-        yield
-    except LabError as error:
-        view.value = show.message("unknown", str(error), lesson.badge if lesson else MODEL)[
-            "text/html"
-        ]
 
 
 def chooser(lesson: Lesson, asked: tasks.Prediction) -> Panel:
@@ -274,7 +251,7 @@ def before_after(lesson: Lesson, line: str) -> Panel:
     """Run a command and see the forest change; Undo removes what it made, so the lesson goes on unharmed."""
 
     def typed(text: str) -> list[str]:
-        words = syntax.split(text)
+        words = shellwords.split(text)
         if words[:1] != ["docker"]:
             raise LabError("Name the command to try: `%before_after docker commit NAME IMAGE`.")
         return words
@@ -343,7 +320,7 @@ def _panel(
 
 def disk_panel(lesson: Lesson, size: int) -> Panel:
     """Write at a place in the guest's disk: what becomes of a file that grows, and of one reserved at once."""
-    from labkit.strip import Strip
+    from labkit.disks.strip import Strip
 
     kinds = {"dynamic": "Standard", "fixed": "Fixed"}
     names = [f"panel-{kind}.vdi" for kind in kinds]

@@ -20,7 +20,7 @@ from IPython.utils.capture import capture_output
 from live import engine, lab, on_engine, student  # noqa: F401  fixtures of the live tests
 from traitlets.config import Config
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.lesson import Lesson
 
 signal.signal(
@@ -35,14 +35,14 @@ settings.load_profile("course")
 def missing(marker: str) -> str:
     """What a test with this marker lacks here; "" if nothing."""
     if marker == "docker":
-        from labkit.docker import Docker
+        from labkit.docker.engine import Docker
 
         try:
             Docker.find()
         except LabError as error:
             return f"{error} Run `python3 tests/engines/engines.py up`."
     if marker == "virtualbox":
-        from labkit.virtualbox import find_program
+        from labkit.virtualbox.program import find_program
 
         try:
             find_program()

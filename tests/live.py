@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 from engines.dockerd import Dockerd, EngineError
 
-from labkit.docker import Docker
-from labkit.syntax import parse, split
+from labkit.docker.command_line import parse
+from labkit.docker.engine import Docker
+from labkit.words import split
 
 ROOT = Path(__file__).resolve().parent.parent
 REMOVE = {

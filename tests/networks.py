@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net.topology import Topology, parse
 
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from labkit.bench import Bench, advice
-from labkit.commands import LabError
+from labkit.errors import LabError
+from labkit.virtualbox.engine import Bench, advice
 
 DISK, HREF = "m-disk001.vmdk", 'href="m-disk001.vmdk"'
 DAMAGED, TAKEN = r"is damaged, or no appliance", ""  # we refuse it; VirtualBox takes it

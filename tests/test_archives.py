@@ -24,10 +24,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_layers import model, some_image
 
-from labkit import archives
-from labkit.archives import clean_path, read_image, read_stream
-from labkit.commands import LabError
-from labkit.layers import Image
+from labkit.docker import archives
+from labkit.docker.archives import clean_path, read_image, read_stream
+from labkit.docker.layers import Image
+from labkit.errors import LabError
 
 DEMO = c.image(
     [
@@ -997,8 +997,8 @@ def peak(code: str, *argv: str | Path) -> tuple[float, float]:
 
 REFUSED = """
 import sys
-from labkit.archives import read_image
-from labkit.commands import LabError
+from labkit.docker.archives import read_image
+from labkit.errors import LabError
 
 def run():
     try:
@@ -1034,7 +1034,7 @@ def test_zstd_that_asks_for_memory(tmp_path: Path) -> None:
 
 MANY = """
 import sys
-from labkit.archives import read_image
+from labkit.docker.archives import read_image
 
 def run():
     image = read_image(sys.argv[1])

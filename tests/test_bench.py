@@ -14,9 +14,10 @@ from pathlib import Path
 import disks_corpus
 import pytest
 
-from labkit import bench
-from labkit.bench import Bench, advice, brief, canonical, key, left_over, slow
-from labkit.commands import LabError, MissingProgram, Result
+from labkit.commands import Result
+from labkit.errors import LabError, MissingProgram
+from labkit.virtualbox import engine as bench
+from labkit.virtualbox.engine import Bench, advice, brief, canonical, key, left_over, slow
 
 
 @pytest.fixture

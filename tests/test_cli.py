@@ -18,10 +18,10 @@ from test_snapshots import attached, chain, home, machine, uuid
 from test_virtualbox import ORACLE
 
 from labkit import cli
-from labkit.bench import Bench
-from labkit.commands import LabError
-from labkit.docker import Docker
+from labkit.docker.engine import Docker
+from labkit.errors import LabError
 from labkit.ledger import Ledger
+from labkit.virtualbox.engine import Bench
 
 NOWHERE = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
 
@@ -146,7 +146,7 @@ def test_doctor_says_that_machines_cannot_be_started(
     program = tmp_path / "VBoxManage"
     program.write_text(f"#!/bin/sh\nprintf '%s' '{ORACLE}7.2.22r1\n'\n")
     program.chmod(0o755)
-    monkeypatch.setattr("labkit.virtualbox.find_program", lambda: str(program))
+    monkeypatch.setattr("labkit.virtualbox.program.find_program", lambda: str(program))
     assert cli.main(["doctor"]) == 0
     assert (
         "✔ VirtualBox 7.2.22; its kernel driver is not loaded, so machines cannot be started\n"
@@ -158,7 +158,7 @@ def test_doctor_says_where_to_get_virtualbox(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("labkit.virtualbox._PLACES", ())
+    monkeypatch.setattr("labkit.virtualbox.program._PLACES", ())
     assert cli.main(["doctor"]) == 0
     virtualbox, qemu = capsys.readouterr().out.splitlines()[2:4]
     assert virtualbox.startswith(
@@ -655,7 +655,7 @@ LATE = [
 
 
 @pytest.mark.parametrize(
-    "imported", ["labkit", "labkit.cli", "labkit.tape, labkit.syntax, labkit.lesson"]
+    "imported", ["labkit", "labkit.cli", "labkit.tape, labkit.words, labkit.lesson"]
 )
 def test_importing_is_light(imported: str) -> None:
     code = f"import sys, {imported}; print([name for name in {LATE} if name in sys.modules])"

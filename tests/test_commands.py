@@ -21,7 +21,8 @@ from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from labkit import commands
-from labkit.commands import Interrupted, LabError, MissingProgram, Result, merge, run
+from labkit.commands import Result, merge, run
+from labkit.errors import Interrupted, LabError, MissingProgram
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and byte arguments are POSIX's")
 
@@ -271,7 +272,8 @@ def interrupted(code: str, tmp_path: Path, wait: str = "") -> tuple[dict[str, ob
         textwrap.dedent("""
         import json, sys, time
         from labkit import commands
-        from labkit.commands import Interrupted, run
+        from labkit.errors import Interrupted
+        from labkit.commands import run
         commands.GRACE = 0.7
         try:
             run([sys.executable, "-c", sys.argv[1]], on_text=lambda text: print(text, end="", flush=True))

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labkit.commands import LabError
 from labkit.disks import Disk, Extent, Field, human, open_disk
+from labkit.errors import LabError
 
 MIB = 1 << 20
 COUNT = itertools.count()
@@ -678,7 +678,7 @@ def test_a_description_takes_no_time(tmp_path: Path) -> None:
 
 PEAK = """
 import resource, sys, time
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.disks import open_disk
 start = time.process_time()
 with open_disk(sys.argv[1]) as disk:

@@ -17,9 +17,10 @@ import pytest
 from engines.dockerd import Dockerd
 from live import Lab, Student, inventory, plain
 
-from labkit.commands import LabError
-from labkit.docker import LABEL, Docker, find_thing
-from labkit.syntax import parse, split
+from labkit.docker.command_line import parse
+from labkit.docker.engine import LABEL, Docker, find_thing
+from labkit.errors import LabError
+from labkit.words import split
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("student")]
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labkit.commands import LabError
-from labkit.layers import (
+from labkit.docker.layers import (
     LAYERS,
     Entry,
     Forest,
@@ -23,6 +22,7 @@ from labkit.layers import (
     instruction,
     listing,
 )
+from labkit.errors import LabError
 
 steady = settings(
     derandomize=True, deadline=None, max_examples=400, suppress_health_check=list(HealthCheck)

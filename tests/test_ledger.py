@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.ledger import Entry, Ledger, home
 
 WORDS = st.text(
@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_be_written_names_what_to_remove(tmp_path: Path) ->
 FULL = """
 import resource, sys
 from pathlib import Path
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.ledger import Ledger
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # writes beyond are refused, as on a full disk
 for change in (lambda ledger, found: ledger.add("12", found), lambda ledger, found: ledger.keep("12", found)):

@@ -18,9 +18,12 @@ import nbformat
 import pytest
 from conftest import Notebook
 
-from labkit import bench, syntax, tasks
-from labkit.commands import LabError
+from labkit import tasks
+from labkit import words as shellwords
+from labkit.docker import command_line as syntax
+from labkit.errors import LabError
 from labkit.lesson import Lesson
+from labkit.virtualbox import engine as bench
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 FOUND = sorted(NOTEBOOKS.glob("*/*.ipynb"))
@@ -334,7 +337,9 @@ def test_every_command_of_the_notebook_was_recorded(path: Path) -> None:
         for line in cell.source.splitlines():
             if line.startswith(("%docker ", "%before_after docker ")) and " -it " not in line:
                 words = (
-                    syntax.split(line)[1:] if line.startswith("%docker") else syntax.split(line)[2:]
+                    shellwords.split(line)[1:]
+                    if line.startswith("%docker")
+                    else shellwords.split(line)[2:]
                 )
                 assert shlex.join(syntax.parse(words).key) in keys, line
             elif line.startswith(COMMANDS[1:]) and not cell.source.startswith("%%"):

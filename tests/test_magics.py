@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from IPython.utils.capture import capture_output
 
-from labkit import bench, tasks
-from labkit.commands import Interrupted, LabError, Result
+from labkit import tasks
+from labkit.commands import Result
+from labkit.errors import Interrupted, LabError
 from labkit.magics import LabMagics
+from labkit.virtualbox import engine as bench
 
 PULLS = ["%docker pull busybox", "%docker pull debian:bookworm-slim", "%docker pull httpd"]
 RUNS = [

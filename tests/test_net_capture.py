@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import scapy
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net.capture import LONGEST, read
 
 FRAMES = [b"", b"x", bytes(range(60)), b"\xff" * 1514]

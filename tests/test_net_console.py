@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from test_show import Page
 
-from labkit.commands import LabError
-from labkit.net.console import _COMMANDS, Answer, Console, Text
+from labkit.errors import LabError
+from labkit.net.engine import _COMMANDS, Answer, Console, Text
 from labkit.net.headers import vlans
 from labkit.net.switching import AGEING
 

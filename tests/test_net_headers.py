@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from networks import scapy
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net import headers
 from labkit.net.headers import ARP, BROADCAST, IPV4, LAYOUTS, Header, dissect
 

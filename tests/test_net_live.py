@@ -13,8 +13,8 @@ import pytest
 from engines.dockerd import Dockerd
 from live import ROOT, Student, inventory, plain, private, using
 
-from labkit.commands import LabError
-from labkit.docker import LABEL, Docker
+from labkit.docker.engine import LABEL, Docker
+from labkit.errors import LabError
 from labkit.lesson import Lesson
 from labkit.net import live
 from labkit.net.topology import parse

@@ -13,9 +13,9 @@ import pytest
 from test_show import Page
 from test_widgets import named, text, the
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.lesson import Lesson
-from labkit.net.console import Console
+from labkit.net.engine import Console
 from labkit.net.headers import summary
 from labkit.net.panels import MOST, matrix_html, net_panel, net_steps, tunnel_panel
 from labkit.net.reach import Reach

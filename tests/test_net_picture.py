@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import topologies
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net.headers import IPV4, ethernet, icmp, ipv4
 from labkit.net.picture import MOST, Boxes, Bytes, Journey, Map
 from labkit.net.switching import Network, Step

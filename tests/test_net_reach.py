@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from networks import parsed, topologies
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net.reach import MOST, Reach
 from labkit.net.switching import Network
 from labkit.net.topology import Topology, parse

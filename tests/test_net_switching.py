@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from networks import scapy, topologies
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net import headers
 from labkit.net.headers import ARP, BROADCAST, IPV4, ethernet
 from labkit.net.switching import PING, Network, Step, address_of, on, table

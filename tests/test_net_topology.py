@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import parsed, ports, topologies
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net.topology import Plug, Port, Topology, parse, ranges
 
 TEXT = """\

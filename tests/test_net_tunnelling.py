@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_show import Page
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net.headers import dissect, ethernet, ipv4
 from labkit.net.picture import Bytes
 from labkit.net.tunnelling import HELP, SECRET, do, packet, pasted, through

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import scapy
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net.headers import checksum, dissect, icmp, ipv4, udp
 from labkit.net.tunnels import KINDS, Tunnel, fragments, largest, overhead
 

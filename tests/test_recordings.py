@@ -15,7 +15,7 @@ import pytest
 from live import ROOT, plain
 from sanitize import sanitised
 
-from labkit.record import record
+from labkit.rehearse import record
 
 RECORDINGS = sorted((ROOT / "notebooks" / "lessons").glob("*/recording.json"))
 ON_DOCKER = [

@@ -15,9 +15,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from live import ROOT, Student, inventory, plain
 from traitlets.config import Config
 
-from labkit import record, tasks
-from labkit.syntax import parse, split
-from labkit.virtualbox import VirtualBox
+from labkit import rehearse as record
+from labkit import tasks
+from labkit.docker.command_line import parse
+from labkit.virtualbox.program import VirtualBox
+from labkit.words import split
 
 LESSONS = sorted(
     path.name

@@ -12,7 +12,7 @@ from conftest import Notebook
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit import show
+from labkit.show import output as show
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="x">&amp;<a href=javascript:x>'
 ALLOWED = {"div", "span", "pre", "code", "strong", "br", "progress"}

@@ -18,9 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.bench import Bench
-from labkit.commands import Interrupted, LabError, Result
-from labkit.snapshots import (
+from labkit.commands import Result
+from labkit.errors import Interrupted, LabError
+from labkit.virtualbox.engine import Bench
+from labkit.virtualbox.snapshots import (
     Graph,
     Machine,
     Medium,

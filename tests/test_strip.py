@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.disks import Disk
-from labkit.strip import Strip, spans
+from labkit.disks.strip import Strip, spans
 
 SVG = "{http://www.w3.org/2000/svg}"
 PROFILE = settings(max_examples=80, deadline=None, derandomize=True)

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.commands import LabError
-from labkit.syntax import Words, full_name, parse, settle, split
+from labkit.docker.command_line import Words, full_name, parse, settle
+from labkit.errors import LabError
+from labkit.words import split
 
 # what is typed → name, options, words; written down from `docker COMMAND --help`
 SPELLINGS: list[tuple[str, str, list[tuple[str, str]], list[str]]] = [

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.commands import LabError, Result
+from labkit.commands import Result
+from labkit.errors import LabError
 from labkit.tape import NotRecorded, Tape
 
 World = frozenset[str]
@@ -516,7 +517,8 @@ def test_a_folder_in_its_place_is_one_line(tmp_path: Path) -> None:
 SAVE = """
 import resource, sys
 from pathlib import Path
-from labkit.commands import LabError, Result
+from labkit.errors import LabError
+from labkit.commands import Result
 from labkit.tape import Tape
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # writes beyond are refused, as on a full disk
 tape = Tape("record", {"lesson": "t", "engines": {}, "recorded": ""})

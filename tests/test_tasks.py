@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from labkit import tasks
-from labkit.commands import LabError, Result
-from labkit.docker import Docker
+from labkit.commands import Result
+from labkit.docker.command_line import Words
+from labkit.docker.engine import Docker
+from labkit.errors import LabError
 from labkit.ledger import Ledger
 from labkit.lesson import Lesson
-from labkit.syntax import Words
 from labkit.tasks import Material, NotYet, Prediction, Task, Try, Unproven, material
 
 

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.commands import LabError
-from labkit.trees import LABEL, Node, Tree, cells, clean, shorten
+from labkit.errors import LabError
+from labkit.show.text import cells, clean, shorten
+from labkit.show.trees import LABEL, Node, Tree
 
 SVG = "{http://www.w3.org/2000/svg}"
 PROFILE = settings(max_examples=60, deadline=None, derandomize=True)
@@ -583,7 +584,7 @@ def test_mimebundle() -> None:
 
 def test_same_bytes_in_every_process_and_no_matplotlib() -> None:
     code = (
-        "import sys; from labkit.trees import Node, Tree; t = Tree([Node('a', 'A', mark='new', kind='disk'), "
+        "import sys; from labkit.show.trees import Node, Tree; t = Tree([Node('a', 'A', mark='new', kind='disk'), "
         "Node('b', 'B', 'a', mark='gone')], 'T', [('a', 'b', 'x')]); assert 'matplotlib' not in sys.modules; "
         "print(ascii(t.svg() + str(t) + str(t.data())))"
     )

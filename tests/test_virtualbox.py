@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from labkit import virtualbox
-from labkit.commands import LabError, MissingProgram
-from labkit.virtualbox import VirtualBox, find_program, users_home
+from labkit.errors import LabError, MissingProgram
+from labkit.virtualbox import program as virtualbox
+from labkit.virtualbox.program import VirtualBox, find_program, users_home
 
 DEBIAN = """WARNING: The character device /dev/vboxdrv does not exist.
 \t Please install the virtualbox-dkms package and the appropriate

@@ -12,10 +12,11 @@ from conftest import Notebook
 from test_show import Page
 
 from labkit import tasks, widgets
-from labkit.commands import LabError, Result
-from labkit.layers import Image
-from labkit.snapshots import Graph, Machine
+from labkit.commands import Result
+from labkit.docker.layers import Image
+from labkit.errors import LabError
 from labkit.tasks import Prediction
+from labkit.virtualbox.snapshots import Graph, Machine
 
 FIRST, SECOND, THIRD = ("sha256:" + letter * 64 for letter in "abc")
 LISTINGS = {
@@ -256,7 +257,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_from_hostile_archives_are_only_text(name: str) -> None:
-    from labkit.layers import listing
+    from labkit.docker.layers import listing
 
     lines = list(
         listing(

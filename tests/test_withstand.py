@@ -23,8 +23,9 @@ from jupyter_client.manager import start_new_kernel
 from live import ROOT, Lab, Student, inventory, plain, private, using
 from traitlets.config import Config
 
-from labkit.commands import LabError, run
-from labkit.docker import Docker, advice
+from labkit.commands import run
+from labkit.docker.engine import Docker, advice
+from labkit.errors import LabError
 
 pytestmark = pytest.mark.docker
 

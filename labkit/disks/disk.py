@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from labkit.commands import LabError
-from labkit.trees import clean, shorten
+from labkit.errors import LabError
+from labkit.show.text import clean, shorten
 
 SECTOR = 512  # bytes
 TABLE, TABLES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 
 _ORDER = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}
 LONGEST = 262_144  # bytes of one packet: tcpdump's own limit

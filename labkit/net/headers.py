@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 
 TAGGED, ARP, IPV4 = 0x8100, 0x0806, 0x0800  # EtherTypes; IEEE Registration Authority
 ETHERTYPES = {

@@ -19,17 +19,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import syntax
-from labkit.commands import LabError, Result, run
-from labkit.docker import PREFETCHED, find_thing
+from labkit.commands import Result, run
+from labkit.docker import command_line as syntax
+from labkit.docker.engine import PREFETCHED, find_thing
+from labkit.errors import LabError
 from labkit.net import capture
-from labkit.net.console import Answer, Text, crafted
+from labkit.net.engine import Answer, Text, crafted
 from labkit.net.headers import summary, vlans
 from labkit.net.switching import Network, Step, on
 from labkit.net.topology import Host, Plug, Topology, ranges
 
 if TYPE_CHECKING:
-    from labkit.docker import Docker
+    from labkit.docker.engine import Docker
 
 EYE = "/tmp/eye"  # where the captures are, a file a port
 TUN = "/dev/net/tun"  # by which Open vSwitch moves frames outside the kernel

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w
 
-from labkit import show
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net import tunnelling
-from labkit.net.console import MODEL
+from labkit.net.engine import MODEL
 from labkit.net.picture import Bytes, Journey, Map
 from labkit.net.reach import Reach
 from labkit.net.topology import Topology
 from labkit.net.tunnels import KINDS
-from labkit.widgets import Panel, teaching
+from labkit.show import output as show
+from labkit.show.panels import Panel, teaching
 
 if TYPE_CHECKING:
     from labkit.lesson import Lesson

@@ -13,8 +13,10 @@ from textwrap import wrap
 from labkit.net.headers import LAYOUTS, Header, dissect, summary
 from labkit.net.switching import Step
 from labkit.net.topology import Plug, Port, Topology, ranges
-from labkit.show import table
-from labkit.trees import _INK, Figure, clean, shorten
+from labkit.show.figure import Figure
+from labkit.show.look import INK
+from labkit.show.output import table
+from labkit.show.text import clean, shorten
 
 # Okabe and Ito, "Color Universal Design" (2008); the dash tells VLANs apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#808080")
@@ -45,11 +47,11 @@ HOST, HIGH, TOP, DROP, PAD, GAP = (
 )  # px: a column at least, a switch, rows, margin, between
 MOST = 60  # hosts drawn
 _CSS = f"""
-@text{{font:13px system-ui,sans-serif;fill:{_INK % "fill"};text-anchor:middle}}
+@text{{font:13px system-ui,sans-serif;fill:{INK % "fill"};text-anchor:middle}}
 @.name{{font-weight:600}}@.small{{font-size:12px;opacity:.85;font-variant-numeric:tabular-nums}}
 @.left{{text-anchor:start}}
-@.device{{fill:none;stroke:{_INK % "stroke"};stroke-width:1.5}}@.cable{{fill:none;stroke-width:2}}
-@.trunk{{fill:none;stroke:{_INK % "stroke"};stroke-width:5;stroke-opacity:.28}}
+@.device{{fill:none;stroke:{INK % "stroke"};stroke-width:1.5}}@.cable{{fill:none;stroke-width:2}}
+@.trunk{{fill:none;stroke:{INK % "stroke"};stroke-width:5;stroke-opacity:.28}}
 @.way{{fill:none;stroke:#E69F00;stroke-width:5;stroke-opacity:.75}}@.head{{fill:#E69F00}}
 @.mark{{stroke:#000;stroke-width:.6;fill:#E69F00}}@text.number{{font-size:12px;font-weight:700;fill:#000}}
 """.strip().replace("@", ".lk-net ")

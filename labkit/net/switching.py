@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net import headers
 from labkit.net.headers import ARP, BROADCAST, IPV4
 from labkit.net.topology import Host, Plug, Router, Topology

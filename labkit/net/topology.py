@@ -23,8 +23,8 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
-from labkit import syntax
-from labkit.commands import LabError
+from labkit import words as shellwords
+from labkit.errors import LabError
 
 MOST = 10_000  # devices
 CHANGES = ("access", "trunk", "deny")  # statements that a made topology takes
@@ -279,7 +279,7 @@ def _vlan(word: str) -> int:
     said = (
         f"{word!r:.30} is no VLAN: it is a number from 1 to 4094 (0 means none, 4095 is reserved)."
     )
-    return syntax.number(word, 1, 4094, said)
+    return shellwords.number(word, 1, 4094, said)
 
 
 def _vlans(word: str) -> frozenset[int]:

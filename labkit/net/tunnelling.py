@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net import picture
-from labkit.net.console import Answer, Text
+from labkit.net.engine import Answer, Text
 from labkit.net.headers import ipv4, tcp
 from labkit.net.tunnels import KINDS, Tunnel, fragments, largest, overhead
-from labkit.syntax import number
-from labkit.trees import clean
+from labkit.show.text import clean
+from labkit.words import number
 
 CLIENT, SERVER = 0x0A320001, 0x0A320002  # 10.50.0.1 and .2: the network inside
 _OFFSET = re.compile(r"\s*(?:0x)?([0-9a-fA-F]{4})(:\s|\s\s)")

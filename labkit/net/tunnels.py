@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net import headers
 from labkit.net.headers import IPV4, LAYOUTS, PORTS, ethernet, ipv4, udp
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labkit.lesson import Lesson
-from labkit.net.console import crafted
+from labkit.net.engine import crafted
 from labkit.net.headers import dissect, vlans
 from labkit.net.reach import Reach
 from labkit.net.switching import PING, Network

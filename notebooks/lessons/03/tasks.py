@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.lesson import Lesson
 from labkit.net.headers import dissect
 from labkit.net.tunnelling import SECRET, altered, packet

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from labkit.commands import LabError
 from labkit.disks import Disk, human
+from labkit.errors import LabError
 from labkit.lesson import Lesson
 from labkit.tasks import NotYet, Prediction, Task, Try, number
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.lesson import Lesson
-from labkit.snapshots import Machine, Snapshot
 from labkit.tasks import NotYet, Prediction, Task, Try
+from labkit.virtualbox.snapshots import Machine, Snapshot
 
 NEEDS = ("VBoxManage", "qemu-img", "qemu-io")
 AGAIN = "or more has been done since: run the cells up to this one, from the %lesson cell on."

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from labkit.commands import LabError
 from labkit.disks import human
+from labkit.errors import LabError
 from labkit.lesson import Lesson
-from labkit.snapshots import Graph, parse_machinereadable
 from labkit.tasks import NotYet, Prediction, Task, Try
+from labkit.virtualbox.snapshots import Graph, parse_machinereadable
 
 NEEDS = ("VBoxManage", "qemu-img", "qemu-io", "tar")
 SEATS = ("seat-1", "seat-2", "seat-3")

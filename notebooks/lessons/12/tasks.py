@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from labkit.commands import LabError
-from labkit.docker import Thing
-from labkit.layers import Image
+from labkit.docker.engine import Thing
+from labkit.docker.layers import Image
+from labkit.errors import LabError
 from labkit.lesson import Lesson
 from labkit.tasks import NotYet, Prediction, Task, Try, number
 

@@ -20,12 +20,13 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from labkit import virtualbox
-from labkit.commands import LabError, MissingProgram, Result, run
+from labkit.commands import Result, run
 from labkit.disks import Disk, Elsewhere, open_disk
+from labkit.errors import LabError, MissingProgram
 from labkit.ledger import home
-from labkit.snapshots import Graph, parse_hdds, read
-from labkit.virtualbox import VirtualBox
+from labkit.virtualbox import program as virtualbox
+from labkit.virtualbox.program import VirtualBox
+from labkit.virtualbox.snapshots import Graph, parse_hdds, read
 
 # The programs of the lessons, and where one gets them.
 PROGRAMS = {

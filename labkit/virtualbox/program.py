@@ -20,7 +20,8 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
-from labkit.commands import LabError, MissingProgram, Result, run
+from labkit.commands import Result, run
+from labkit.errors import LabError, MissingProgram
 
 if TYPE_CHECKING:
     from psutil import Process

@@ -13,10 +13,10 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 
 if TYPE_CHECKING:
-    from labkit.trees import Node, Tree
+    from labkit.show.trees import Node, Tree
 
 # A member of a layer's tar: kind (f file, d folder, l symbolic link, h hard link, c b p devices), path from the root,
 # size in bytes, and a link's target or a folder's "mode:uid:gid" (octal:decimal:decimal).
@@ -367,7 +367,7 @@ class Image:
         }
 
     def __str__(self) -> str:
-        from labkit.trees import clean, shorten
+        from labkit.show.text import clean, shorten
 
         rows = [["", "size", "+", "~", "−", "instruction"]]
         for n, layer in enumerate(self.layers, 1):
@@ -447,7 +447,7 @@ class Forest:
         are gone still shown."""
         from dataclasses import replace
 
-        from labkit.trees import Tree
+        from labkit.show.trees import Tree
 
         old, new = (before or self)._drawn(), self._drawn()
         known = known or (old if before else new)
@@ -459,7 +459,7 @@ class Forest:
         )
 
     def _drawn(self) -> dict[str, Node]:
-        from labkit.trees import Node
+        from labkit.show.trees import Node
 
         nodes = []
         for c in self.containers:  # before the layers: a short twig reads better above a long one

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from labkit.commands import Interrupted, LabError
 from labkit.disks import human, open_disk
-from labkit.trees import Node, Tree, clean, shorten
+from labkit.errors import Interrupted, LabError
+from labkit.show.text import clean, shorten
+from labkit.show.trees import Node, Tree
 
 SETTINGS = 64 << 20  # bytes: more than settings can sensibly have (1,000 snapshots take 3 MB)
 _XML = "{http://www.virtualbox.org/}"

@@ -17,9 +17,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit.commands import LabError, MissingProgram, Result, run
+from labkit.commands import Result, run
+from labkit.docker.command_line import GROUPS, Words, full_name, settle
+from labkit.errors import LabError, MissingProgram
 from labkit.ledger import Entry, Ledger, home
-from labkit.syntax import GROUPS, Words, full_name, settle
 
 if TYPE_CHECKING:
     from docker import APIClient

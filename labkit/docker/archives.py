@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from labkit.commands import LabError
-from labkit.layers import NAMES, Entry, Image, entries, listing
-from labkit.syntax import full_name
+from labkit.docker.command_line import full_name
+from labkit.docker.layers import NAMES, Entry, Image, entries, listing
+from labkit.errors import LabError
 
 T = TypeVar("T")
 PATH, RECORD, JSON = (
@@ -48,7 +48,7 @@ def _shown(text: str) -> str:
     """A name from an archive, safe to print."""
     if text.isprintable() and len(text) < 80:
         return text
-    from labkit.trees import clean, shorten  # late, and rarely: time and memory
+    from labkit.show.text import clean, shorten  # late, and rarely: time and memory
 
     return shorten(clean(text[:PATH]), 80)
 

@@ -6,63 +6,21 @@ linear in the nodes and give the same bytes everywhere; matplotlib is imported o
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from html import escape
-from math import cos, pi, sin
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labkit.commands import LabError
+from labkit.errors import LabError
+from labkit.show.figure import Figure
+from labkit.show.look import INK, KINDS, LOOKS, MARKS, STRONG, Points
+from labkit.show.text import cells, clean, isolate, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Points = tuple[tuple[float, float], ...]
 
-
-class Look(NamedTuple):
-    """How a kind or a mark looks in every lesson; colours: Okabe and Ito, "Color Universal Design" (2008)."""
-
-    colour: str
-    sign: str  # one character for text
-    dash: str = ""  # of the outline, as in SVG
-    outline: Points = ()  # px around the centre
-
-
-def _arc(
-    y: float, start: float, stop: float, rx: float = 7.5, ry: float = 2.5, steps: int = 6
-) -> Points:
-    turns = [pi * (start + (stop - start) * i / steps) for i in range(steps + 1)]
-    return tuple((round(rx * cos(t), 1), round(y + ry * sin(t), 1)) for t in turns)
-
-
-def _box(x: float, y: float) -> Points:
-    return (-x, -y), (x, -y), (x, y), (-x, y)
-
-
-_LID = _arc(-4.5, 1, 0)
-_SCREEN = (-9.0, -7.5), (9.0, -7.5), (9.0, 3.5), (2.0, 3.5), (2.0, 6.0), (5.0, 6.0), (5.0, 7.5)
-KINDS = {
-    "image": Look("#0072B2", "◆", "", _arc(0, 0, 2, 8.5, 8.5, 4)),
-    "layer": Look("#56B4E9", "■", "", _box(9, 5)),
-    "container": Look("#E69F00", "□", "3 2", _box(7, 7)),
-    "machine": Look("#CC79A7", "▣", "", (*_SCREEN, *((-x, y) for x, y in _SCREEN[::-1]))),
-    "state": Look("#CC79A7", "▷", "", ((-6, -7), (8, 0), (-6, 7))),
-    "snapshot": Look("#009E73", "●", "", _arc(0, 0, 2, 7, 7, 20)),
-    "disk": Look("#F0E442", "▬", "", _LID + _arc(-4.5, 2, 1) + _arc(5, 1, 0) + _LID[::-1]),
-}
-MARKS = {
-    "": Look("", " "),
-    "new": Look("#009E73", "+"),
-    "gone": Look("#D55E00", "−", "2 2"),
-    "shared": Look("#CC79A7", "=", "1 2"),
-    "current": Look("#E69F00", "▶"),
-}
-LOOKS = KINDS | MARKS
-STRONG = ("new", "current")  # marks drawn thick and bold
 LINES, PILLS = {"edge": "-", "link": "--"}, {"name": "[{}]", "to": "{}"}  # in matplotlib; in text
 ROW, COL, LANE, PAD, GAP = (
     28,
@@ -76,60 +34,22 @@ LABEL, NOTE, NAME, NAMES = 42, 24, 30, 34  # longest texts, in characters; NAMES
 DEEP = (
     8  # from this column on the heaviest branch goes straight down: at most 9 + log2(nodes) columns
 )
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
-_INK = "currentColor;%s:var(--jp-content-font-color1,currentColor)"  # JupyterLab's text colour, or the page's
 _CSS = f"""
-@text{{white-space:pre;unicode-bidi:isolate;font:13px system-ui,sans-serif;fill:{_INK % "fill"}}}
+@text{{white-space:pre;unicode-bidi:isolate;font:13px system-ui,sans-serif;fill:{INK % "fill"}}}
 @.title{{font-size:15px;font-weight:600}}@.sign{{font-weight:700;text-anchor:middle}}@.note{{text-anchor:end}}
 @.note,@.legend{{opacity:.78;font-variant-numeric:tabular-nums}}@.band{{fill-opacity:.15}}
 @text.label,@text.name,@text.to{{font-family:ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}}
 @text.name,@text.to{{font-size:12px}}@rect.name{{fill:#0072B2;fill-opacity:.13;stroke:#0072B2}}
 @.edge,@.link,@rect.to{{fill:none;stroke:#808080;stroke-width:2}}@.arrow{{fill:#808080}}
 @.link,@rect.to{{stroke-width:1.4;stroke-dasharray:4 3}}
-@.node{{stroke:{_INK % "stroke"};stroke-width:1.3;stroke-linejoin:round}}
+@.node{{stroke:{INK % "stroke"};stroke-width:1.3;stroke-linejoin:round}}
 @.node.new,@.node.current{{stroke-width:2.4}}@.label.new,@.label.current{{font-weight:600}}
 @.node.gone{{fill-opacity:.25}}@.label.gone{{text-decoration:line-through}}
 """.strip().replace("@", ".lk-tree ")
 
 
-def clean(text: str) -> str:
-    """One line of valid XML and UTF-8: any white space is one space; controls and surrogates are U+FFFD."""
-    return _UNSAFE.sub("\ufffd", " ".join(text.split()))
-
-
 def _quote(key: str | None) -> str:
     return repr(shorten(clean(key or ""), 80))
-
-
-def cells(text: str) -> int:
-    """Width in monospace cells: wide characters take 2 (Unicode annex 11), combining and format ones 0."""
-    return (
-        len(text)
-        if text.isascii()
-        else sum(
-            0
-            if unicodedata.category(c) in ("Mn", "Me", "Cf")
-            else 1 + (unicodedata.east_asian_width(c) in "WF")
-            for c in text
-        )
-    )
-
-
-def shorten(text: str, limit: int) -> str:
-    """At most `limit` cells: what is in the middle goes, since both ends of an instruction tell it apart."""
-    keep, short = limit, text
-    while cells(short) > limit:
-        keep -= 1
-        short = f"{text[: keep - keep // 3].rstrip()}…{text[len(text) - keep // 3 :].lstrip()}"
-    return short
-
-
-def _isolate(text: str) -> str:
-    """Keep right-to-left text from reordering the columns beside it (Unicode annex 9: isolates)."""
-    rtl = not text.isascii() and any(unicodedata.bidirectional(c) in ("R", "AL") for c in text)
-    return f"\u2068{text}\u2069" if rtl else text
 
 
 def _path(line: Points) -> str:
@@ -139,20 +59,6 @@ def _path(line: Points) -> str:
         ax, ay, bx, by = (6 * ((q > p) - (q < p)) for p, q in ((x0, x), (y0, y), (x, x2), (y, y2)))
         path += f"L{x - ax:g} {y - ay:g}Q{x:g} {y:g} {x + bx:g} {y + by:g}"
     return f"{path}L{line[-1][0]:g} {line[-1][1]:g}"
-
-
-class Figure:
-    """What shows itself, as text (`str`) and as HTML of the same content."""
-
-    def html(self) -> str:
-        """For a notebook."""
-        raise NotImplementedError
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": self.html()}
 
 
 @dataclass(frozen=True)
@@ -334,7 +240,7 @@ class Tree(Figure):
 
     def __str__(self) -> str:
         lines = [
-            _isolate(self.title),
+            isolate(self.title),
             "   ".join(f"{LOOKS[word].sign} {word}" for word in self.legend),
         ]
         lines, (label, note) = [line for line in lines if line], self.widths
@@ -348,9 +254,9 @@ class Tree(Figure):
             reach[row.x] = self._at[kids[-1].key].y if kids else 0
             columns = [
                 f"{MARKS[row.node.mark].sign} " * self.gutter + f"{art:<{rail}}",
-                _isolate(row.label) + " " * (label - cells(row.label)),
-                " " * (note - cells(row.note)) + _isolate(row.note),
-                *(PILLS[cls].format(_isolate(text)) for cls, text, _ in row.pills),
+                isolate(row.label) + " " * (label - cells(row.label)),
+                " " * (note - cells(row.note)) + isolate(row.note),
+                *(PILLS[cls].format(isolate(text)) for cls, text, _ in row.pills),
             ]
             lines += [""] * (up is None and bool(lines)) + [
                 "  ".join(filter(None, columns)).rstrip()

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.lesson import Lesson, lessons_folder
 
 

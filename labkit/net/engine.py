@@ -19,14 +19,14 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
-from labkit.commands import LabError
+from labkit.errors import LabError
 from labkit.net import headers, picture
 from labkit.net.reach import Reach
 from labkit.net.switching import Network, Step, table
 from labkit.net.topology import CHANGES, Topology, parse
-from labkit.show import pre
-from labkit.syntax import number
-from labkit.trees import Figure
+from labkit.show.figure import Figure
+from labkit.show.output import pre
+from labkit.words import number
 
 LIVE = ("up", "compare", "down")  # commands of the live twin, which a lesson runs
 MODEL = "model · real frames, in this notebook's own process"  # the badge

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from labkit.trees import Figure
+from labkit.show.figure import Figure
 
 # Signs carry the meaning; the colours (Okabe-Ito, safe for colour-blind eyes) only repeat it.
 KINDS = {

@@ -1,0 +1,31 @@
+"""What a user meets when something fails: one line, never a traceback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.commands import Result
+
+
+class LabError(Exception):
+    """What a user meets when something fails: one line with what happened, why, what to do next."""
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython's own hook: a student's cell shows this line instead of a traceback.
+        return [str(self)]
+
+
+class MissingProgram(LabError):
+    """The program of a command is not installed, or not on PATH."""
+
+
+class Interrupted(LabError):
+    """The user interrupted the command; it has ended. ``result`` holds what it had printed."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(
+            f"Stopped by you after {result.seconds:.0f} s: {result.argv[0]} has ended, nothing is left "
+            "running. Run the cell again when you like."
+        )
+        self.result = result

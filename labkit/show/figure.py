@@ -1,0 +1,17 @@
+"""A figure: what shows itself, as text and as HTML of the same content."""
+
+from __future__ import annotations
+
+
+class Figure:
+    """What shows itself, as text (`str`) and as HTML of the same content."""
+
+    def html(self) -> str:
+        """For a notebook."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/plain": str(self), "text/html": self.html()}
