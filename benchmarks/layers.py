@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))  # for corpus, which builds archives
+sys.path.insert(0, str(ROOT / "tests"))  # for samples, which builds archives
 
 LABKIT = [sys.executable, "-m", "labkit", "layers"]
 MB = 1_000_000
@@ -34,7 +34,7 @@ UNIT = (1 if sys.platform == "darwin" else 1024) / MB  # of ru_maxrss, getrusage
 def build(path: Path, edits: bool) -> None:
     """About 225 MB, 20 layers of 100 folders with 19 files each: 40,000 entries. With `edits`, every third folder of
     an upper layer deletes a file of a lower one or writes it again."""
-    import corpus as c
+    from samples import archives as c
 
     dice, layers, known = random.Random(20), [], list[str]()
     noise = dice.randbytes(1 << 20)
@@ -66,7 +66,7 @@ def build(path: Path, edits: bool) -> None:
 
 def build_cases(folder: Path) -> None:
     """Small images whose layers and waste are known by construction; `cases.json` says what is true of each."""
-    import corpus as c
+    from samples import archives as c
 
     one = [
         c.folder("opt"),

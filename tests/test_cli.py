@@ -12,10 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from corpus import digest, file, tar
-from disks_corpus import UUID, vdi
-from test_snapshots import attached, chain, home, machine, uuid
-from test_virtualbox import ORACLE
+from samples.archives import digest, file, tar
+from samples.disks import UUID, vdi
+from samples.machines import ORACLE, attached, chain, home, machine, uuid
 
 from labkit import cli
 from labkit.docker.engine import Docker

@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as w
 import pytest
 from conftest import Notebook
-from test_show import Page
+from samples.pages import Page, inside, named, text, the
 
 from labkit import tasks, widgets
 from labkit.commands import Result
@@ -65,23 +65,6 @@ class Shelf:
         if name not in self.images:
             raise LabError(f"The recording does not hold {name}.")
         return self.images[name]
-
-
-def inside(panel: w.Widget) -> list[w.Widget]:
-    """All widgets of a panel, outermost first."""
-    return [panel, *(found for child in getattr(panel, "children", ()) for found in inside(child))]
-
-
-def the(kind: type[w.Widget], panel: w.Widget) -> list[Any]:
-    return [found for found in inside(panel) if type(found) is kind]
-
-
-def named(panel: w.Widget, description: str) -> Any:
-    return next(found for found in the(w.Button, panel) if found.description == description)
-
-
-def text(html: str) -> str:
-    return re.sub(r"\s+", " ", Page(html).text)
 
 
 # -- predictions --------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_show import Page
+from samples.pages import Page
 
 from labkit.errors import LabError
 from labkit.net.headers import dissect, ethernet, ipv4
@@ -19,7 +19,7 @@ from labkit.net.picture import Bytes
 from labkit.net.tunnelling import HELP, SECRET, do, packet, pasted, through
 from labkit.net.tunnels import KINDS, Tunnel, overhead
 
-COURSE = Path(__file__).resolve().parent.parent / "notebooks"
+COURSE = Path(__file__).resolve().parents[2] / "notebooks"
 SEALED = [kind for kind, about in KINDS.items() if about.encrypts]
 OPEN = [kind for kind in KINDS if kind not in SEALED]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import scapy
+from samples.networks import scapy
 
 from labkit.errors import LabError
 from labkit.net.capture import LONGEST, read

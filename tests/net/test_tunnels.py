@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import scapy
+from samples.networks import scapy
 
 from labkit.errors import LabError
 from labkit.net.headers import checksum, dissect, icmp, ipv4, udp

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from samples.machines import ORACLE
 
 from labkit.errors import LabError, MissingProgram
 from labkit.virtualbox import program as virtualbox
@@ -20,14 +21,6 @@ DEBIAN = """WARNING: The character device /dev/vboxdrv does not exist.
 \t headers, most likely linux-headers-v595.
 
 \t You will not be able to start VMs until this problem is fixed.
-"""
-ORACLE = """WARNING: The vboxdrv kernel module is not loaded. Either there is no module
-         available for the current kernel (6.1.0) or it failed to
-         load. Please recompile the kernel module and install it by
-
-           sudo /sbin/vboxconfig
-
-         You will not be able to start VMs until this problem is fixed.
 """
 PROGRESS = "0%...10%...20%...30%...40%...50%...60%...70%...80%...90%...100%\n"
 

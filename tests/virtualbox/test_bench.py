@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import disks_corpus
 import pytest
+from samples import disks as disks_corpus
 
 from labkit.commands import Result
 from labkit.errors import LabError, MissingProgram

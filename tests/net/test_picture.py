@@ -13,7 +13,7 @@ import pytest
 from defusedxml.ElementTree import fromstring
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import topologies
+from samples.networks import topologies
 
 from labkit.errors import LabError
 from labkit.net.headers import IPV4, ethernet, icmp, ipv4

@@ -10,8 +10,7 @@ from typing import Any
 
 import ipywidgets as w
 import pytest
-from test_show import Page
-from test_widgets import named, text, the
+from samples.pages import Page, named, text, the
 
 from labkit.errors import LabError
 from labkit.lesson import Lesson

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from networks import scapy
+from samples.networks import scapy
 
 from labkit.errors import LabError
 from labkit.net import headers

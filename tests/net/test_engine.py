@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from test_show import Page
+from samples.pages import Page
 
 from labkit.errors import LabError
 from labkit.net.engine import _COMMANDS, Answer, Console, Text

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import corpus as c
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_layers import model, some_image
+from samples import archives as c
+from samples.images import model, some_image
 
 from labkit.docker import archives
 from labkit.docker.archives import clean_path, read_image, read_stream
@@ -987,7 +987,7 @@ def peak(code: str, *argv: str | Path) -> tuple[float, float]:
     """Seconds and peak resident MB (0 where it is not known) of `run()` in a Python process of its own."""
     out = subprocess.run(
         [sys.executable, "-c", code + PEAK, *map(str, argv)],
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
         check=True,
         stdout=subprocess.PIPE,
     ).stdout

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from networks import parsed, topologies
+from samples.networks import parsed, topologies
 
 from labkit.errors import LabError
 from labkit.net.reach import MOST, Reach

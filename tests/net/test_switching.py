@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from networks import scapy, topologies
+from samples.networks import scapy, topologies
 
 from labkit.errors import LabError
 from labkit.net import headers

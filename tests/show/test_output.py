@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from conftest import Notebook
 from hypothesis import given
 from hypothesis import strategies as st
+from samples.pages import Page
 
 from labkit.show import output as show
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="x">&amp;<a href=javascript:x>'
 ALLOWED = {"div", "span", "pre", "code", "strong", "br", "progress"}
-
-
-class Page(HTMLParser):
-    """Tags and text of a piece of HTML."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        self.text += "\n" if tag in ("div", "pre", "br") else ""
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def harmless(html: str) -> Page:

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import disks_corpus as c
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from samples import disks as c
 
 from labkit.disks import Disk, Extent, Field, human, open_disk
 from labkit.errors import LabError
@@ -696,7 +696,7 @@ def peak(path: Path) -> tuple[float, float, str]:
     """Seconds and MB of reading a map and the first bytes in a process of its own, and its error."""
     done = subprocess.run(
         [sys.executable, "-c", PEAK, str(path)],
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
         check=True,
         capture_output=True,
         text=True,

@@ -21,7 +21,7 @@ import pytest
 
 pytestmark = pytest.mark.virtualbox
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MADE = Path(os.environ.get("LABKIT_ENGINES_DIR", "/var/lib/labkit-engines"), "virtualbox")
 SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"
 # Like mmdebstrap it gets the folder as its last word but one, and mounts inside something that is not its own.

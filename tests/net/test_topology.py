@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import parsed, ports, topologies
+from samples.networks import parsed, ports, topologies
 
 from labkit.errors import LabError
 from labkit.net.topology import Plug, Port, Topology, parse, ranges

@@ -1,0 +1,45 @@
+"""What a piece of HTML or a panel holds, read without a browser."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import ipywidgets as w
+
+
+class Page(HTMLParser):
+    """Tags and text of a piece of HTML."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        self.text += "\n" if tag in ("div", "pre", "br") else ""
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def inside(panel: w.Widget) -> list[w.Widget]:
+    """All widgets of a panel, outermost first."""
+    return [panel, *(found for child in getattr(panel, "children", ()) for found in inside(child))]
+
+
+def the(kind: type[w.Widget], panel: w.Widget) -> list[Any]:
+    return [found for found in inside(panel) if type(found) is kind]
+
+
+def named(panel: w.Widget, description: str) -> Any:
+    return next(found for found in the(w.Button, panel) if found.description == description)
+
+
+def text(html: str) -> str:
+    return re.sub(r"\s+", " ", Page(html).text)
