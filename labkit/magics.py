@@ -26,11 +26,13 @@ from labkit import tasks
 from labkit import words as shellwords
 from labkit.disks import human
 from labkit.docker import command_line as syntax
+from labkit.docker.progress import bars
 from labkit.errors import Interrupted, LabError
 from labkit.lesson import Lesson, ending
 from labkit.net import tunnelling
 from labkit.net.engine import LIVE, MODEL
 from labkit.show import output as show
+from labkit.show.progress import Live
 from labkit.show.text import clean
 from labkit.virtualbox import engine as bench
 from labkit.words import split
@@ -151,7 +153,7 @@ class LabMagics(Magics):
             raise LabError(
                 f"`docker {line.strip()[:40]}` never ends, and a cell must; {_ENDLESS[words.name]}."
             )
-        live = show.Live()
+        live = Live(bars)
         slow = words.name in ("pull", "build", "run", "load", "push")
         result = lesson.command(["docker", *argv], cell, live.hear if slow else None)
         note = ending(result)
@@ -167,7 +169,7 @@ class LabMagics(Magics):
         """
         lesson = self._now()
         argv = [name, *lesson.words(f"{name} {line}")[1:]]
-        live = show.Live()
+        live = Live(bars)
         result = lesson.command(argv, cell, live.hear if bench.slow(argv) else None)
         took = f"{lesson.badge} · took {result.seconds:.2f} s"
         live.end(show.output(took, bench.brief(result), ending(result)))
@@ -326,8 +328,8 @@ class LabMagics(Magics):
             fields = (
                 [(str(f.offset), f.name, f.value, f.meaning) for f in disk.fields] if text else []
             )
-            html = show.badge_html(lesson.badge) + show.table(
-                ("byte", "field", "value", "meaning"), fields
+            html = str(show.badge_html(lesson.badge)) + str(
+                show.table(("byte", "field", "value", "meaning"), fields)
             )
             show.put(
                 {
@@ -375,7 +377,7 @@ class LabMagics(Magics):
                 )
             show.put(show.figure(MODEL, lesson.console.load(cell)))
         elif words and words[0] in LIVE:
-            live = show.Live()
+            live = Live(bars)
             answer = lesson.net(words, live.hear)
             live.end(show.figure(lesson.badge, answer))
         else:

@@ -18,7 +18,7 @@ from typing import Any
 
 from labkit.disks import Disk, Extent, human
 from labkit.show.figure import Figure
-from labkit.show.look import INK, MARKS, Look
+from labkit.show.look import MARKS, Look, ink
 from labkit.show.text import clean, shorten
 from labkit.show.trees import PAD
 
@@ -45,12 +45,12 @@ LEFT, HIGH, DROP, LINE = (
 )  # px: where strips begin, a strip, between strips, a line of text
 WIDE = LEFT + LONG + LABELS * LEAST + PAD  # px
 _CSS = f"""
-@text{{white-space:pre;unicode-bidi:isolate;font:13px system-ui,sans-serif;fill:{INK % "fill"}}}
+@text{{white-space:pre;unicode-bidi:isolate;font:13px system-ui,sans-serif;fill:{ink("fill")}}}
 @text.title{{font-size:15px}}@text.title,@text.name,@text.sign{{font-weight:600}}@text.end{{text-anchor:end}}
 @text.note,@text.number{{opacity:.78;font-variant-numeric:tabular-nums}}
 @text.number,@text.sign,@text.kind{{font-size:12px;text-anchor:middle}}
 @text.sign{{fill:#fff;stroke:#000;stroke-width:2.5;paint-order:stroke}}
-@rect{{fill:none;stroke:{INK % "stroke"};stroke-opacity:.45;pointer-events:all}}@rect.free{{stroke-dasharray:2 2}}
+@rect{{fill:none;stroke:{ink("stroke")};stroke-opacity:.45;pointer-events:all}}@rect.free{{stroke-dasharray:2 2}}
 @rect.new{{stroke:#009E73;stroke-width:2.4;stroke-opacity:1}}@.stripes{{stroke:#000;stroke-opacity:.55}}
 @.lead,@.line{{fill:none}}@.lead{{stroke:#808080;stroke-width:1.2}}
 @.line{{stroke:#0072B2;stroke-opacity:.8}}@.line.new{{stroke:#009E73;stroke-opacity:.9}}

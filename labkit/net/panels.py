@@ -77,7 +77,7 @@ def net_panel(lesson: Lesson) -> Panel:
             for host in hosts:
                 if picks[host.name].value != start.port(host.plug).vlan:
                     made = made.changed(f"access {picks[host.name].value} {host.plug}")
-            view.value = show.badge_html(MODEL) + Map(made).svg() + matrix_html(made)
+            view.value = str(show.badge_html(MODEL)) + Map(made).svg() + matrix_html(made)
 
     def back(_: object) -> None:
         for host in hosts:
@@ -108,7 +108,7 @@ def net_steps(lesson: Lesson) -> Panel:
         at = slider.value - 1
         step = steps[at : at + 1]
         view.value = (
-            show.badge_html(MODEL)
+            str(show.badge_html(MODEL))
             + Map(made, step, first=at + 1).svg()
             + Journey(step, names, at + 1).html()
             + Bytes(step[0].frame).html()
@@ -140,7 +140,9 @@ def tunnel_panel(lesson: Lesson) -> Panel:
 
     def draw(_: object = None) -> None:
         with teaching(view):
-            view.value = show.badge_html(MODEL) + tunnelling.through(kind.value, text.value).html()
+            view.value = (
+                str(show.badge_html(MODEL)) + tunnelling.through(kind.value, text.value).html()
+            )
 
     kind.observe(draw, "value")
     text.observe(draw, "value")

@@ -14,7 +14,7 @@ from labkit.net.headers import LAYOUTS, Header, dissect, summary
 from labkit.net.switching import Step
 from labkit.net.topology import Plug, Port, Topology, ranges
 from labkit.show.figure import Figure
-from labkit.show.look import INK
+from labkit.show.look import ink
 from labkit.show.output import table
 from labkit.show.text import clean, shorten
 
@@ -47,14 +47,18 @@ HOST, HIGH, TOP, DROP, PAD, GAP = (
 )  # px: a column at least, a switch, rows, margin, between
 MOST = 60  # hosts drawn
 _CSS = f"""
-@text{{font:13px system-ui,sans-serif;fill:{INK % "fill"};text-anchor:middle}}
+@text{{font:13px system-ui,sans-serif;fill:{ink("fill")};text-anchor:middle}}
 @.name{{font-weight:600}}@.small{{font-size:12px;opacity:.85;font-variant-numeric:tabular-nums}}
 @.left{{text-anchor:start}}
-@.device{{fill:none;stroke:{INK % "stroke"};stroke-width:1.5}}@.cable{{fill:none;stroke-width:2}}
-@.trunk{{fill:none;stroke:{INK % "stroke"};stroke-width:5;stroke-opacity:.28}}
+@.device{{fill:none;stroke:{ink("stroke")};stroke-width:1.5}}@.cable{{fill:none;stroke-width:2}}
+@.trunk{{fill:none;stroke:{ink("stroke")};stroke-width:5;stroke-opacity:.28}}
 @.way{{fill:none;stroke:#E69F00;stroke-width:5;stroke-opacity:.75}}@.head{{fill:#E69F00}}
 @.mark{{stroke:#000;stroke-width:.6;fill:#E69F00}}@text.number{{font-size:12px;font-weight:700;fill:#000}}
 """.strip().replace("@", ".lk-net ")
+
+
+def _table(*parts: Any) -> str:
+    return str(table(*parts))
 
 
 class Map(Figure):
@@ -285,7 +289,7 @@ class Journey(Figure):
     def html(self) -> str:
         """The table, with a heading for each column."""
         return (
-            table(("", "cable", "tag", "frame", "what becomes of it"), self.rows)
+            _table(("", "cable", "tag", "frame", "what becomes of it"), self.rows)
             or "<p>(no frame was sent)</p>"
         )
 

@@ -1,27 +1,43 @@
-"""How things look in every lesson: colours, signs, dashes and outlines, and the ink of the page."""
+"""How things look in every lesson: one palette, and the same sign and shape for the same thing.
+
+Signs and shapes carry the meaning; colours only repeat it, so that grey printers and colour-blind
+eyes miss nothing. Source of the palette: Okabe and Ito, "Color Universal Design" (2008).
+"""
 
 from __future__ import annotations
 
 from math import cos, pi, sin
 from typing import NamedTuple
 
+BLUE, SKY, GREEN, YELLOW = "#0072B2", "#56B4E9", "#009E73", "#F0E442"
+ORANGE, VERMILION, PURPLE, GREY = "#E69F00", "#D55E00", "#CC79A7", "#808080"
+
 Points = tuple[tuple[float, float], ...]
 
 
+def ink(attribute: str) -> str:
+    """The value of ``fill`` or ``stroke`` that is the page's text colour, or JupyterLab's."""
+    return f"currentColor;{attribute}:var(--jp-content-font-color1,currentColor)"
+
+
 class Look(NamedTuple):
-    """How a kind or a mark looks in every lesson; colours: Okabe and Ito, "Color Universal Design" (2008)."""
+    """How one kind of thing looks. ``sign``: one character for text; ``dash``: as in SVG;
+
+    ``outline``: px around the centre.
+    """
 
     colour: str
-    sign: str  # one character for text
-    dash: str = ""  # of the outline, as in SVG
-    outline: Points = ()  # px around the centre
+    sign: str
+    dash: str = ""
+    outline: Points = ()
 
 
 def _arc(
     y: float, start: float, stop: float, rx: float = 7.5, ry: float = 2.5, steps: int = 6
 ) -> Points:
+    """Part of an ellipse around (0, y), from one multiple of π to another."""
     turns = [pi * (start + (stop - start) * i / steps) for i in range(steps + 1)]
-    return tuple((round(rx * cos(t), 1), round(y + ry * sin(t), 1)) for t in turns)
+    return tuple((round(rx * cos(turn), 1), round(y + ry * sin(turn), 1)) for turn in turns)
 
 
 def _box(x: float, y: float) -> Points:
@@ -29,29 +45,34 @@ def _box(x: float, y: float) -> Points:
 
 
 _LID = _arc(-4.5, 1, 0)
-
 _SCREEN = (-9.0, -7.5), (9.0, -7.5), (9.0, 3.5), (2.0, 3.5), (2.0, 6.0), (5.0, 6.0), (5.0, 7.5)
 
-KINDS = {
-    "image": Look("#0072B2", "◆", "", _arc(0, 0, 2, 8.5, 8.5, 4)),
-    "layer": Look("#56B4E9", "■", "", _box(9, 5)),
-    "container": Look("#E69F00", "□", "3 2", _box(7, 7)),
-    "machine": Look("#CC79A7", "▣", "", (*_SCREEN, *((-x, y) for x, y in _SCREEN[::-1]))),
-    "state": Look("#CC79A7", "▷", "", ((-6, -7), (8, 0), (-6, 7))),
-    "snapshot": Look("#009E73", "●", "", _arc(0, 0, 2, 7, 7, 20)),
-    "disk": Look("#F0E442", "▬", "", _LID + _arc(-4.5, 2, 1) + _arc(5, 1, 0) + _LID[::-1]),
+# What an output is: a badge's first word, or the kind of a message of ours.
+SIGNS = {
+    "live": Look(GREEN, "●"),
+    "replay": Look(BLUE, "↻"),
+    "model": Look(PURPLE, "◇"),
+    "pass": Look(GREEN, "✔"),
+    "fail": Look(VERMILION, "✘"),
+    "unknown": Look(PURPLE, "?"),
+    "note": Look(BLUE, "ℹ"),  # noqa: RUF001
+    "ask": Look(BLUE, "?"),
 }
-
+# The things of a tree, and how they are marked.
+SHAPES = {
+    "image": Look(BLUE, "◆", "", _arc(0, 0, 2, 8.5, 8.5, 4)),
+    "layer": Look(SKY, "■", "", _box(9, 5)),
+    "container": Look(ORANGE, "□", "3 2", _box(7, 7)),
+    "machine": Look(PURPLE, "▣", "", (*_SCREEN, *((-x, y) for x, y in reversed(_SCREEN)))),
+    "state": Look(PURPLE, "▷", "", ((-6, -7), (8, 0), (-6, 7))),
+    "snapshot": Look(GREEN, "●", "", _arc(0, 0, 2, 7, 7, 20)),
+    "disk": Look(YELLOW, "▬", "", _LID + _arc(-4.5, 2, 1) + _arc(5, 1, 0) + _LID[::-1]),
+}
 MARKS = {
     "": Look("", " "),
-    "new": Look("#009E73", "+"),
-    "gone": Look("#D55E00", "−", "2 2"),
-    "shared": Look("#CC79A7", "=", "1 2"),
-    "current": Look("#E69F00", "▶"),
+    "new": Look(GREEN, "+"),
+    "gone": Look(VERMILION, "−", "2 2"),
+    "shared": Look(PURPLE, "=", "1 2"),
+    "current": Look(ORANGE, "▶"),
 }
-
-LOOKS = KINDS | MARKS
-
 STRONG = ("new", "current")  # marks drawn thick and bold
-
-INK = "currentColor;%s:var(--jp-content-font-color1,currentColor)"  # JupyterLab's text colour, or the page's

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit.errors import LabError
 from labkit.show.figure import Figure
-from labkit.show.look import INK, KINDS, LOOKS, MARKS, STRONG, Points
+from labkit.show.look import MARKS, SHAPES, STRONG, Points, ink
 from labkit.show.text import cells, clean, isolate, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+LOOKS = SHAPES | MARKS
 LINES, PILLS = {"edge": "-", "link": "--"}, {"name": "[{}]", "to": "{}"}  # in matplotlib; in text
 ROW, COL, LANE, PAD, GAP = (
     28,
@@ -35,14 +36,14 @@ DEEP = (
     8  # from this column on the heaviest branch goes straight down: at most 9 + log2(nodes) columns
 )
 _CSS = f"""
-@text{{white-space:pre;unicode-bidi:isolate;font:13px system-ui,sans-serif;fill:{INK % "fill"}}}
+@text{{white-space:pre;unicode-bidi:isolate;font:13px system-ui,sans-serif;fill:{ink("fill")}}}
 @.title{{font-size:15px;font-weight:600}}@.sign{{font-weight:700;text-anchor:middle}}@.note{{text-anchor:end}}
 @.note,@.legend{{opacity:.78;font-variant-numeric:tabular-nums}}@.band{{fill-opacity:.15}}
 @text.label,@text.name,@text.to{{font-family:ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}}
 @text.name,@text.to{{font-size:12px}}@rect.name{{fill:#0072B2;fill-opacity:.13;stroke:#0072B2}}
 @.edge,@.link,@rect.to{{fill:none;stroke:#808080;stroke-width:2}}@.arrow{{fill:#808080}}
 @.link,@rect.to{{stroke-width:1.4;stroke-dasharray:4 3}}
-@.node{{stroke:{INK % "stroke"};stroke-width:1.3;stroke-linejoin:round}}
+@.node{{stroke:{ink("stroke")};stroke-width:1.3;stroke-linejoin:round}}
 @.node.new,@.node.current{{stroke-width:2.4}}@.label.new,@.label.current{{font-weight:600}}
 @.node.gone{{fill-opacity:.25}}@.label.gone{{text-decoration:line-through}}
 """.strip().replace("@", ".lk-tree ")
@@ -63,7 +64,7 @@ def _path(line: Points) -> str:
 
 @dataclass(frozen=True)
 class Node:
-    """One thing in a tree. `kind`: a key of KINDS; `mark`: a key of MARKS; `names` are drawn as pills."""
+    """One thing in a tree. `kind`: a key of SHAPES; `mark`: a key of MARKS; `names` are drawn as pills."""
 
     key: str
     label: str
@@ -88,7 +89,7 @@ class Row(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One thing to paint: a "band" behind a row, a line (LINES), a shape (KINDS), or else a text."""
+    """One thing to paint: a "band" behind a row, a line (LINES), a shape (SHAPES), or else a text."""
 
     cls: str
     points: Points
@@ -108,10 +109,10 @@ class Tree(Figure):
             key = _quote(node.key)
             if given.setdefault(node.key, node) is not node:
                 raise LabError(f"Two nodes have the key {key}: give each node a key of its own.")
-            if node.kind not in KINDS or node.mark not in MARKS:
+            if node.kind not in SHAPES or node.mark not in MARKS:
                 raise LabError(
                     f"Node {key} has kind {_quote(node.kind)} and mark {_quote(node.mark)}: use a "
-                    f"kind of {', '.join(KINDS)} and a mark of {', '.join(MARKS)[2:]} or none."
+                    f"kind of {', '.join(SHAPES)} and a mark of {', '.join(MARKS)[2:]} or none."
                 )
         self._kids: dict[str | None, list[Node]] = {key: [] for key in (None, *given)}
         for node in given.values():
@@ -131,7 +132,7 @@ class Tree(Figure):
             targets.setdefault(start, []).append(("to", shorten(text, LABEL), text))
         seen = {look for node in given.values() for look in (node.kind, node.mark)} - {""}
         self.legend = [look for look in LOOKS if look in seen] if len(seen) > 1 else []
-        self.gutter = not seen <= KINDS.keys()
+        self.gutter = not seen <= SHAPES.keys()
         self.top = PAD + 28 * bool(self.title) + 28 * bool(self.legend)
         self.rows = list(self._place(targets))
         self._at: dict[str | None, Row] = {row.node.key: row for row in self.rows}
@@ -202,7 +203,7 @@ class Tree(Figure):
         for word in self.legend:
             self.items += [
                 Item(word, ((x, self.top - 18),))
-                if word in KINDS
+                if word in SHAPES
                 else Item("sign", ((x, self.top - 13.5),), MARKS[word].sign),
                 Item("legend", ((x + 14, self.top - 13.5),), word),
             ]
@@ -250,7 +251,7 @@ class Tree(Figure):
             up, kids = self._at.get(row.node.parent), self._kids[row.node.key]
             bend = up is not None and up.x < row.x
             art = "".join("│ " if reach[x] > row.y else "  " for x in range(row.x - bend))
-            art += ("├─" if reach[row.x - 1] > row.y else "└─") * bend + KINDS[row.node.kind].sign
+            art += ("├─" if reach[row.x - 1] > row.y else "└─") * bend + SHAPES[row.node.kind].sign
             reach[row.x] = self._at[kids[-1].key].y if kids else 0
             columns = [
                 f"{MARKS[row.node.mark].sign} " * self.gutter + f"{art:<{rail}}",
@@ -274,7 +275,7 @@ class Tree(Figure):
             return f" {what}: {', '.join(items[:6])}{more}." if items else ""
 
         kinds = Counter(row.node.kind for row in self.rows)
-        counts = [count(kinds[kind], kind) for kind in KINDS if kind in kinds]
+        counts = [count(kinds[kind], kind) for kind in SHAPES if kind in kinds]
         text = f"A forest of {count(len(self._kids[None]), 'tree')}: {', '.join(counts) or 'no nodes'}."
         text += some("Names", [clean(name) for row in self.rows for name in row.node.names])
         for mark in filter(None, MARKS):
@@ -302,11 +303,11 @@ class Tree(Figure):
                     f'<rect class="{classes}" fill="{MARKS[mark].colour}" x="{x:g}" y="{y:g}" '
                     f'width="{self.width - 8}" height="26" rx="4"/>'
                 )
-            elif cls in KINDS:
-                dash = MARKS[mark].dash or KINDS[cls].dash
-                corners = " ".join(f"{x + dx:g},{y + dy:g}" for dx, dy in KINDS[cls].outline)
+            elif cls in SHAPES:
+                dash = MARKS[mark].dash or SHAPES[cls].dash
+                corners = " ".join(f"{x + dx:g},{y + dy:g}" for dx, dy in SHAPES[cls].outline)
                 out.append(
-                    f'<polygon class="node {classes}" fill="{KINDS[cls].colour}"'
+                    f'<polygon class="node {classes}" fill="{SHAPES[cls].colour}"'
                     + f' stroke-dasharray="{dash}"' * bool(dash)
                     + f' points="{corners}"/>'
                 )
@@ -355,13 +356,13 @@ class Tree(Figure):
             x, y = points[0]
             if cls == "band":
                 ax.axhspan(y, y + 26, color=MARKS[mark].colour, alpha=0.15, lw=0, gid=cls)
-            elif cls in KINDS:
-                dashes = [int(px) for px in (MARKS[mark].dash or KINDS[cls].dash).split()]
+            elif cls in SHAPES:
+                dashes = [int(px) for px in (MARKS[mark].dash or SHAPES[cls].dash).split()]
                 shape = Polygon(
-                    [(x + dx, y + dy) for dx, dy in KINDS[cls].outline], gid=cls, zorder=2.5
+                    [(x + dx, y + dy) for dx, dy in SHAPES[cls].outline], gid=cls, zorder=2.5
                 )
                 shape.set(
-                    fc=KINDS[cls].colour + "40" * (mark == "gone"),
+                    fc=SHAPES[cls].colour + "40" * (mark == "gone"),
                     ec=ink,
                     ls=(0, dashes or None),
                     lw=pt * (2.4 if mark in STRONG else 1.3),

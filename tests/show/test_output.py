@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples.pages import Page
 
+from labkit.docker.progress import bars
 from labkit.show import output as show
+from labkit.show.look import SIGNS
+from labkit.show.progress import Live, progress
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="x">&amp;<a href=javascript:x>'
 ALLOWED = {"div", "span", "pre", "code", "strong", "br", "progress"}
@@ -55,18 +58,18 @@ def test_an_output_reads_and_looks_the_same(badge: str, text: str, note: str) ->
 
 
 def test_the_badge_has_a_sign_that_a_screen_reader_skips_and_a_word_that_it_reads() -> None:
-    signs = {kind: show.KINDS[kind][0] for kind in ("live", "replay")}
+    signs = {kind: SIGNS[kind].sign for kind in ("live", "replay")}
     assert signs == {"live": "●", "replay": "↻"}
     for badge in BADGES:
         kind = badge.split()[0]
-        span = f'<span aria-hidden="true" style="color:{show.KINDS[kind][1]}">{signs[kind]}'
+        span = f'<span aria-hidden="true" style="color:{SIGNS[kind].colour}">{signs[kind]}'
         assert span in show.badge_html(badge)
 
 
 def test_kinds_differ_by_sign_not_only_by_colour() -> None:
     verdicts = ["pass", "fail", "unknown", "note"]
-    assert len({show.KINDS[kind][0] for kind in verdicts}) == 4
-    assert {kind: show.KINDS[kind][1] for kind in ("pass", "fail", "unknown")} == {
+    assert len({SIGNS[kind].sign for kind in verdicts}) == 4
+    assert {kind: SIGNS[kind].colour for kind in ("pass", "fail", "unknown")} == {
         "pass": "#009E73",
         "fail": "#D55E00",
         "unknown": "#CC79A7",
@@ -75,9 +78,9 @@ def test_kinds_differ_by_sign_not_only_by_colour() -> None:
 
 @given(st.text())
 def test_a_message_reads_and_looks_the_same(text: str) -> None:
-    for kind in show.KINDS:
+    for kind in SIGNS:
         bundle = show.message(kind, text, "live · x")
-        assert bundle["text/plain"] == f"live · x\n{show.KINDS[kind][0]} {text}"
+        assert bundle["text/plain"] == f"live · x\n{SIGNS[kind].sign} {text}"
         page = harmless(bundle["text/html"])
         looks = unescape(re.sub("<[^>]*>", "", bundle["text/html"].replace("<br>", "\n")))
         assert looks.replace("`", "").endswith(" " + text.replace("`", "")) or re.search(
@@ -111,7 +114,7 @@ def test_terminal_codes_are_left_out(text: str, plain: str) -> None:
     bundle = show.output(BADGES[0], text)
     assert bundle["text/plain"].split("\n")[1] == plain
     assert plain in Page(bundle["text/html"]).text and "\x1b" not in bundle["text/html"]
-    assert plain in Page(show.progress(text)).text and "\x1b" not in show.progress(text)
+    assert plain in Page(progress(text, bars)).text and "\x1b" not in progress(text, bars)
 
 
 # -- progress -----------------------------------------------------------------------------------
@@ -141,7 +144,7 @@ BUILDKIT = """#1 [internal] load build definition from Dockerfile
 
 
 def test_bars_of_a_pull() -> None:
-    assert show.bars(PULL) == [
+    assert bars(PULL) == [
         ("5b5fe70539cd", 100, "Already exists"),
         ("b0cbc0a42c53", 100, "Pull complete"),
         ("4f4fb700ef54", 65, "Download complete"),
@@ -159,14 +162,14 @@ def test_bars_never_go_back_while_a_layer_arrives() -> None:
         "Extracting",
         "Pull complete",
     ]
-    percents = [show.bars(f"b0cbc0a42c53: {word}\n")[0][1] for word in words]
+    percents = [bars(f"b0cbc0a42c53: {word}\n")[0][1] for word in words]
     assert percents == sorted(percents) and percents[-1] == 100
 
 
 def test_bars_of_builds() -> None:
-    assert show.bars(CLASSIC) == [("step 2/4", 25, "RUN echo <b>")]
-    assert show.bars(BUILDKIT) == [("step 2/3", 33, "RUN make")]
-    assert show.bars("plain words\n") == []
+    assert bars(CLASSIC) == [("step 2/4", 25, "RUN echo <b>")]
+    assert bars(BUILDKIT) == [("step 2/3", 33, "RUN make")]
+    assert bars("plain words\n") == []
 
 
 @pytest.mark.parametrize(
@@ -181,15 +184,15 @@ def test_bars_of_builds() -> None:
     ],
 )
 def test_a_program_that_prints_steps_of_its_own_does_no_harm(text: str) -> None:
-    harmless(show.progress(text + "\n"))
+    harmless(progress(text + "\n", bars))
 
 
 def test_progress_has_one_bar_a_layer_with_a_name_for_screen_readers() -> None:
-    page = harmless(show.progress(PULL))
+    page = harmless(progress(PULL, bars))
     assert page.tags.count("progress") == 4
     assert ("aria-label", "b0cbc0a42c53") in page.attributes and ("value", "65") in page.attributes
-    assert "&lt;b&gt;" in show.progress(CLASSIC)
-    assert "<pre" in show.progress(HOSTILE) and "&lt;script&gt;" in show.progress(HOSTILE)
+    assert "&lt;b&gt;" in progress(CLASSIC, bars)
+    assert "<pre" in progress(HOSTILE, bars) and "&lt;script&gt;" in progress(HOSTILE, bars)
 
 
 @given(
@@ -201,9 +204,9 @@ def test_progress_has_one_bar_a_layer_with_a_name_for_screen_readers() -> None:
 )
 def test_progress_is_harmless_at_any_moment(lines: list[str]) -> None:
     text = "\n".join(lines)
-    for name, percent, _doing in show.bars(text):
+    for name, percent, _doing in bars(text):
         assert name and 0 <= percent <= 100
-    harmless(show.progress(text))
+    harmless(progress(text, bars))
 
 
 # -- displays -----------------------------------------------------------------------------------
@@ -227,7 +230,7 @@ class Screen:
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     screen = Screen()
-    monkeypatch.setattr(show, "put", screen.put)
+    monkeypatch.setattr("labkit.show.progress.put", screen.put)
     return screen
 
 
@@ -236,14 +239,14 @@ FINAL = show.output(BADGES[0], "done")
 
 def test_progress_off_is_one_display(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_PROGRESS", "off")
-    live = show.Live()
+    live = Live(bars)
     assert live.hear is None
     live.end(FINAL)
     assert screen.shown == [("display", FINAL)]
 
 
 def test_progress_on_is_one_display_that_ends_as_the_final_one(screen: Screen) -> None:
-    live = show.Live()
+    live = Live(bars)
     assert live.hear
     for line in PULL.splitlines(keepends=True):
         live.hear(line)
@@ -258,12 +261,12 @@ def test_progress_on_is_one_display_that_ends_as_the_final_one(screen: Screen) -
 
 
 def test_a_command_that_says_nothing_is_one_display(screen: Screen) -> None:
-    show.Live().end(FINAL)
+    Live(bars).end(FINAL)
     assert screen.shown == [("display", FINAL)]
 
 
 def test_a_flood_of_output_does_not_slow_itself_down(screen: Screen) -> None:
-    live = show.Live()
+    live = Live(bars)
     assert live.hear
     for _ in range(100):
         live.hear("x" * 9_999 + "\n")

@@ -1,0 +1,74 @@
+"""The sentences that a student can meet, in the language of the notebook.
+
+A sentence stands in English where it is used, with named places for what varies, so that a
+translator sees it whole: ``_("There is no image {name:.60} here.", name=name)``. Translations are
+gettext catalogues beside the code: ``labkit/messages/es.po``, ``notebooks/lessons/NN/es.po``.
+
+    pybabel extract -k N_ -k many:1,2 -o labkit.pot labkit      finds all sentences of labkit
+    pybabel init -i labkit.pot -l es -o labkit/messages/es.po   begins a translation
+"""
+
+from __future__ import annotations
+
+import gettext
+import io
+from functools import lru_cache
+from pathlib import Path
+
+ENGLISH = "en"
+_language = ENGLISH
+
+
+def use(language: str) -> None:
+    """Speak a language from now on; sentences that its catalogue lacks stay English."""
+    global _language  # a notebook has one language, and so has its kernel
+    _language = language
+
+
+def language_of(folder: Path) -> str:
+    """The language of the notebooks in a folder: they lie in ``notebooks/en``, ``notebooks/es``."""
+    return folder.name if len(folder.name) == 2 and folder.name.isalpha() else ENGLISH
+
+
+@lru_cache
+def _translations(file: Path) -> gettext.NullTranslations:
+    if not file.is_file():
+        return gettext.NullTranslations()
+    from babel.messages.mofile import write_mo  # late: English needs no catalogue
+    from babel.messages.pofile import read_po
+
+    compiled = io.BytesIO()
+    with file.open("rb") as source:
+        write_mo(compiled, read_po(source))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+class Catalogue:
+    """The sentences of what lies in ``folder``, to be called with one: conventionally ``_``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _known(self) -> gettext.NullTranslations:
+        return _translations(self.folder / f"{_language}.po")
+
+    def __call__(self, message: str, /, **values: object) -> str:
+        """A sentence in the language spoken, its ``{places}`` filled with ``values``.
+
+        Without values it is taken as it stands, braces and all.
+        """
+        said = self._known().gettext(message) if message else ""
+        return said.format(**values) if values else said
+
+    def many(self, one: str, more: str, n: int, /, **values: object) -> str:
+        """Whichever fits the number ``n``, which also fills the place ``{n}``."""
+        return self._known().ngettext(one, more, n).format(n=n, **values)
+
+
+def N_(message: str) -> str:  # noqa: N802  gettext's own name for it
+    """Mark a sentence that stands in a table; ``_`` translates it where it is shown."""
+    return message
+
+
+_ = Catalogue(Path(__file__).parent)

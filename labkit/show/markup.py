@@ -1,0 +1,42 @@
+"""HTML and SVG from templates that stand beside the module that fills them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+LABKIT = Path(__file__).resolve().parent.parent
+
+
+def _escaped(value: object) -> Markup:
+    """Whatever a template shows, escaped unless it is HTML already.
+
+    As the standard library escapes: stored outputs are compared byte for byte, and hold ``&quot;``.
+    """
+    return value if isinstance(value, Markup) else Markup(escape(str(value)))
+
+
+@lru_cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(LABKIT),
+        autoescape=True,
+        finalize=_escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(template: str, **values: object) -> Markup:
+    """Fill a template, such as ``show/output.html``; text is escaped, :class:`Markup` is not."""
+    return Markup(_environment().get_template(template).render(values))
+
+
+def macro(template: str, name: str, *args: object) -> Markup:
+    """Call one macro of a template file."""
+    return Markup(getattr(_environment().get_template(template).module, name)(*args))

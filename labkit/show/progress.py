@@ -1,0 +1,59 @@
+"""One output that grows while a command runs, with a bar for each part of it, and ends as the final one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from labkit.show.markup import macro
+from labkit.show.output import pre, put, without_colours
+
+TAIL = 50_000  # characters kept meanwhile: a flood of output must not slow itself down
+
+
+class Bar(NamedTuple):
+    """How far one part of a command is, in ``percent``, and what it is ``doing``."""
+
+    name: str
+    percent: int
+    doing: str = ""
+
+
+def progress(text: str, read: Callable[[str], Sequence[Bar]]) -> str:
+    """The bars as HTML, or the words themselves while there are none."""
+    bars = read(text)
+    return str(macro("show/output.html", "progress", bars) if bars else pre(without_colours(text)))
+
+
+class Live:
+    """The output of a command that runs; ``read`` finds the bars in its words so far.
+
+    ``LABKIT_PROGRESS=off`` shows only the end (nbval knows no updates of a display).
+    """
+
+    def __init__(self, read: Callable[[str], Sequence[Bar]]) -> None:
+        self._read, self._text, self._handle = read, "", None
+        self._enabled = os.environ.get("LABKIT_PROGRESS") != "off"
+
+    @property
+    def hear(self) -> Callable[[str], None] | None:
+        """For ``commands.run(on_text=…)``: None when nothing is to be shown before the end."""
+        return self._hear if self._enabled else None
+
+    def _hear(self, text: str) -> None:
+        self._text = (self._text + text)[-TAIL:]
+        bars = self._read(self._text)
+        html = (
+            macro("show/output.html", "progress", bars)
+            if bars
+            else pre(without_colours(self._text))
+        )
+        self.end({"text/plain": self._text, "text/html": html})
+
+    def end(self, bundle: dict[str, Any]) -> None:
+        """Replace what was shown, at last by the final output."""
+        if self._handle:
+            self._handle.update(bundle, raw=True)
+        else:
+            self._handle = put(bundle, display_id=self._enabled or None)
