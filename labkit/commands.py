@@ -14,8 +14,14 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from labkit.errors import Interrupted, LabError, MissingProgram
+from labkit.messages import _
 
-GRACE = 1.5  # seconds a command has to end by itself after an interrupt, and again after a request to end
+GRACE = 1.5  # seconds a command has to end after an interrupt, and again after a request to end
+LAST_WORDS = (
+    0.5  # seconds its output may still take then; a grandchild may hold the pipe for longer
+)
+
+Chunk = tuple[str, str]  # ("out" | "err", text)
 
 
 class Result(NamedTuple):
@@ -27,7 +33,7 @@ class Result(NamedTuple):
 
     argv: tuple[str, ...]
     code: int
-    chunks: tuple[tuple[str, str], ...] = ()
+    chunks: tuple[Chunk, ...] = ()
     seconds: float = 0.0
 
     @property
@@ -43,12 +49,12 @@ class Result(NamedTuple):
     @property
     def text(self) -> str:
         """Both streams in the order they arrived, as a terminal shows them."""
-        return "".join(text for _, text in self.chunks)
+        return "".join(text for _stream, text in self.chunks)
 
 
-def merge(chunks: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def merge(chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:
     """Join neighbours of the same stream."""
-    merged: list[tuple[str, str]] = []
+    merged: list[Chunk] = []
     for stream, text in chunks:
         if merged and merged[-1][0] == stream:
             merged[-1] = (stream, merged[-1][1] + text)
@@ -57,13 +63,57 @@ def merge(chunks: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple(merged)
 
 
-def _pump(stream: str, pipe: IO[bytes], chunks: queue.SimpleQueue[tuple[str, str]]) -> None:
-    decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
-    with pipe:
-        while data := pipe.read1(65536):  # type: ignore[attr-defined]
-            chunks.put((stream, decode(data)))
-    chunks.put((stream, decode(b"", True)))
-    chunks.put(("end", stream))
+class _Output:
+    """What a process prints, read by a thread a stream; ``stdin`` is fed to it by one more."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stdin: str | None) -> None:
+        self.chunks: list[Chunk] = []
+        self._arrived: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
+        pipes = {"out": process.stdout, "err": process.stderr}
+        self._threads = [
+            threading.Thread(target=self._pump, args=(stream, pipe), daemon=True)
+            for stream, pipe in pipes.items()
+            if pipe
+        ]
+        self._open = len(self._threads)
+        if process.stdin:
+            data = (stdin or "").encode("utf-8", "replace")
+            self._threads.append(
+                threading.Thread(target=_feed, args=(process.stdin, data), daemon=True)
+            )
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def _pump(self, stream: str, pipe: IO[bytes]) -> None:
+        decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+        with pipe:
+            while data := pipe.read1(65536):  # type: ignore[attr-defined]
+                self._arrived.put((stream, decode(data)))
+        self._arrived.put((stream, decode(b"", True)))
+        self._arrived.put(("end", stream))
+
+    def follow(self, deadline: float | None, on_text: Callable[[str], None] | None) -> None:
+        """Collect until all streams end. Raises :class:`queue.Empty` after ``deadline``."""
+        while self._open:
+            left = None if deadline is None else max(0.0, deadline - time.perf_counter())
+            stream, text = self._arrived.get(timeout=left)
+            if stream == "end":
+                self._open -= 1
+                continue
+            self.chunks.append((stream, text))
+            if on_text and text:
+                on_text(text)
+
+    def last_words(self) -> None:
+        """Collect what has arrived of a process that was ended."""
+        for thread in self._threads:
+            thread.join(LAST_WORDS)
+        while not self._arrived.empty():
+            stream, text = self._arrived.get()
+            if stream != "end":
+                self.chunks.append((stream, text))
 
 
 def _feed(pipe: IO[bytes], data: bytes) -> None:
@@ -76,21 +126,65 @@ def _feed(pipe: IO[bytes], data: bytes) -> None:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Bring a command to its end: interrupt, then terminate, then kill."""
-    for stop in (
-        None if sys.platform == "win32" else signal.SIGINT,
-        signal.SIGTERM,
-        getattr(signal, "SIGKILL", None),
-    ):
+    signals = [signal.SIGTERM] if sys.platform == "win32" else [signal.SIGINT, signal.SIGTERM]
+    for number in signals:
         if process.poll() is not None:
             return
-        if stop is not None:
-            process.send_signal(stop)
+        process.send_signal(number)
         try:
             process.wait(GRACE)
         except subprocess.TimeoutExpired:
             continue
-    process.kill()
+    process.kill()  # nothing happens to one that has ended
     process.wait()
+
+
+def _start(
+    argv: tuple[str, ...],
+    stdin: str | None,
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    merged: bool,
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
+            env=None if env is None else dict(env),
+            cwd=cwd,
+        )
+    except FileNotFoundError:
+        raise _not_found(argv[0], cwd) from None
+    except (ValueError, UnicodeEncodeError):
+        raise LabError(
+            _("A command cannot contain a NUL or an unprintable half character; retype that word.")
+        ) from None
+    except OSError as error:
+        raise LabError(
+            _(
+                "{program} could not be started: {reason}; check that word or its length.",
+                program=argv[0],
+                reason=error.strerror or error,
+            )
+        ) from None
+
+
+def _not_found(program: str, cwd: Path | None) -> LabError:
+    if cwd and not cwd.is_dir():
+        return LabError(
+            _(
+                "The folder {folder} is gone: run the %lesson cell again, which makes it anew.",
+                folder=cwd,
+            )
+        )
+    return MissingProgram(
+        _(
+            "{program} is not installed here, or not on PATH; `labkit doctor` says how to get it.",
+            program=program,
+        )
+    )
 
 
 def run(
@@ -106,8 +200,8 @@ def run(
     """Run ``argv`` to its end and return what it did; a failing command is a result, not an error.
 
     ``stdin`` is sent as UTF-8 and closed; ``on_text`` sees each piece of output as it arrives;
-    ``cwd`` is the folder it runs in; ``timeout`` is in seconds. ``merged``: both streams through one pipe, as "out",
-    for only then their order is certain.
+    ``cwd`` is the folder it runs in; ``timeout`` is in seconds. ``merged``: both streams through
+    one pipe, as "out", for only then their order is certain.
 
     Raises :class:`MissingProgram` if the program is not there, :class:`Interrupted` after a
     KeyboardInterrupt (the process has ended by then), :class:`LabError` if the system refuses the
@@ -115,79 +209,30 @@ def run(
     """
     argv = tuple(argv)
     started = time.perf_counter()
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
-            env=None if env is None else dict(env),
-            cwd=cwd,
-        )
-    except FileNotFoundError:
-        if cwd and not cwd.is_dir():
-            raise LabError(
-                f"The folder {cwd} is gone: run the %lesson cell again, which makes it anew."
-            ) from None
-        raise MissingProgram(
-            f"{argv[0]} is not installed here, or not on PATH; `labkit doctor` says how to get it."
-        ) from None
-    except (ValueError, UnicodeEncodeError):
-        raise LabError(
-            "A command cannot contain a NUL or an unprintable half character; retype that word."
-        ) from None
-    except OSError as error:
-        raise LabError(
-            f"{argv[0]} could not be started: {error.strerror or error}; check that word or its length."
-        ) from None
-    arrived: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-    threads = [
-        threading.Thread(target=_pump, args=(name, pipe, arrived), daemon=True)
-        for name, pipe in (("out", process.stdout), ("err", process.stderr))
-        if pipe
-    ]
-    open_pipes = len(threads)
-    if process.stdin:
-        threads.append(
-            threading.Thread(
-                target=_feed,
-                args=(process.stdin, (stdin or "").encode("utf-8", "replace")),
-                daemon=True,
-            )
-        )
-    chunks: list[tuple[str, str]] = []
+    process = _start(argv, stdin, env, cwd, merged)
+    output = _Output(process, stdin)
 
     def result() -> Result:
-        whole = tuple((stream, text.replace("\r\n", "\n")) for stream, text in merge(chunks))
-        return Result(argv, process.returncode, whole, time.perf_counter() - started)
+        chunks = ((stream, text.replace("\r\n", "\n")) for stream, text in merge(output.chunks))
+        return Result(argv, process.returncode, tuple(chunks), time.perf_counter() - started)
 
     try:
-        for thread in threads:
-            thread.start()
-        while open_pipes:
-            left = None if timeout is None else max(0.0, started + timeout - time.perf_counter())
-            stream, text = arrived.get(timeout=left)
-            if stream == "end":
-                open_pipes -= 1
-                continue
-            chunks.append((stream, text))
-            if on_text and text:
-                on_text(text)
+        output.start()
+        output.follow(None if timeout is None else started + timeout, on_text)
         process.wait()
         return result()
     except queue.Empty:
-        _end(process)
         raise LabError(
-            f"{argv[0]} did not answer within {timeout:g} s and was stopped: is the engine busy?"
+            _(
+                "{program} did not answer within {timeout:g} s and was stopped: is the engine "
+                "busy?",
+                program=argv[0],
+                timeout=timeout,
+            )
         ) from None
     except KeyboardInterrupt:
         _end(process)
-        for thread in threads:
-            thread.join(0.5)  # its last words; a grandchild may hold the pipe for longer
-        while not arrived.empty():
-            stream, text = arrived.get()
-            if stream != "end":
-                chunks.append((stream, text))
+        output.last_words()
         raise Interrupted(result()) from None
     finally:
         if process.poll() is None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labkit.messages import _
+
 if TYPE_CHECKING:
     from labkit.commands import Result
 
 
 class LabError(Exception):
-    """What a user meets when something fails: one line with what happened, why, what to do next."""
+    """One line with what happened, why, what to do next."""
 
     def _render_traceback_(self) -> list[str]:
         # IPython's own hook: a student's cell shows this line instead of a traceback.
@@ -21,11 +23,15 @@ class MissingProgram(LabError):
 
 
 class Interrupted(LabError):
-    """The user interrupted the command; it has ended. ``result`` holds what it had printed."""
+    """The user interrupted a command; it has ended. ``result`` holds what it had printed."""
 
     def __init__(self, result: Result) -> None:
         super().__init__(
-            f"Stopped by you after {result.seconds:.0f} s: {result.argv[0]} has ended, nothing is left "
-            "running. Run the cell again when you like."
+            _(
+                "Stopped by you after {seconds:.0f} s: {program} has ended, nothing is left "
+                "running. Run the cell again when you like.",
+                seconds=result.seconds,
+                program=result.argv[0],
+            )
         )
         self.result = result

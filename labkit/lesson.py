@@ -1,498 +1,272 @@
-"""A lesson in progress: its folder, its tape, its engines, and what labkit knows of the state now.
+"""A lesson in progress: its folder, its engines, its tape, and what its student has done.
 
-Live or replay is decided when the lesson opens: if all that the lesson needs answers it is used, otherwise the
-lesson's recording is; ``LABKIT_MODE=live|replay|record`` decides instead.
+Live or replay is decided when the lesson opens: if all engines that it needs answer they are used,
+otherwise the lesson's recording is; ``LABKIT_MODE=live|replay`` decides instead.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import hashlib
-import json
 import os
-import shlex
-from collections.abc import Callable, Container, Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, NamedTuple
 
-from labkit import tasks
-from labkit import words as shellwords
-from labkit.commands import Result, run
-from labkit.docker import archives
-from labkit.docker import command_line as syntax
-from labkit.docker.engine import PREFETCHED, Docker, Thing, World, advice, find_thing
-from labkit.docker.layers import Forest, Image
+from labkit.commands import Result
+from labkit.engine import Command, Engine, Heard, engine, spelled
 from labkit.errors import LabError
-from labkit.net.engine import LIVE, Answer, Console, Text
-from labkit.tape import Mode, Tape
-
-if TYPE_CHECKING:
-    from labkit.disks import Disk
-    from labkit.virtualbox.engine import Bench
-    from labkit.virtualbox.snapshots import Graph
-
-# Commands that change nothing `Docker.world` shows, yet may change a container from the inside.
-_INSIDE = {"exec", "cp", "start", "restart", "update", "rename"}
+from labkit.material import Task, material
+from labkit.messages import _
+from labkit.recording import Header, Recording
+from labkit.tape import Player, Tape
+from labkit.words import split
 
 
 def lessons_folder() -> Path:
-    """Where lessons keep their recordings and tasks: ``notebooks/lessons``, seen from any folder of the course.
+    """Where lessons lie: ``notebooks/lessons``, seen from any folder of the course.
 
     Raises :class:`LabError` outside the course.
     """
     start = Path.cwd()
-    here = Path(__file__).resolve().parent.parent
-    for folder in (start, *start.parents, here):
-        for found in (folder / "lessons", folder / "notebooks" / "lessons"):
-            if found.is_dir():
-                return found
+    checkout = Path(__file__).resolve().parent.parent
+    for folder in (start, *start.parents, checkout):
+        for lessons in (folder / "lessons", folder / "notebooks" / "lessons"):
+            if lessons.is_dir():
+                return lessons
     raise LabError(
-        "The course's notebooks/lessons folder is not above this one; open the notebook inside the course."
+        _(
+            "The course's notebooks/lessons folder is not above this one; open the notebook inside "
+            "the course."
+        )
     )
 
 
-def ending(result: Result) -> str:
-    """How a command that failed has ended, and what to do about it; "" for one that has not."""
-    from labkit.virtualbox import engine as bench
-
-    told = advice(result) if result.argv[0] == "docker" else bench.advice(result)
-    return ". ".join(filter(None, [f"exit code {result.code}", told])) if result.code else ""
+def all_lessons(folder: Path | None = None) -> dict[str, Path]:
+    """The folder of each lesson, by name. Raises :class:`LabError` outside the course."""
+    found = sorted((folder or lessons_folder()).iterdir())
+    return {path.name: path for path in found if path.is_dir() and path.name[0] not in "._"}
 
 
 def check_names(names: Sequence[str], folder: Path | None = None) -> None:
-    """Raise :class:`LabError` for what is no lesson, so that a name is never a path to somewhere else."""
-    known = sorted(
-        path.name
-        for path in (folder or lessons_folder()).iterdir()
-        if path.is_dir() and path.name[0] not in "._"
-    )
+    """Raise :class:`LabError` for what is no lesson, so that a name never leads somewhere else."""
+    known = all_lessons(folder)
     for name in names:
         if name not in known:
-            raise LabError(f"There is no lesson {name!r:.60}; there are: {', '.join(known)}.")
+            raise LabError(
+                _(
+                    "There is no lesson {name!r:.60}; there are: {known}.",
+                    name=name,
+                    known=", ".join(known),
+                )
+            )
+
+
+class OpenTask(NamedTuple):
+    """The task in progress: where each engine was when it began, and what it may call its own."""
+
+    name: str
+    marks: dict[str, Any]
+    names: set[str]
 
 
 class Lesson:
-    """One lesson being taught. ``mode`` None chooses by itself.
+    """One lesson being taught; a :class:`~labkit.engine.Session`.
 
+    ``mode``: "live" or "replay"; None asks ``LABKIT_MODE``, and "" chooses by itself.
     Raises :class:`LabError` if there is no such lesson, or neither engine nor recording.
     """
 
+    rehearsed = False
+
     def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
-        self.name, self.mode = name, mode or os.environ.get("LABKIT_MODE", "")
+        self.name = name
         self.folder = folder or lessons_folder() / name
         check_names([name], folder and folder.parent)
-        self.docker: Docker | None = None
-        self.bench: Bench | None = None
-        self.console = Console(self.folder)  # of the network in this process, which needs no engine
-        self.why = ""
-        asked = self.mode
-        if asked not in ("", "live", "replay", "record"):
-            raise LabError(
-                f"The mode is {asked!r}; it can be live or replay, or absent to choose by itself."
-            )
-        if asked != "replay":
-            try:
-                engines = self._find(tasks.material(self.folder).needs)
-                self.tape = Tape(
-                    cast(Mode, asked or "live"),
-                    {
-                        "lesson": name,
-                        "engines": engines,
-                        "recorded": datetime.date.today().isoformat(),
-                    },
-                )
-            except LabError as error:
-                self.docker = self.bench = None
-                self.why = str(error)
-                if asked:
-                    raise
-        if not self.engines:
-            try:
-                self.tape = Tape.load(self.recording)
-            except LabError as error:
-                raise LabError(f"{self.why} {error}".strip()) from None
-        self.task: tuple[str, list[Any], set[str]] | None = (
-            None  # the open task, where it began, the names it uses
-        )
+        self.material = material(self.folder)
+        self.kinds = {subject: engine(subject) for subject in self.material.needs}
+        self.engines: dict[str, Engine] = {}
+        self.why = ""  # it is replayed though nobody asked for that
+        self.tape = self._begin(os.environ.get("LABKIT_MODE", "") if mode is None else mode)
+        self._open(modelled=True)
+        self.task: OpenTask | None = None
         self.passed: set[str] = set()
         self.committed: dict[str, str] = {}  # prediction → choice
-        self.drawn: dict[
-            tuple[str, ...], Any
-        ] = {}  # the last picture of each selection of images, machines, disks
-        self.seen: set[str] = set()  # what any picture has shown
-        self._seen: dict[str, Any] = {}  # disk files as last read
-        self._numbers: dict[str, int] = {}  # of differencing disks, so that one keeps its number
+        self.memory: dict[Any, Any] = {}  # what subjects want to know again, till the next reset
 
-    def _find(self, needs: Sequence[str]) -> dict[str, str]:
-        """Find all engines the lesson needs; their names and versions. Raises :class:`LabError` if one is missing."""
-        found = {}
-        if "docker" in needs:
-            self.docker = Docker.find()
-            found["docker"] = str(self.docker)
-        if programs := [name for name in needs if name != "docker"]:
-            from labkit.virtualbox.engine import Bench  # late: most lessons have no use for it
+    def _begin(self, mode: str) -> Tape:
+        """Open the engines that cannot be modelled, or else the recording."""
+        if mode not in ("", "live", "replay"):
+            raise LabError(
+                _(
+                    "The mode is {mode!r}; it can be live or replay, or absent to choose by itself.",
+                    mode=mode,
+                )
+            )
+        if mode != "replay" or all(kind.modelled for kind in self.kinds.values()):
+            try:
+                self._open(modelled=False)
+                return self._live_tape()
+            except LabError as error:
+                self.engines.clear()
+                self.why = str(error)
+                if mode:
+                    raise
+        try:
+            return Player(Recording.load(self.recording))
+        except LabError as error:
+            raise LabError(f"{self.why} {error}".strip()) from None
 
-            self.bench = Bench.open(self.name, programs)
-            self.bench.thorough = self.mode != "record"
-            found |= self.bench.versions(programs)
-        return found
+    def _open(self, modelled: bool) -> None:
+        for subject, kind in self.kinds.items():
+            if kind.modelled == modelled:
+                self.engines[subject] = kind.open(self, self.material.needs[subject])
 
-    @property
-    def lacking(self) -> str:
-        """What the live engines cannot do here, said once; "" if nothing."""
-        without = self.bench and self.bench.virtualbox and not self.bench.virtualbox.driver
-        return (
-            "VirtualBox's kernel driver is not loaded, so machines cannot be started"
-            if without
-            else ""
-        )
+    def _header(self) -> Header:
+        versions: dict[str, str] = {}
+        for each in self.engines.values():
+            versions |= each.versions()
+        return Header(self.name, versions, datetime.date.today().isoformat())
 
-    @property
-    def engines(self) -> list[Any]:
-        """The live engines; none in replay."""
-        return [engine for engine in (self.docker, self.bench) if engine]
+    def _live_tape(self) -> Tape:
+        return Tape(self._header())
 
     @property
     def recording(self) -> Path:
-        """The lesson's tape."""
+        """The file of the lesson's recording."""
         return self.folder / "recording.json"
 
     @property
     def badge(self) -> str:
         """What every output says of where it comes from."""
-        engine = ", ".join(self.tape.header["engines"].values()) or "no engine"
-        if self.tape.mode != "replay":
-            return f"live · {engine}"
-        remark = f" · {self.tape.remark}" if self.tape.remark else ""
-        return f"replay · recorded {self.tape.header['recorded']} on {engine}{remark}"
+        return self.tape.badge
+
+    @property
+    def replayed(self) -> bool:
+        """Whether its commands are answered by a recording."""
+        return self.tape.replayed
+
+    @property
+    def lacking(self) -> str:
+        """What the live engines cannot do here, said once; "" if nothing."""
+        return ". ".join(filter(None, (each.lacking for each in self.engines.values())))
 
     def reset(self) -> list[str]:
         """Back to the start: remove what earlier runs of this lesson made; say what had to stay."""
         self.tape.rewind()
         self.task = None
-        self.console = Console(self.folder)
-        for memory in (self.passed, self.drawn, self.seen, self._numbers):
-            memory.clear()
-        notes = self.docker.clean(self.name) if self.docker else []
-        if self.bench:
-            needs = [name for name in tasks.material(self.folder).needs if name != "docker"]
-            notes += self.bench.clean()
-            self.bench.ready(needs)
-        self.look_around()
+        self.passed.clear()
+        self.memory.clear()
+        notes = [note for each in self.engines.values() for note in each.clean()]
+        self.explored()
         return notes
 
-    def marks(self) -> list[Any]:
-        """Where each engine and the console are now, for :meth:`clean`."""
-        return [engine.mark(self.name) for engine in (*self.engines, self.console)]
+    # -- commands and readings, live or from the tape -------------------------------------------
 
-    def clean(self, marks: Sequence[Any], names: Container[str] | None = None) -> list[str]:
-        """Remove what the lesson made since then (called one of ``names``, if given); say what had to stay."""
+    def requires(self, name: str) -> None:
+        """Raise :class:`LabError` if this lesson has no engine of that name, live or replayed."""
+        if name not in self.kinds:
+            raise self._works_without(name)
+
+    def engine(self, name: str) -> Any:
+        """The engine of that name; its type is known to whoever asks. Raises :class:`LabError`."""
+        self.requires(name)
+        if name not in self.engines:
+            raise LabError(
+                _("This needs a live engine, and the lesson is replayed: `labkit doctor`.")
+            )
+        return self.engines[name]
+
+    def whose(self, program: str) -> tuple[str, str]:
+        """The engine that runs a program, and the program as it is really spelt."""
+        for subject, kind in self.kinds.items():
+            if known := spelled(program, kind.programs):
+                return subject, known
+        raise self._works_without(program)
+
+    def _works_without(self, what: str) -> LabError:
+        programs = [name for kind in self.kinds.values() for name in kind.programs]
+        return LabError(
+            _(
+                "This lesson works without {what:.40}; its commands are: {known}.",
+                what=what,
+                known=", ".join(programs) or _("none"),
+            )
+        )
+
+    def words(self, line: str) -> list[str]:
+        """A command as typed, as words, the program first. Raises :class:`LabError`."""
+        program = line.split(None, 1)[0] if line.strip() else ""
+        subject, _program = self.whose(program)
+        return split(line, self.kinds[subject].literal)
+
+    def parsed(self, argv: Sequence[str]) -> tuple[str, Command]:
+        """A command taken apart by the engine that runs it. Raises :class:`LabError`."""
+        subject, program = self.whose(argv[0])
+        return subject, self.kinds[subject].parse([program, *argv[1:]])
+
+    def command(self, argv: Sequence[str], stdin: str | None = None, heard: Heard = None) -> Result:
+        """Run or replay a command of one of the lesson's engines. Raises :class:`LabError`."""
+        subject, command = self.parsed(argv)
+        if self.kinds[subject].modelled:
+            return self.engines[subject].run(command, stdin, heard)
+        return self.taped(command, stdin, lambda: self.engines[subject].run(command, stdin, heard))
+
+    def taped(self, command: Command, stdin: str | None, live: Callable[[], Result]) -> Result:
+        """Run what ``live`` does, or replay the command. Raises :class:`LabError`."""
+        return self.tape.command(command.key, stdin, live)
+
+    def ending(self, result: Result) -> str:
+        """How a command that failed has ended, and what to do about it; "" for one that has not."""
+        if not result.code:
+            return ""
+        subject, _program = self.whose(result.argv[0])
+        advice = self.kinds[subject].advise(result, self)
+        return ". ".join(filter(None, [_("exit code {code}", code=result.code), advice]))
+
+    def read(self, question: str, live: Callable[[], Any]) -> Any:
+        """Read or replay the engine's state, as JSON. Raises :class:`LabError`."""
+        return self.tape.read(question, live)
+
+    def content(self, digest: str, live: Callable[[], Any]) -> Any:
+        """Read or replay what never changes, because its name is its hash."""
+        return self.tape.content(digest, live)
+
+    def world(self) -> dict[str, Any]:
+        """What there is now on all engines of the lesson, by kind. Raises :class:`LabError`."""
+
+        def live() -> dict[str, Any]:
+            things: dict[str, Any] = {}
+            for each in self.engines.values():
+                things |= each.world()
+            return things
+
+        return dict(self.read("world", live))
+
+    # -- tasks ----------------------------------------------------------------------------------
+
+    def marks(self) -> dict[str, Any]:
+        """Where each engine is now, for :meth:`clean`."""
+        return {subject: each.mark() for subject, each in self.engines.items()}
+
+    def clean(self, marks: Mapping[str, Any], names: Container[str] | None = None) -> list[str]:
+        """Remove what the lesson made since then; say what had to stay.
+
+        With ``names`` only what is called so: a student may have gone on with the lesson meanwhile.
+        """
         return [
             note
-            for engine, mark in zip((*self.engines, self.console), marks, strict=True)
-            for note in engine.clean(self.name, mark, names)
+            for subject, mark in marks.items()
+            for note in self.engines[subject].clean(mark, names)
         ]
 
-    @contextlib.contextmanager
-    def trial(self) -> Iterator[None]:
-        """A try while recording: at the end the tape is where it was, and so is the bench (not so Docker)."""
-        place, task, network = self.tape.place, self.task, self.console.mark(self.name)
-        with self.bench.undone() if self.bench else contextlib.nullcontext():
-            yield
-        self.tape.place, self.task = place, task
-        self.console.clean(self.name, network)
+    # -- what only a rehearsal does (see labkit.rehearse) ---------------------------------------
 
-    # -- commands and reads, live or from the tape ----------------------------------------------
+    def explored(self) -> None:
+        """In a new state: a rehearsal asks all that a student may ask there."""
 
-    @staticmethod
-    def words(line: str) -> list[str]:
-        """A command as typed, as words; on the bench ``$PWD`` is its folder. Raises :class:`LabError`."""
-        program = line.split(None, 1)[0] if line.strip() else ""
-        return shellwords.split(line, () if program == "docker" else ("PWD",))
+    def made_ready(self, task: Task, set_up: Callable[[], None]) -> None:
+        """Set up a task; a rehearsal then tries every answer to it."""
+        set_up()
 
-    def command(
-        self,
-        argv: Sequence[str],
-        stdin: str | None = None,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Result:
-        """Run one command, ``docker`` or a program of the bench, or replay it. Raises :class:`LabError`."""
-        if argv[0] == "net":
-            answer = self.net(argv[1:], on_text)
-            return Result(tuple(argv), int(not answer.ok), (("out", f"{answer}\n"),))
-        if argv[0] == "docker":
-            result = self._docker(argv[1:], stdin, on_text)
-        else:
-            from labkit.virtualbox import engine as bench
-
-            if not (name := bench.canonical(argv[0])):
-                raise LabError(
-                    f"{argv[0]!r:.40} is no program of the lessons: docker, {', '.join(bench.PROGRAMS)}."
-                )
-            result = self._on_bench([name, *argv[1:]], stdin, on_text)
-        self.look_around()
-        return result
-
-    def net(self, words: Sequence[str], on_text: Callable[[str], None] | None = None) -> Answer:
-        """A command of the network in this process, or of its live twin: ``up``, ``compare …``, ``down``.
-
-        Raises :class:`LabError`.
-        """
-        if not words or words[0] not in LIVE:
-            return self.console.do(words)
-        if not (3 <= len(words) <= 7 if words[0] == "compare" else len(words) == 1):
-            raise LabError("Use it as `%net up`, `%net compare HOST HOST [TAG …]` or `%net down`.")
-        from labkit.net import live
-
-        name, made = words[0], self.console.topology
-        if name == "compare":
-            made.host(words[1])
-            made.host(words[2])
-        self.need(docker=True)
-
-        def do() -> Result:
-            kept = (
-                self.name if self.tape.mode == "record" else PREFETCHED
-            )  # a recording leaves nothing behind
-            lab = live.Lab(self._live(), made, self.name, self.folder / "net", kept)
-            if name == "compare":
-                return lab.trial(*words[1:])
-            return lab.up(on_text) if name == "up" else lab.down()
-
-        result = self.tape.command(["net", *words], str(made), do, lambda: name != "compare")
-        self.look_around()
-        return (
-            live.compared(made, words[1:], result)
-            if name == "compare"
-            else Answer(Text(result.text.rstrip()))
-        )
-
-    def need(self, docker: bool) -> None:
-        """Raise :class:`LabError` if this lesson is not one of Docker, or of machines and disks."""
-        needs = tasks.material(self.folder).needs
-        if docker and "docker" not in needs:
-            raise LabError(
-                "This lesson works without Docker: use `%docker` in the lessons 02, 03 and 11 to 15."
-            )
-        if not docker and not set(needs) - {"docker"}:
-            raise LabError(
-                "This lesson works with Docker alone: machines and disks are for the lessons 07 to 10."
-            )
-
-    def _docker(
-        self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None
-    ) -> Result:
-        words = syntax.parse(argv)
-        docker, tape = self.docker, self.tape
-        self.need(docker=True)
-        changed: Callable[[], bool] | None = None
-        if tape.mode == "record" and not words.reads_only:
-            assert docker
-            before = docker.world()
-            changed = lambda: words.name in _INSIDE or docker.world() != before  # noqa: E731
-        return tape.command(
-            words.key,
-            stdin,
-            lambda: self._live().run(argv, words, self.name, stdin, on_text),
-            changed,
-        )
-
-    def _on_bench(
-        self, argv: Sequence[str], stdin: str | None, on_text: Callable[[str], None] | None
-    ) -> Result:
-        from labkit.virtualbox.engine import OWN, key, page_of
-
-        bench, tape = self.bench, self.tape
-        self.need(docker=False)
-        if argv[0] in OWN:
-            page_of(argv[1:])
-        changed: Callable[[], bool] | None = None
-        if tape.mode == "record":
-            assert bench
-            before = bench.state()
-            changed = lambda: bench.state() != before  # noqa: E731
-        return tape.command(
-            key(argv), stdin, lambda: self._benched().run(argv, stdin, on_text), changed
-        )
-
-    def look_around(self) -> None:
-        """While recording: keep what a student may want to see in each new state."""
-        if self.tape.mode != "record" or self.tape.knows():
-            return
-        world = self.world()
-        if self.docker:
-            for container in world["containers"]:
-                self.changes(container)
-            for argv in (["images"], ["ps"], ["ps", "-a"]):
-                self._docker(argv, None, None)
-        if self.bench:
-            for file in world["files"]:
-                self.tape.read(f"disk {file['path']}", partial(self._disk, file["path"]))
-            if self.bench.virtualbox:
-                for machine in world["machines"]:
-                    if machine["media"]:
-                        self.guest(machine["name"])
-                for argv in (
-                    ["list", "vms"],
-                    ["list", "hdds"],
-                    *(["snapshot", machine["name"], "list"] for machine in world["machines"]),
-                ):
-                    self._on_bench(["VBoxManage", *argv], None, None)
-
-    def _benched(self) -> Bench:
-        assert self.bench, "the tape runs live only with an engine"
-        return self.bench
-
-    def _live(self) -> Docker:
-        assert self.docker, "the tape runs live only with an engine"
-        return self.docker
-
-    def world(self) -> World:
-        """Images, containers, volumes and networks, machines, media and files now: what the lesson's engines have."""
-        return cast(
-            World,
-            self.tape.read(
-                "world",
-                lambda: {
-                    kind: things
-                    for engine in self.engines
-                    for kind, things in engine.world().items()
-                },
-            ),
-        )
-
-    def machines(self) -> Graph:
-        """Machines, snapshots and media now."""
-        from labkit.virtualbox.snapshots import Graph
-
-        self.need(docker=False)
-        graph = Graph.from_json({"machines": [], "media": [], "notes": [], **self.world()})
-        graph.numbers = self._numbers
-        graph.labels()  # numbers them in the order in which they were seen
-        return graph
-
-    def files(self) -> dict[str, int]:
-        """The files in the lesson's folder, with their sizes in bytes."""
-        self.need(docker=False)
-        return {file["path"]: file["size"] for file in self.world()["files"]}
-
-    def size(self, name: str) -> int:
-        """Bytes of a file in the lesson's folder: for checks. Raises :class:`LabError` if there is none."""
-        if name not in (files := self.files()):
-            raise LabError(f"The file {name} is missing: run the cells above this one first.")
-        return files[name]
-
-    def disk(self, name: str) -> Disk:
-        """A disk file of the bench. Raises :class:`LabError` if there is none of that name."""
-        from labkit.disks import Disk
-
-        name = name.removeprefix("$PWD/")
-        if name not in (known := self.files()):
-            raise LabError(
-                f"There is no file {name:.60} in the lesson's folder; there are: "
-                f"{', '.join(known)[:300] or 'none'}."
-            )
-        digest = self.tape.read(f"disk {name}", lambda: self._disk(name))
-        if digest.startswith("! "):
-            raise LabError(digest[2:])
-        return Disk.from_json(self.tape.content(digest, lambda: self._seen[digest]))
-
-    def guest(self, machine: str) -> list[str]:
-        """What the guest of a machine would read at the start of each page of its disk."""
-        if self.tape.mode == "replay":  # the tape knows only that it has nothing of it
-            graph = self.machines()
-            graph.disks(machine)
-            machine = graph.machine(machine).name
-        return cast(
-            "list[str]", self.tape.read(f"guest {machine}", lambda: self._benched().guest(machine))
-        )
-
-    def _disk(self, name: str) -> str:
-        """A name for what a disk file holds now, which :meth:`disk` finds again; or "! " and why it cannot be read."""
-        try:
-            with self._benched().disk(name) as disk:
-                about = disk.to_json()
-        except LabError as error:
-            return f"! {error}"
-        digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()
-        self._seen[digest] = about
-        self.tape.content(digest, lambda: about)
-        return digest
-
-    def container(self, name: str) -> Thing | None:
-        """A container by name or ID, None if there is none."""
-        return find_thing(self.world()["containers"], name)
-
-    def looks(self, container: str, argv: Sequence[str]) -> int:
-        """The exit code of a command that only looks, in a container: for checks. Raises :class:`LabError`."""
-        return cast(
-            int,
-            self.tape.read(
-                f"looks {shlex.join([container, *argv])}",
-                lambda: run(["docker", "exec", container, *argv], timeout=60).code,
-            ),
-        )
-
-    def image(self, name: str) -> Thing | None:
-        """An image by name or ID, None if there is none."""
-        return find_thing(self.world()["images"], name)
-
-    def about(self, image: Thing) -> Thing:
-        """What never changes of an image: ``diff_ids``, ``history``, ``command``, ``labels``."""
-        return cast(Thing, self.tape.content(image["id"], lambda: self._live().image(image["id"])))
-
-    def changes(self, container: Thing) -> list[dict[str, str]]:
-        """What the container's writable layer holds, as ``docker diff`` tells it."""
-        return cast(
-            "list[dict[str, str]]",
-            self.tape.read(
-                f"changes {container['name']}", lambda: self._live().changes(container["id"])
-            ),
-        )
-
-    def layers(self, name: str) -> Image:
-        """An image taken apart. Raises :class:`LabError` if there is no such image."""
-        self.need(docker=True)
-        image = self.image(name)
-        if not image:
-            raise LabError(
-                f"There is no image {name:.60} here: `docker images` lists what there is."
-            )
-
-        @lru_cache(1)
-        def saved() -> Image:
-            return archives.read_stream(self._live().save(image["id"]), name)
-
-        def listing(diff_id: str) -> Any:
-            return self.tape.content(diff_id, lambda: saved().listings()[diff_id])
-
-        config = self.tape.content(f"config {image['id']}", lambda: saved().config)
-        found = {diff_id: listing(diff_id) for diff_id in config["diff_ids"]}
-        return Image.from_listings(name, image["id"], config, found)
-
-    def forest(self, names: Sequence[str] = ()) -> Forest:
-        """All local images by ChainID, or those called ``names`` (a trailing ``*`` matches any ending)."""
-        self.need(docker=True)
-        world = self.world()
-        wanted = [image for image in world["images"] if _matches(image["tags"], names)]
-        images = [
-            {**self.about(image), "id": image["id"], "tags": image["tags"]} for image in wanted
-        ]
-        ids = {image["id"] for image in wanted}
-        containers = [
-            {**c, "changes": len(self.changes(c))}
-            for c in world["containers"]
-            if c["image_id"] in ids
-        ]
-        return Forest(images, containers)
-
-
-def _matches(tags: Sequence[str], names: Sequence[str]) -> bool:
-    wanted = [(name.removesuffix("*"), name.endswith("*")) for name in names]
-    return not names or any(
-        tag.startswith(text) if any_end else tag == syntax.full_name(text)
-        for tag in tags
-        for text, any_end in wanted
-    )
+    def foresee(self, begin: Callable[[], object], trials: Sequence[Callable[[], object]]) -> None:
+        """Before a panel is used: a rehearsal tries what its buttons may do."""

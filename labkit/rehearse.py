@@ -1,15 +1,111 @@
-"""Record a lesson on a live engine, and store its notebook as a replay of that recording."""
+"""Rehearse a lesson on a live engine, to record it; all that happens only while recording is here.
+
+A rehearsal runs every cell, asks in each new state what a student may ask there, and tries every
+answer to every task. Then the notebook is stored as a replay of the recording.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from labkit.commands import Result
+from labkit.engine import Command
 from labkit.errors import LabError
 from labkit.lesson import Lesson, lessons_folder
+from labkit.material import Task, Try
+from labkit.recording import Recording
+from labkit.tape import Recorder
+from labkit.tasks import attempt_at, leave
+
+_COMES_AND_GOES = ("media", "notes")  # what engines list of their own accord
+
+
+class Unproven(Exception):
+    """A task's solution does not pass, a wrong answer does, or one leaves something behind."""
+
+
+class Rehearsal(Lesson):
+    """A lesson that is being recorded, always live."""
+
+    tape: Recorder
+    rehearsed = True
+
+    def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
+        super().__init__(name, "live", folder)
+
+    def _live_tape(self) -> Recorder:
+        return Recorder(Recording(self._header()))
+
+    def _fingerprints(self) -> list[Hashable]:
+        return [each.fingerprint() for each in self.engines.values() if not each.modelled]
+
+    def taped(self, command: Command, stdin: str | None, live: Callable[[], Result]) -> Result:
+        before = self._fingerprints() if command.effect == "seen" else []
+
+        def moved() -> bool:
+            return command.effect == "unseen" or (
+                command.effect == "seen" and self._fingerprints() != before
+            )
+
+        result = self.tape.record(command.key, stdin, live, moved)
+        self.explored()
+        return result
+
+    def explored(self) -> None:
+        if self.tape.new_here:
+            self.world()
+            for each in self.engines.values():
+                each.explore(self)
+
+    def clean(self, marks: Mapping[str, Any], names: Container[str] | None = None) -> list[str]:
+        return super().clean(marks)  # nobody else is at work, so all that is new goes
+
+    @contextlib.contextmanager
+    def trial(self) -> Iterator[None]:
+        """A try: at the end the tape is where it was, and so are the engines that can undo."""
+        task = self.task
+        with self.tape.trial(), contextlib.ExitStack() as stack:
+            for each in self.engines.values():
+                stack.enter_context(each.undone())
+            yield
+        self.task = task
+
+    def made_ready(self, task: Task, set_up: Callable[[], None]) -> None:
+        outside = self.world()
+        set_up()
+        ready = self._fingerprints()
+        for attempt in (Try(hint=" "), *task.wrong, task.solution):
+            with self.trial():
+                self._prove(task, attempt, outside)
+            if self._fingerprints() != ready:  # of an engine that cannot undo
+                with self.trial():
+                    set_up()
+                ready = self._fingerprints()
+
+    def _prove(self, task: Task, attempt: Try, outside: Mapping[str, Any]) -> None:
+        """Raise :class:`Unproven` unless an answer has the verdict that the task says it has."""
+        verdict = attempt_at(self, task, attempt)
+        wanted = "fail" if attempt.hint else "pass"
+        right = verdict.status == wanted and attempt.hint.strip() in verdict.text
+        left = leave(self) + [
+            f"it left something behind among the {kind}"
+            for kind, things in self.world().items()
+            if things != outside[kind] and kind not in _COMES_AND_GOES
+        ]
+        if not right or left:
+            raise Unproven(f"Task {task.name}, {attempt}: {verdict} {left}")
+
+    def foresee(self, begin: Callable[[], object], trials: Sequence[Callable[[], object]]) -> None:
+        begin()
+        for trial in trials:
+            with self.trial():
+                trial()
+        leave(self)
 
 
 def notebooks(lesson: str) -> list[Path]:
@@ -17,13 +113,15 @@ def notebooks(lesson: str) -> list[Path]:
     found = sorted(lessons_folder().parent.glob(f"*/{lesson}-*.ipynb"))
     if not found:
         raise LabError(
-            f"Lesson {lesson} has no notebook: notebooks/en/{lesson}-title.ipynb is where it should be."
+            f"Lesson {lesson} has no notebook: notebooks/en/{lesson}-title.ipynb is where it "
+            "should be."
         )
     return found
 
 
 @contextlib.contextmanager
 def _setting(folder: Path, **variables: str) -> Iterator[None]:
+    """Work in a folder with these environment variables."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -34,51 +132,57 @@ def _setting(folder: Path, **variables: str) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
-def record(name: str) -> Lesson:
-    """Run a lesson's code cells against the live engine, exploring its tasks; the lesson holds the tape.
+def record(name: str) -> Rehearsal:
+    """Run a lesson's code cells on the live engines; the rehearsal holds the recording.
 
-    Everything it made is removed again. Raises :class:`LabError` when there is no engine or it is not
-    empty, or when a cell raises.
+    Everything it made is removed again. Raises :class:`LabError` when there is no engine or it is
+    not empty, or when a cell raises.
     """
     import nbformat
     from IPython.core.interactiveshell import InteractiveShell
-    from IPython.utils.capture import capture_output
 
     path = notebooks(name)[0]
     cells = [
         cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
     ]
-    with _setting(path.parent, LABKIT_MODE="record", LABKIT_PROGRESS="off"):
-        fresh = Lesson(name, "record")  # says at once if there is no engine
+    with _setting(path.parent, LABKIT_PROGRESS="off"):
+        fresh = Rehearsal(name)  # says at once if there is no engine
         fresh.reset()
-        world = fresh.world()
-        # Else a pull would say "up to date", and a name could be taken.
-        if there := [*world.get("images", ()), *world.get("containers", ())]:
+        if crowded := [each.crowded for each in fresh.engines.values() if each.crowded]:
             raise LabError(
-                "A lesson is recorded on an empty engine, so that all of it is seen to arrive; this one "
-                f"has {len(there)} images and containers of its own."
+                "A lesson is recorded on an empty engine, so that all of it is seen to arrive; "
+                f"{' '.join(crowded)}"
             )
         InteractiveShell.clear_instance()
-        shell = InteractiveShell.instance()
+        shell: Any = InteractiveShell.instance()
         try:
+            shell.extension_manager.load_extension("labkit")
+            magics = shell.magics_manager.registry["LabMagics"]
+            magics.opens, magics.strict = Rehearsal, True
             for source in cells:
-                with capture_output() as said, contextlib.redirect_stderr(io.StringIO()):
-                    done = shell.run_cell(source)
-                if not done.success:
-                    raise LabError(
-                        f"A cell of lesson {name} failed: {done.error_in_exec or done.error_before_exec}. "
-                        f"It was: {source[:60]!r} {said.stdout[-200:]}"
-                    )
-            magics = shell.magics_manager.registry.get("LabMagics")
-            lesson = getattr(magics, "current", None)
-            if not isinstance(lesson, Lesson):
+                _run(shell, name, source)
+            rehearsal = magics.current
+            if not isinstance(rehearsal, Rehearsal):
                 raise LabError(f"The notebook of lesson {name} never runs `%lesson {name}`.")
-            if lesson.lacking:
-                lesson.tape.header["note"] = f"There {lesson.lacking}"
-            return lesson
+            if rehearsal.lacking:
+                rehearsal.tape.header.note = f"There {rehearsal.lacking}"
+            return rehearsal
         finally:
             fresh.reset()
             InteractiveShell.clear_instance()
+
+
+def _run(shell: Any, name: str, source: str) -> None:
+    """Run one cell. Raises :class:`LabError` if it fails."""
+    from IPython.utils.capture import capture_output
+
+    with capture_output() as shown, contextlib.redirect_stderr(io.StringIO()):
+        done = shell.run_cell(source)
+    if not done.success:
+        raise LabError(
+            f"A cell of lesson {name} failed: {done.error_in_exec or done.error_before_exec}. "
+            f"It was: {source[:60]!r} {shown.stdout[-200:]}"
+        )
 
 
 def store(path: Path) -> None:
@@ -98,17 +202,19 @@ def store(path: Path) -> None:
                 record_timing=False,
             ).execute()
         except CellExecutionError as error:
-            raise LabError(
-                f"{path.name} does not run in replay: {str(error).strip().splitlines()[-1]}"
-            ) from None
-    for (
-        cell
-    ) in notebook.cells:  # widgets have random names, and a notebook stored twice is to be the same
-        for n, output in enumerate(cell.get("outputs", ())):
-            if widget := output.get("data", {}).get("application/vnd.jupyter.widget-view+json"):
-                widget["model_id"] = f"{cell.id}-{n}"
+            reason = str(error).strip().splitlines()[-1]
+            raise LabError(f"{path.name} does not run in replay: {reason}") from None
+    for cell in notebook.cells:
+        _settle_widgets(cell)
     notebook.metadata = {
         "kernelspec": notebook.metadata["kernelspec"],
         "language_info": {"name": "python"},
     }
     nbformat.write(notebook, path)
+
+
+def _settle_widgets(cell: Any) -> None:
+    """Widgets have random names, and a notebook stored twice is to be the same."""
+    for number, output in enumerate(cell.get("outputs", ())):
+        if widget := output.get("data", {}).get("application/vnd.jupyter.widget-view+json"):
+            widget["model_id"] = f"{cell.id}-{number}"

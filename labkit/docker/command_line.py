@@ -1,121 +1,54 @@
 """The docker command line, taken apart: which command, which options, which objects it names.
 
 Needed to answer from a recording however a command is spelt, and to keep a lesson's commands away
-from what is the student's own. Source: https://docs.docker.com/reference/cli/docker/ and ``--help``.
+from what is the student's own. Source: https://docs.docker.com/reference/cli/docker/.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from operator import itemgetter
+from pathlib import Path
 from typing import NamedTuple
 
 from labkit.errors import LabError
+from labkit.messages import _
 
-GROUPS = {
-    "container",
-    "image",
-    "volume",
-    "network",
-    "system",
-    "builder",
-    "buildx",
-    "context",
-    "manifest",
-    "plugin",
-}
-_CONTAINER = (
-    "attach commit cp create diff exec export kill logs pause port rename restart rm run start stats stop "
-    "top unpause update wait"
+# Commands of these words come in a second word: `docker volume ls`.
+GROUPS = set("builder buildx container context image manifest network plugin system volume".split())
+_OF_CONTAINERS = (
+    "attach commit cp create diff exec export kill logs pause port rename restart rm run start "
+    "stats stop top unpause update wait"
 )
+_OF_IMAGES = "build history import load pull push save tag"
 # Management commands and their old short forms: `docker image ls` is `docker images`.
 _SHORT = {
-    **{f"container {name}": name for name in _CONTAINER.split()},
-    **{f"container {name}": "ps" for name in ("ls", "list", "ps")},
-    **{
-        f"image {name}": name
-        for name in ("build", "history", "import", "load", "pull", "push", "save", "tag")
-    },
-    "buildx build": "build",
-    "builder build": "build",
+    **{f"container {name}": name for name in _OF_CONTAINERS.split()},
+    **{f"image {name}": name for name in _OF_IMAGES.split()},
+    "container ls": "ps",
+    "container list": "ps",
+    "container ps": "ps",
     "image ls": "images",
     "image list": "images",
     "image rm": "rmi",
     "image remove": "rmi",
+    "buildx build": "build",
+    "builder build": "build",
     "system info": "info",
     "system events": "events",
     "volume remove": "volume rm",
     "network remove": "network rm",
 }
 _READS = {
-    "",
-    "-v",
-    "--version",
-    "--help",
-    "attach",
-    "diff",
-    "events",
-    "export",
-    "help",
-    "history",
-    "images",
-    "info",
-    "inspect",
-    "logs",
-    "port",
-    "ps",
-    "save",
-    "search",
-    "stats",
-    "top",
-    "version",
-    "wait",
-    "container inspect",
-    "image inspect",
-    "volume ls",
-    "volume inspect",
-    "network ls",
-    "network inspect",
-    "system df",
-    "context ls",
-    "context show",
+    *("", "-v", "--version", "--help", "help", "version", "info", "search", "events"),
+    *("ps", "inspect", "logs", "top", "port", "stats", "diff", "wait", "attach", "export"),
+    *("images", "history", "save", "container inspect", "image inspect", "system df"),
+    *("volume ls", "volume inspect", "network ls", "network inspect"),
+    *("context ls", "context show"),
 }
-# Options without a value; any other option takes one. A letter may mean different things per command.
-_FLAGS = set(
-    (  # noqa: SIM905
-        "-d --detach -i --interactive -t --tty --rm --init --privileged --read-only --no-healthcheck --oom-kill-disable "
-        "-P --publish-all -q --quiet --help --version --disable-content-trust -f --force --follow -v --volumes -l --link "
-        "-a --all --no-prune --no-trunc --no-cache --squash --all-tags --archive -L --follow-link --digests -s --size "
-        "--timestamps --details --latest --verbose --sig-proxy --compress --force-rm --human --no-stream --no-stdin "
-        "--attachable --config-only --ingress --internal --ipv4 --ipv6"
-    ).split()
-)
-_VALUED = {
-    "run": {"-v", "-a", "-l", "--link"},
-    "create": {"-v", "-a", "-l", "--link", "-d"},
-    "connect": {"--link"},
-    "build": {"-f", "-t"},
-    "commit": {"-a"},
-    "stop": {"-t", "-s"},
-    "restart": {"-t", "-s"},
-    "kill": {"-s"},
-    "load": {"-i"},
-    "ps": {"-f"},
-    "images": {"-f"},
-    "ls": {"-f"},
-    "inspect": {"-f"},
-    "events": {"-f"},
-    "info": {"-f"},
-    "search": {"-f"},
-    "version": {"-f"},
-}
-_FLAGS_HERE = {
-    "commit": {"-p", "--pause"},
-    "build": {"--pull"},
-    "start": {"--attach"},
-    "history": {"-H"},
-}
+# Long options that recordings know by their letter.
 _LETTER = {
     "--all": "-a",
     "--detach": "-d",
@@ -128,33 +61,24 @@ _LETTER = {
     "--tty": "-t",
     "--volume": "-v",
 }
-_OPTIONS_FIRST = {
-    "run",
-    "create",
-    "exec",
-    "top",
-}  # elsewhere docker reads options after the names too
+_OPTIONS_FIRST = {"run", "create", "exec", "top"}  # elsewhere options may stand behind the names
+
+Option = tuple[str, str]  # (name, value); "" for one without
 
 
 class Words(NamedTuple):
-    """A docker command taken apart: ``name`` in its short form, ``options`` in order, the ``words`` after them."""
+    """A command taken apart: ``name`` in its short form, ``options`` in order, then ``words``."""
 
     name: str
-    options: list[tuple[str, str]]
+    options: list[Option]
     words: list[str]
 
     @property
-    def key(self) -> list[str]:
+    def key(self) -> tuple[str, ...]:
         """The canonical argv: the same for spellings and option orders that mean the same."""
-        options = sorted(
-            self.options, key=itemgetter(0)
-        )  # of one option given twice the last may win
-        return [
-            "docker",
-            *self.name.split(),
-            *(f"{o}={v}" if v else o for o, v in options),
-            *self.words,
-        ]
+        options = sorted(self.options, key=itemgetter(0))  # of one given twice the last may win
+        shown = (f"{name}={value}" if value else name for name, value in options)
+        return ("docker", *self.name.split(), *shown, *self.words)
 
     @property
     def reads_only(self) -> bool:
@@ -163,35 +87,33 @@ class Words(NamedTuple):
 
     def has(self, *names: str) -> bool:
         """True if an option is given under one of its names."""
-        return any(option in names for option, _ in self.options)
+        return any(option in names for option, _value in self.options)
 
-    @property
-    def altered(self) -> tuple[str, list[str]]:
-        """Which existing objects it would alter: their kind (as in ``Docker.world``) and names."""
-        if self.name in ("rm", "stop", "start", "kill", "restart", "pause", "unpause", "update"):
-            return "containers", self.words
-        if self.name in ("exec", "rename"):
-            return "containers", self.words[:1]
-        if self.name == "cp":
-            return "containers", [word.split(":")[0] for word in self.words[1:2] if ":" in word]
-        if self.name == "rmi":
-            return "images", self.words
-        if self.name.startswith(("volume rm", "network rm")):
-            return self.name.split()[0] + "s", self.words
-        if self.name in ("network connect", "network disconnect"):
-            return "containers", self.words[1:2]
-        return "", []
+    def values(self, *names: str) -> list[str]:
+        """What an option is given under any of its names."""
+        return [value for option, value in self.options if option in names]
 
-    @property
-    def tags(self) -> list[str]:
-        """Image names it would (re)assign."""
-        if self.name in ("tag", "commit", "import"):
-            return self.words[1:2]
-        return (
-            [value for option, value in self.options if option in ("-t", "--tag")]
-            if self.name == "build"
-            else []
-        )
+
+@lru_cache
+def _flags() -> dict[str, frozenset[str]]:
+    """The options without a value, by command."""
+    lines = Path(__file__).with_name("flags.txt").read_text("utf-8").splitlines()
+    rows = (line.partition(":") for line in lines if line and not line.startswith("#"))
+    return {command: frozenset(options.split()) | {"--help"} for command, _colon, options in rows}
+
+
+def flags(command: str) -> frozenset[str]:
+    """The options of a command that take no value; of one that is not known, those of all."""
+    known = _flags()
+    return known.get(command) or frozenset().union(*known.values())
+
+
+def _name(rest: list[str]) -> str:
+    """Take the command's name, in its short form, from the words that begin with it."""
+    name = rest.pop(0) if rest else ""
+    if name in GROUPS and rest and not rest[0].startswith("-"):
+        name = f"{name} {rest.pop(0)}"
+    return _SHORT.get(name, name)
 
 
 def parse(argv: Sequence[str]) -> Words:
@@ -202,43 +124,50 @@ def parse(argv: Sequence[str]) -> Words:
     rest = list(argv)
     if rest and rest[0].startswith("-") and rest[0] not in ("-v", "--version", "--help"):
         raise LabError(
-            f"labkit talks to one engine, so `{rest[0]}` before the command does nothing here; "
-            "use a terminal for another engine."
+            _(
+                "labkit talks to one engine, so `{option}` before the command does nothing here; "
+                "use a terminal for another engine.",
+                option=rest[0],
+            )
         )
-    name = rest.pop(0) if rest else ""
-    if name in GROUPS and rest and not rest[0].startswith("-"):
-        name = f"{name} {rest.pop(0)}"
-        name = _SHORT.get(name, name)
-    flags = (_FLAGS - _VALUED.get(name.rpartition(" ")[2], set())) | _FLAGS_HERE.get(name, set())
-    options: list[tuple[str, str]] = []
-    words: list[str] = []
+    parsed = Words(_name(rest), [], [])
+    without_value = flags(parsed.name)
     while rest:
         word = rest.pop(0)
         if word == "--":
-            words += rest
+            parsed.words.extend(rest)
             break
         if not word.startswith("-") or word == "-":
-            words.append(word)
-            if name in _OPTIONS_FIRST:
-                words += rest
+            parsed.words.append(word)
+            if parsed.name in _OPTIONS_FIRST:
+                parsed.words.extend(rest)
                 break
         elif word.startswith("--"):
-            option, equals, value = word.partition("=")
-            if not equals and option not in flags and rest:
-                value = rest.pop(0)
-            options.append((_LETTER.get(option, option), value))
+            parsed.options.append(_long(word, rest, without_value))
         else:
-            letters = word[1:]
-            while letters:  # -dti is -d -t -i; -p8080:80 is -p 8080:80
-                option, letters = f"-{letters[0]}", letters[1:]
-                if option in flags:
-                    options.append((option, ""))
-                else:
-                    options.append(
-                        (option, letters.removeprefix("=") or (rest.pop(0) if rest else ""))
-                    )
-                    break
-    return Words(name, options, words)
+            parsed.options.extend(_letters(word, rest, without_value))
+    return parsed
+
+
+def _long(word: str, rest: list[str], without_value: frozenset[str]) -> Option:
+    """An option such as --name=x; its value may be the next word, and is taken from the ``rest``."""
+    option, equals, value = word.partition("=")
+    if not equals and option not in without_value and rest:
+        value = rest.pop(0)
+    return _LETTER.get(option, option), value
+
+
+def _letters(word: str, rest: list[str], without_value: frozenset[str]) -> list[Option]:
+    """Options in one word: -dti is -d -t -i, and -p8080:80 is -p 8080:80."""
+    found: list[Option] = []
+    letters = word[1:]
+    while letters:
+        option, letters = f"-{letters[0]}", letters[1:]
+        if option not in without_value:
+            value = letters.removeprefix("=") or (rest.pop(0) if rest else "")
+            return [*found, (option, value)]
+        found.append((option, ""))
+    return found
 
 
 def full_name(image: str) -> str:
@@ -256,8 +185,8 @@ _LAYER_LINE = re.compile(r"([0-9a-f]{12}): [A-Z][a-z]+ ?[A-Za-z0-9 ]*$")
 def settle(text: str) -> str:
     """A pull as the terminal leaves it: one final line a layer, in layer order, however it went."""
     lines = text.splitlines(keepends=True)
-    keys = [match[1] if (match := _LAYER_LINE.match(line.rstrip("\n"))) else "" for line in lines]
-    last = dict(zip(keys, lines, strict=True))
+    layers = [_LAYER_LINE.match(line.rstrip("\n")) for line in lines]
+    last = {layer[1]: line for layer, line in zip(layers, lines, strict=True) if layer}
     return "".join(
-        last.pop(key, "") if key else line for key, line in zip(keys, lines, strict=True)
+        last.pop(layer[1], "") if layer else line for layer, line in zip(layers, lines, strict=True)
     )

@@ -66,7 +66,7 @@ class Catalogue:
         return self._known().ngettext(one, more, n).format(n=n, **values)
 
 
-def N_(message: str) -> str:  # noqa: N802  gettext's own name for it
+def N_(message: str) -> str:
     """Mark a sentence that stands in a table; ``_`` translates it where it is shown."""
     return message
 

@@ -1,7 +1,9 @@
-"""The console of a lesson's network: each command as typed after ``%net``, on the network in this process.
+"""The console of a lesson's network: each command as typed after ``%net``.
+
+It works on the network in this process, but for three commands of its live twin in containers.
 
 %net open school                 the network in the lesson's file school.net
-%net access 20 s1.3              a port's VLAN (also `trunk 10,20 native 1 s1.24`, `deny r 10 20`)
+%net access 20 s1.3              a port's VLAN (`trunk 10,20 native 1 s1.24`, `deny r 10 20`)
 %net ping ana eva                send an echo request, and follow every frame
 %net send mallory eva 1 20       one frame to eva's MAC, with these tags
 %net broadcast ana               one frame to all
@@ -10,83 +12,64 @@
 %net bytes 3                     a frame of the last journey, byte by byte
 %net wait 300, %net forget       let seconds pass; forget all that was learned
 %net show                        the topology
+%net up, %net down               bring the same network up in containers; remove them
+%net compare ana eva             what the model says beside what the containers say
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Container, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, NamedTuple, Self
 
+from labkit.commands import Result
+from labkit.engine import Command, Engine, Heard, Session
 from labkit.errors import LabError
-from labkit.net import headers, picture
+from labkit.messages import N_, _
+from labkit.net import picture, twin
+from labkit.net.answer import Answer, Text
+from labkit.net.frames import broadcast, crafted
 from labkit.net.reach import Reach
 from labkit.net.switching import Network, Step, table
 from labkit.net.topology import CHANGES, Topology, parse
-from labkit.show.figure import Figure
-from labkit.show.output import pre
 from labkit.words import number
 
-LIVE = ("up", "compare", "down")  # commands of the live twin, which a lesson runs
-MODEL = "model · real frames, in this notebook's own process"  # the badge
-NOTHING = b"nothing but a frame to see where it goes"
-EXPERIMENT = 0x88B5  # an EtherType for experiments: IEEE 802-2014, 9.2.4
+MODEL = N_("model · real frames, in this notebook's own process")  # the badge
 
 
-def crafted(made: Topology, start: str, target: str, tags: Sequence[str]) -> bytes:
-    """A frame from one host to another's MAC, with tags as typed, the outer one first. Raises :class:`LabError`."""
-    said = "A tag is a number from 0 to 4095, the outer one first: `%net send mallory eva 1 20`."
-    numbers, one, other = (
-        [number(tag, 0, 4095, said) for tag in tags],
-        made.host(start),
-        made.host(target),
-    )
-    return headers.ethernet(other.mac, one.mac, EXPERIMENT, NOTHING, numbers)
+class Console(Engine):
+    """One network and the last journey on it; ``network`` is None until :meth:`load`."""
 
+    programs: ClassVar[Mapping[str, str]] = {"net": ""}
+    modelled = True
 
-class Answer(Figure):
-    """What a command shows: figures in a column. ``ok``: False for a ping without reply."""
-
-    def __init__(self, *figures: Figure, ok: bool = True) -> None:
-        self.figures, self.ok = figures, ok
-
-    def __str__(self) -> str:
-        return "\n".join(filter(None, map(str, self.figures)))
-
-    def html(self) -> str:
-        """All of it as HTML."""
-        return "".join(figure.html() for figure in self.figures)
-
-
-class Text(Figure):
-    """A figure that is plain text."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
-
-    def html(self) -> str:
-        """The same, where lines that are too long fold."""
-        return pre(self.text, fold=True)
-
-
-class Console:
-    """One network and the last journey on it; ``network`` is None until :meth:`load`. ``folder``: for `open`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, session: Session) -> None:
+        self.session = session
         self.network: Network | None = None
         self.steps: list[Step] = []
+
+    @classmethod
+    def open(cls, session: Session, programs: Sequence[str]) -> Self:
+        return cls(session)
+
+    @classmethod
+    def parse(cls, argv: Sequence[str]) -> Command:
+        return Command(tuple(argv), tuple(argv), slow=argv[1:2] == ["up"])
+
+    def run(self, command: Command, stdin: str | None, heard: Heard) -> Result:
+        answer = self.do(command.argv[1:], heard)
+        return Result(command.argv, int(not answer.ok), (("out", f"{answer}\n"),))
 
     @property
     def now(self) -> Network:
         """The network. Raises :class:`LabError` if there is none yet."""
         if not self.network:
             raise LabError(
-                "There is no network yet: run the `%%net` cell that describes one, then this one."
+                _(
+                    "There is no network yet: run the `%%net` cell that describes one, then this "
+                    "one."
+                )
             )
         return self.network
 
@@ -100,133 +83,174 @@ class Console:
         self.network, self.steps = Network(parse(text)), []
         return Answer(picture.Map(self.topology))
 
-    def do(self, words: Sequence[str]) -> Answer:
+    def do(self, words: Sequence[str], heard: Heard = None) -> Answer:
         """Run one command. Raises :class:`LabError` for one that is none."""
         name, rest = (words[0] if words else "show"), list(words[1:])
         if name in CHANGES:
             self.now.change(self.topology.changed(" ".join(words)))
             return Answer(picture.Map(self.topology))
+        if name in twin.USAGE:
+            return twin.do(self.session, self.topology, name, rest, heard)
         if name not in _COMMANDS:
             raise LabError(
-                f"{name!r:.30} is no command of the network; there are: "
-                f"{', '.join([*CHANGES, *_COMMANDS])}."
+                _(
+                    "{name!r:.30} is no command of the network; there are: {known}.",
+                    name=name,
+                    known=", ".join([*CHANGES, *_COMMANDS]),
+                )
             )
-        does, usage, counts = _COMMANDS[name]
-        if len(rest) not in counts:
-            raise LabError(f"Use it as `%net {f'{name} {usage}'.rstrip()}`.")
-        return does(self, rest)
+        command = _COMMANDS[name]
+        if len(rest) not in command.counts:
+            usage = f"%net {name} {command.usage}".rstrip()
+            raise LabError(_("Use it as `{usage}`.", usage=usage))
+        return command.does(self, rest)
 
-    # -- for tasks: like the engines, a console can be marked, and cleaned back to the mark -----
+    # -- for tasks ------------------------------------------------------------------------------
 
-    def mark(self, lesson: str) -> Any:
-        """Network and journey as they are now, for :meth:`clean`."""
+    def mark(self) -> Any:
         return copy.deepcopy((self.network, self.steps))
 
-    def clean(self, lesson: str, mark: Any, names: Container[str] | None = None) -> list[str]:
-        """Back to where they were; not for a student (with ``names``), who may have gone on in the lesson."""
+    def clean(self, since: Any = None, names: Container[str] | None = None) -> list[str]:
+        """Back to where it was; not for a student (with ``names``), who may have gone on."""
         if names is None:
-            self.network, self.steps = copy.deepcopy(mark)
+            self.network, self.steps = copy.deepcopy(since) if since else (None, [])
         return []
 
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        before = self.mark()
+        yield
+        self.clean(before)
+
     def _open(self, words: list[str]) -> Answer:
-        known = sorted(path.stem for path in self.folder.glob("*.net"))
-        if words[0] not in known:
+        files = {path.stem: path for path in sorted(self.session.folder.glob("*.net"))}
+        if words[0] not in files:
             raise LabError(
-                f"This lesson has no network {words[0]!r:.40}; it has: {', '.join(known) or 'none'}."
+                _(
+                    "This lesson has no network {name!r:.40}; it has: {known}.",
+                    name=words[0],
+                    known=", ".join(files) or _("none"),
+                )
             )
-        return self.load((self.folder / f"{words[0]}.net").read_text("utf-8"))
+        return self.load(files[words[0]].read_text("utf-8"))
 
     # -- commands -------------------------------------------------------------------------------
 
-    def _way(self, said: str, ok: bool = True) -> Answer:
-        names = self.topology.names()
+    def _way(self, text: str, ok: bool = True) -> Answer:
+        """Where the frames of the last journey went."""
         return Answer(
-            Text(said),
+            Text(text),
             picture.Map(self.topology, self.steps),
-            picture.Journey(self.steps, names),
+            picture.Journey(self.steps, self.topology.names()),
             ok=ok,
         )
 
     def _ping(self, words: list[str]) -> Answer:
-        ok, self.steps = self.now.ping(words[0], words[1])
-        why = (
-            Reach(self.topology).why_not(words[0], words[1])
-            if words[1] in self.topology.hosts and not ok
-            else ""
-        )
-        said = f"{words[1]} answers {words[0]}." if ok else f"No reply{': ' + why if why else ''}."
-        return self._way(said, ok)
+        start, target = words
+        ok, self.steps = self.now.ping(start, target)
+        if ok:
+            return self._way(_("{target} answers {start}.", target=target, start=start))
+        why = ""
+        if target in self.topology.hosts:
+            why = Reach(self.topology).why_not(start, target)
+        told = _("No reply: {why}.", why=why) if why else _("No reply.")
+        return self._way(told, ok=False)
 
     def _send(self, words: list[str]) -> Answer:
-        self.steps = self.now.send(words[0], crafted(self.topology, words[0], words[1], words[2:]))
-        got = sorted({step.end.device for step in self.steps if step.taken})
-        return self._way(f"Heard by {', '.join(got) or 'nobody'}.", words[1] in got)
+        start, target, *tags = words
+        self.steps = self.now.send(start, crafted(self.topology, start, target, tags))
+        heard = sorted({step.end.device for step in self.steps if step.taken})
+        names = ", ".join(heard) or _("nobody")
+        return self._way(_("Heard by {names}.", names=names), target in heard)
 
     def _broadcast(self, words: list[str]) -> Answer:
-        host = self.topology.host(words[0])
-        self.steps = self.now.send(
-            host.name, headers.ethernet(headers.BROADCAST, host.mac, EXPERIMENT, NOTHING)
-        )
-        got = [step.end.device for step in self.steps if step.end.device in self.topology.hosts]
-        others = len(self.topology.hosts) - 1
+        start = words[0]
+        self.steps = self.now.send(start, broadcast(self.topology, start))
+        hosts = self.topology.hosts
+        reached = [step.end.device for step in self.steps if step.end.device in hosts]
         return self._way(
-            f"{len(got)} of {others} other hosts had to look at it: {', '.join(sorted(got)) or 'none'}."
+            _(
+                "{reached} of {others} other hosts had to look at it: {names}.",
+                reached=len(reached),
+                others=len(hosts) - 1,
+                names=", ".join(sorted(reached)) or _("none"),
+            )
         )
 
     def _table(self, words: list[str]) -> Answer:
         names = self.topology.names()
-        rows = [f"{'VLAN':>4}  {'MAC':<17}  {'port':>4}  {'age':>5}  whose"]
-        rows += [
+        learned = [
             f"{vlan:>4}  {mac}  {port:>4}  {age:>3.0f} s  {names.get(mac, '')}"
             for vlan, mac, port, age in table(self.now, words[0])
         ]
-        return Answer(Text("\n".join(rows if len(rows) > 1 else ["(nothing learned)"])))
+        if not learned:
+            return Answer(Text(_("(nothing learned)")))
+        columns = _("VLAN"), _("MAC"), _("port"), _("age"), _("whose")
+        head = "{:>4}  {:<17}  {:>4}  {:>5}  {}".format(*columns)
+        return Answer(Text("\n".join([head, *learned])))
 
     def _reach(self, words: list[str]) -> Answer:
         reach = Reach(self.topology)
-        if len(words) == 2:
-            why = reach.why_not(*words)
-            return Answer(
-                Text(f"no: {why}" if why else f"yes, {words[0]} reaches {words[1]}"), ok=not why
-            )
-        return Answer(Text(str(reach)))
+        if not words:
+            return Answer(Text(str(reach)))
+        start, target = words
+        if why := reach.why_not(start, target):
+            return Answer(Text(_("no: {why}", why=why)), ok=False)
+        return Answer(Text(_("yes, {start} reaches {target}", start=start, target=target)))
 
     def _bytes(self, words: list[str]) -> Answer:
         most = len(self.steps) if self.now else 0
-        at = number(
-            words[0],
-            1,
-            most,
-            f"The last journey has {most} steps, counted from 1: `%net ping` makes one, "
+        usage = _(
+            "The last journey has {most} steps, counted from 1: `%net ping` makes one, "
             "`%net bytes 1` shows its first frame.",
+            most=most,
         )
-        step = self.steps[at - 1]
-        return Answer(picture.Bytes(step.frame, f"step {at}, {step.start} → {step.end}"))
+        place = number(words[0], 1, most, usage)
+        step = self.steps[place - 1]
+        title = _("step {number}, {start} → {end}", number=place, start=step.start, end=step.end)
+        return Answer(picture.Bytes(step.frame, title))
 
     def _wait(self, words: list[str]) -> Answer:
-        seconds = number(words[0], 0, 10**6, "Say how many seconds: `%net wait 300`.")
+        seconds = number(words[0], 0, 10**6, _("Say how many seconds: `%net wait 300`."))
         self.now.wait(float(seconds))
         known = sum(map(len, self.now.tables.values()))
-        return Answer(Text(f"{seconds} s later the switches remember {known} addresses."))
+        return Answer(
+            Text(
+                _(
+                    "{seconds} s later the switches remember {known} addresses.",
+                    seconds=seconds,
+                    known=known,
+                )
+            )
+        )
 
     def _forget(self, words: list[str]) -> Answer:
         self.now.forget()
-        return Answer(Text("Nothing is learned any more."))
+        return Answer(Text(_("Nothing is learned any more.")))
 
     def _show(self, words: list[str]) -> Answer:
         return Answer(picture.Map(self.topology))
 
 
-# Command → what does it, what follows it, and how many words that may be.
-_COMMANDS: dict[str, tuple[Callable[[Console, list[str]], Answer], str, Container[int]]] = {
-    "open": (Console._open, "NAME", {1}),
-    "ping": (Console._ping, "HOST HOST", {2}),
-    "send": (Console._send, "HOST HOST [TAG …]", range(2, 7)),
-    "broadcast": (Console._broadcast, "HOST", {1}),
-    "table": (Console._table, "SWITCH", {1}),
-    "reach": (Console._reach, "[HOST HOST]", {0, 2}),
-    "bytes": (Console._bytes, "STEP", {1}),
-    "wait": (Console._wait, "SECONDS", {1}),
-    "forget": (Console._forget, "", {0}),
-    "show": (Console._show, "", {0}),
+class _Form(NamedTuple):
+    """What does a command, what follows it, and how many words that may be."""
+
+    does: Callable[[Console, list[str]], Answer]
+    usage: str
+    counts: Container[int]
+
+
+_COMMANDS: dict[str, _Form] = {
+    "open": _Form(Console._open, "NAME", {1}),
+    "ping": _Form(Console._ping, "HOST HOST", {2}),
+    "send": _Form(Console._send, "HOST HOST [TAG …]", range(2, 7)),
+    "broadcast": _Form(Console._broadcast, "HOST", {1}),
+    "table": _Form(Console._table, "SWITCH", {1}),
+    "reach": _Form(Console._reach, "[HOST HOST]", {0, 2}),
+    "bytes": _Form(Console._bytes, "STEP", {1}),
+    "wait": _Form(Console._wait, "SECONDS", {1}),
+    "forget": _Form(Console._forget, "", {0}),
+    "show": _Form(Console._show, "", {0}),
 }
+
+ENGINE = Console

@@ -1,48 +1,48 @@
-"""The same topology for real: each host a container, the switches Open vSwitch in one more, tcpdump on every port.
+"""A network for real: each host a container, the switches Open vSwitch in one more, tcpdump at all.
 
-A network namespace cannot be made with CAP_NET_ADMIN alone (unshare(2) asks for CAP_SYS_ADMIN, which is all but root of
-the machine), so Docker makes them: a container a host, all without any network but these cables. They share the process
-IDs of the switches' container, which may therefore lay cables into them, and all end when that one ends. Their rights
-are RIGHTS and /dev/net/tun, nothing else. Nothing leaves them.
+A network namespace cannot be made with CAP_NET_ADMIN alone (unshare(2) asks for CAP_SYS_ADMIN,
+which is all but root of the machine), so Docker makes them: a container a host, all without any
+network but these cables. They share the process IDs of the switches' container, which may therefore
+lay cables into them, and all end when that one ends. Their rights are RIGHTS and /dev/net/tun,
+nothing else. Nothing leaves them.
 """
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import io
 import re
 import tarfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from labkit.commands import Result, run
-from labkit.docker import command_line as syntax
-from labkit.docker.engine import PREFETCHED, find_thing
+from labkit.docker.client import find_thing
+from labkit.docker.engine import Docker
+from labkit.docker.images import Recipe, build
+from labkit.engine import Heard
 from labkit.errors import LabError
-from labkit.net import capture
-from labkit.net.engine import Answer, Text, crafted
+from labkit.messages import _
+from labkit.net import cabling, capture
+from labkit.net.frames import crafted
 from labkit.net.headers import summary, vlans
-from labkit.net.switching import Network, Step, on
-from labkit.net.topology import Host, Plug, Topology, ranges
+from labkit.net.topology import Host, Plug, Topology
 
-if TYPE_CHECKING:
-    from labkit.docker.engine import Docker
-
+T = TypeVar("T")
 EYE = "/tmp/eye"  # where the captures are, a file a port
 TUN = "/dev/net/tun"  # by which Open vSwitch moves frames outside the kernel
 RIGHTS = [
     "NET_ADMIN",
     "NET_RAW",
-    "SETGID",
+    "SETGID",  # by this and the next two tcpdump and sshd give up others
     "SETUID",
     "SYS_CHROOT",
-]  # by the last three tcpdump and sshd give up others
+]
 MOST = 24  # hosts and routers: each is a container
 PATIENCE = 20  # seconds that tcpdump has to start
+AT_ONCE = 8  # containers that are talked to
 _SWITCHES = f"""
 mkdir -p /run/openvswitch /etc/openvswitch {EYE}
 ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
@@ -51,19 +51,24 @@ ovsdb-server /etc/openvswitch/conf.db --remote=punix:/run/openvswitch/db.sock --
 ovs-vsctl --no-wait init
 exec ovs-vswitchd --pidfile
 """
-# IPv6 talks unasked, which is another lesson; Linux answers ARP for all its addresses on any cable, and tells hosts of
-# better ways; and what the machine thinks of packets from unlikely cables would be inherited.
-_SYSCTLS = {
+# IPv6 talks unasked, which is another lesson.
+_NO_IPV6 = {
     "net.ipv6.conf.all.disable_ipv6": "1",
     "net.ipv6.conf.default.disable_ipv6": "1",
-    "net.ipv4.conf.all.arp_ignore": "1",
-    **{
-        f"net.ipv4.conf.{where}.{what}": "0"
-        for where in ("all", "default")
-        for what in ("send_redirects", "rp_filter")
-    },
 }
-_EYES = f"exec 2>/tmp/said; for p; do tcpdump -Z root -i $p --immediate-mode -U -w {EYE}/$p.pcap & done; wait"
+# Linux answers ARP for all its addresses on any cable, and tells hosts of better ways; and what the
+# machine thinks of packets from unlikely cables would be inherited.
+_SYSCTLS = {
+    "net.ipv4.conf.all.arp_ignore": "1",
+    "net.ipv4.conf.all.send_redirects": "0",
+    "net.ipv4.conf.all.rp_filter": "0",
+    "net.ipv4.conf.default.send_redirects": "0",
+    "net.ipv4.conf.default.rp_filter": "0",
+}
+_EYES = (
+    "exec 2>/tmp/said; "
+    f"for p; do tcpdump -Z root -i $p --immediate-mode -U -w {EYE}/$p.pcap & done; wait"
+)
 _WATCH = f"""[ $(pgrep -fc '^tcpdump .* {EYE}/') -ge $1 ] || {{ grep -sv listening /tmp/said; exit 1; }}"""
 # Flows that Open vSwitch has cached would go on without learning.
 _FORGET = "for s; do ovs-appctl fdb/flush $s || exit; done; ovs-appctl revalidator/purge"
@@ -72,127 +77,99 @@ _SEND = (
     'socket(S, 17, 3, 0) or die $!; open F, "</sys/class/net/eth0/ifindex"; '
     'send(S, pack("H*", $ARGV[0]), 0, pack("SnlSCCa8", 17, 0, <F>, 0, 0, 0, "")) or die $!'
 )
-_YES = {True: "yes", False: "no"}
 _HOST = "while :; do sleep 86400; done"
 
 
-def image(lesson: str, recipe: Path) -> str:
-    """The image of a recipe, the folder with a Dockerfile: another recipe is another image. Raises LabError."""
-    try:
-        text = (recipe / "Dockerfile").read_bytes().replace(b"\r\n", b"\n")
-    except OSError:
-        raise LabError(
-            "There is no live network in this lesson: use `%net up` in the lessons 02 and 03."
-        ) from None
-    return f"lab{lesson}/net:{hashlib.sha256(text).hexdigest()[:12]}"
-
-
-def build(
-    docker: Docker,
-    lesson: str,
-    recipe: Path,
-    on_text: Callable[[str], None] | None = None,
-    kept: str = PREFETCHED,
-) -> str:
-    """Make the image of a recipe if it is not there; it stays till ``kept`` is reset. Raises :class:`LabError`."""
-    if not docker.has_image(name := image(lesson, recipe)):
-        # The engine's own network fetches the packages, also where containers get none or no names.
-        argv = ["build", "--force-rm", "--network", "host", "--tag", name, str(recipe)]
-        result = docker.run(argv, syntax.parse(argv), kept, on_text=on_text)
-        if result.code:
-            failed = (
-                re.findall(r"(?:E: |ERROR: |[Ff]ailure ).*", result.text)
-                or [line for line in result.text.splitlines()[-1:] if line]
-                or ["no reason given"]
-            )
-            raise LabError(
-                f"The image for the live network could not be built: {failed[0][:200]}. It needs the "
-                "Internet once (`labkit prefetch` before class); without it read the recorded outputs."
-            )
-    return name
-
-
 class Lab:
-    """A topology in containers of an engine, for a lesson; ``recipe`` is the folder with its Dockerfile.
+    """A topology in containers of an engine, for its lesson; ``recipe`` is that of their image."""
 
-    The image stays till ``kept`` is reset.
-    """
-
-    def __init__(
-        self, docker: Docker, topology: Topology, lesson: str, recipe: Path, kept: str = PREFETCHED
-    ) -> None:
-        self.docker, self.topology, self.lesson, self.recipe, self.kept = (
-            docker,
-            topology,
-            lesson,
-            recipe,
-            kept,
-        )
-        self.sysctls = _SYSCTLS
+    def __init__(self, docker: Docker, topology: Topology, recipe: Recipe) -> None:
+        self.docker, self.topology, self.recipe = docker, topology, recipe
+        self.sysctls = {**_NO_IPV6, **_SYSCTLS}
 
     def name(self, device: str) -> str:
         """A device's container."""
-        return f"lab{self.lesson}-{device}"
+        return f"lab{self.docker.lesson}-{device}"
 
-    @property
-    def image(self) -> str:
-        """The image's name."""
-        return image(self.lesson, self.recipe)
+    def up(self, heard: Heard = None) -> Result:
+        """Bring it up, instead of what this lesson has up.
 
-    def up(self, on_text: Callable[[str], None] | None = None) -> Result:
-        """Bring it up, instead of what this lesson has up. Raises :class:`LabError`, and leaves nothing then."""
-        made = self.topology
-        if (number := len(made.hosts) + len(made.routers)) > MOST:
-            raise LabError(
-                f"{number} hosts and routers are too many for containers; up to {MOST} are fine."
-            )
-        self._names()
+        Raises :class:`LabError`, and leaves nothing then.
+        """
+        self._check()
         self.down()
-        build(self.docker, self.lesson, self.recipe, on_text, self.kept)
+        runs = self.docker.runs(self.docker.keeps, heard)
+        build(self.recipe, self.docker.client, runs)
         try:
             self._start()
             self._wire()
-            self._configure()
-        except BaseException as error:
-            why = self._ended() if isinstance(error, LabError) else ""
+            self._each(cabling.addresses(self.topology), lambda job: self.inside(*job))
+            self._watch_ports()
+        except LabError as error:
+            why = self._ended() or str(error)
             self.down()
-            if why:
-                raise LabError(why) from None
+            raise LabError(why) from None
+        except BaseException:
+            self.down()
             raise
-        count = {
-            "switches": len(made.switches),
-            "hosts": len(made.hosts),
-            "routers": len(made.routers),
+        return Result(("net", "up"), 0, (("out", self._summary() + "\n"),))
+
+    def _summary(self) -> str:
+        topology = self.topology
+        counts = {
+            _("switches"): len(topology.switches),
+            _("hosts"): len(topology.hosts),
+            _("routers"): len(topology.routers),
         }
-        said = f"Up: {', '.join(f'{what}: {number}' for what, number in count.items() if number)}."
-        return Result(("net", "up"), 0, (("out", said + "\n"),))
+        devices = ", ".join(f"{what}: {count}" for what, count in counts.items() if count)
+        return _("Up: {devices}.", devices=devices)
 
     def down(self) -> Result:
-        """Remove the containers of this lesson's networks, as far as labkit made them. Raises :class:`LabError`."""
-        noted = {entry[1] for entry in self.docker.ledger.entries(self.lesson)}
+        """Remove the containers of this lesson's networks, as far as labkit made them.
+
+        Raises :class:`LabError`.
+        """
+        noted = {entry[1] for entry in self.docker.ledger.entries(self.docker.lesson)}
         mine = {
             thing["name"]
-            for thing in self.docker.world()["containers"]
-            if thing["id"] in noted and thing["image"].startswith(f"lab{self.lesson}/net:")
+            for thing in self.docker.client.world()["containers"]
+            if thing["id"] in noted and thing["image"].startswith(f"{self.recipe.name}:")
         }
-        if notes := self.docker.clean(self.lesson, 0, mine) if mine else []:
+        if notes := self.docker.clean(0, mine) if mine else []:
             raise LabError(" ".join(notes))
-        return Result(("net", "down"), 0, (("out", f"{len(mine)} containers are gone.\n"),))
+        gone = _("{count} containers are gone.", count=len(mine))
+        return Result(("net", "down"), 0, (("out", gone + "\n"),))
+
+    @staticmethod
+    def _each(things: Iterable[T], does: Callable[[T], object]) -> None:
+        """Do the same with many things, some of them at once."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(does, things))
 
     # -- how it comes up ------------------------------------------------------------------------
 
-    def _names(self) -> None:
-        """Raise :class:`LabError` for a device that is called like something of the live network's own."""
-        made = self.topology
-        own = {"net", "lo", "ovs-netdev"} | {
-            f"{name}-{what}"
-            for name, router in made.routers.items()
-            for what in ("r", "in", *router.addresses)
-        }
-        for name in (*made.switches, *made.hosts, *made.routers):
+    def _check(self) -> None:
+        """Raise :class:`LabError` for too many devices, or one called like one of our own."""
+        topology = self.topology
+        count = len(topology.hosts) + len(topology.routers)
+        if count > MOST:
+            raise LabError(
+                _(
+                    "{count} hosts and routers are too many for containers; up to {most} are fine.",
+                    count=count,
+                    most=MOST,
+                )
+            )
+        own = {"net", "lo", "ovs-netdev"}
+        for name, router in topology.routers.items():
+            own |= {f"{name}-{end}" for end in ("r", "in", *router.addresses)}
+        for name in (*topology.switches, *topology.hosts, *topology.routers):
             if name in own:
                 raise LabError(
-                    f"The live network has a {name} of its own: give that device another name."
+                    _(
+                        "The live network has a {name} of its own: give that device another name.",
+                        name=name,
+                    )
                 )
 
     def _start(self) -> None:
@@ -200,33 +177,34 @@ class Lab:
         try:
             self.docker.start(net)
         except LabError as error:
-            if (
-                "/proc/sys/net/ipv6" in str(error) and self.sysctls is _SYSCTLS
-            ):  # a kernel without IPv6
+            without_ipv6 = (
+                "/proc/sys/net/ipv6" in str(error) and _NO_IPV6.items() <= self.sysctls.items()
+            )
+            if without_ipv6:  # such a kernel has nothing to switch off
                 self.down()
-                self.sysctls = {
-                    name: value for name, value in _SYSCTLS.items() if "ipv6" not in name
-                }
+                self.sysctls = dict(_SYSCTLS)
                 return self._start()
             if TUN not in str(error):
                 raise
             raise LabError(
-                f"The live network needs {TUN}, which the engine's machine lacks: `sudo modprobe tun` "
-                "there, or use the recorded outputs."
+                _(
+                    "The live network needs {device}, which the engine's machine lacks: `sudo "
+                    "modprobe tun` there, or use the recorded outputs.",
+                    device=TUN,
+                )
             ) from None
+        devices = [*self.topology.hosts, *self.topology.routers]
         made = [
             self._container(device, ["sh", "-c", _HOST, device], pid_mode=f"container:{net}")
-            for device in (*self.topology.hosts, *self.topology.routers)
+            for device in devices
         ]
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(self.docker.start, made))
+        self._each(made, self.docker.start)
 
     def _container(self, device: str, command: Sequence[str], **options: Any) -> str:
         forward = {"net.ipv4.ip_forward": str(int(device in self.topology.routers))}
         return self.docker.create(
-            self.lesson,
             self.name(device),
-            self.image,
+            self.recipe.tag,
             command,
             device,
             network_mode="none",
@@ -238,296 +216,186 @@ class Lab:
             **options,
         )
 
-    def _ended(self) -> str:
-        """Why the switches have ended; "" if they have not."""
-        net = find_thing(self.docker.world()["containers"], self.name("net"))
-        if not net or net["state"] != "exited" or not self.docker.owns("containers", net):
-            return ""
-        said = (
-            run(["docker", "logs", "--tail", "1", net["id"]], timeout=60).text.strip() or "nothing"
-        )
-        return f"Open vSwitch has ended in the live network; it said: {said[:200]}. {_advice(said)}"
-
-    def inside(
-        self, device: str, *argv: str, stdin: str | None = None, detach: bool = False
-    ) -> str:
-        """What a command says in a device's container. Raises :class:`LabError` with its own words if it fails."""
-        how = ["-d"] if detach else ["-i"] if stdin is not None else []
-        result = run(["docker", "exec", *how, self.name(device), *argv], stdin, timeout=60)
-        if result.code and re.search(
-            "No such container|is not running|container has stopped", result.err
-        ):
-            raise LabError(
-                f"The live network is not up, for {self.name(device)} is not running: `%net up`, then this "
-                "again."
-            )
-        if result.code:
-            spoken = [
-                line
-                for line in result.text.strip().splitlines()
-                if not line.startswith("Command failed")
-            ]
-            said = (spoken or ["nothing"])[-1]  # `ip -batch` adds but a line's number
-            raise LabError(
-                f"The live network fails: `{' '.join(argv)[:60]}` in {self.name(device)} says: "
-                f"{said[:200]}. {_advice(said)}"
-            )
-        return result.out
-
     def _wire(self) -> None:
         """Lay the cables, and plug them into the switches."""
-        found = re.findall(
-            r"^\s*(\d+) sh -c while .* ([a-z][a-z0-9-]*)$",
-            self.inside("net", "ps", "-eo", "pid,args"),
-            re.M,
-        )
-        made, pids = self.topology, {name: pid for pid, name in found}
-        cables, ports, helpers = list[str](), list[str](), list[str]()
-        for plug, other in made.cables.items():
-            if other.port and plug.port and plug < other:  # between switches
-                cables.append(f"link add {plug} type veth peer name {other}")
-            elif plug.port and other.device in made.hosts:
-                mac = made.hosts[other.device].mac.hex(":")
-                cables.append(
-                    f"link add {plug} type veth peer name eth0 address {mac} netns {pids[other.device]}"
-                )
-            elif plug.port and not other.port:
-                cables.append(f"link add {plug} type veth peer name {other.device}-in")
-                helpers += self._router(other.device, pids[other.device], cables)
-            if plug.port:
-                cables.append(f"link set {plug} up")
-                ports += ["--", "add-port", plug.device, str(plug), *_settings(made, plug)]
-        self.inside("net", "ip", "-batch", "-", stdin="\n".join(cables) + "\n")
-        bridges = [
-            word
-            for name in [*made.switches, *(f"{name}-r" for name in made.routers)]
-            for word in (
-                "--",
-                "add-br",
-                name,
-                "--",
-                "set",
-                "bridge",
-                name,
-                "datapath_type=netdev",
-                "other-config:mac-aging-time=300",
-            )
-        ]
-        self.inside("net", "ovs-vsctl", "--retry", "--timeout=20", *bridges, *ports, *helpers)
+        processes = self.inside("net", ["ps", "-eo", "pid,args"])
+        found = re.findall(r"^\s*(\d+) sh -c while .* ([a-z][a-z0-9-]*)$", processes, re.M)
+        laid = cabling.cables(self.topology, {name: pid for pid, name in found})
+        self.inside("net", ["ip", "-batch", "-"], "\n".join(laid.ip) + "\n")
+        ports = [*cabling.bridges(self.topology), *laid.ports]
+        self.inside("net", ["ovs-vsctl", "--retry", "--timeout=20", *ports])
 
-    def _router(self, name: str, pid: str, cables: list[str]) -> list[str]:
-        """A router's stick ends in a bridge that takes the tags off: Linux here may know no 802.1Q of its own."""
-        router, ports = self.topology.routers[name], list[str]()
-        cables.append(f"link set {name}-in up")
-        allowed = ranges(frozenset(router.addresses))
-        ports += ["--", "add-port", f"{name}-r", f"{name}-in", f"trunks={allowed}"]
-        for vlan in router.addresses:
-            cables.append(
-                f"link add {name}-{vlan} type veth peer name eth{vlan} address {router.mac.hex(':')} "
-                f"netns {pid}"
-            )
-            cables.append(f"link set {name}-{vlan} up")
-            ports += ["--", "add-port", f"{name}-r", f"{name}-{vlan}", f"tag={vlan}"]
-        return ports
-
-    def _configure(self) -> None:
-        """Addresses and routes; then an eye on every port."""
-        made = self.topology
-        jobs: list[tuple[str, list[str], str | None]] = []
-        for host in made.hosts.values():
-            batch = [
-                f"addr add {host.address} dev eth0",
-                "link set lo up",
-                "link set eth0 up",
-                _once("eth0"),
-            ]
-            if host.via and host.via in host.address.network:  # Linux takes no other gateway
-                batch.append(f"route add default via {host.via}")
-            jobs += [
-                (host.name, ["ip", "-batch", "-"], "\n".join(batch) + "\n"),
-                (host.name, ["ethtool", "-K", "eth0", "tx", "off"], None),
-            ]  # OVS here computes no checksums
-        for router in made.routers.values():
-            batch = [
-                line
-                for vlan, address in router.addresses.items()
-                for line in (
-                    f"addr add {address} dev eth{vlan}",
-                    f"link set eth{vlan} up",
-                    _once(f"eth{vlan}"),
-                )
-            ]
-            batch.append(
-                "route add blackhole default"
-            )  # what leads nowhere is dropped in silence, as in the model
-            batch += [
-                f"rule add iif eth{one} to {router.addresses[other].network} blackhole"
-                for one, other in sorted(router.denied)
-            ]
-            jobs.append((router.name, ["ip", "-batch", "-"], "\n".join(batch) + "\n"))
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda job: self.inside(job[0], *job[1], stdin=job[2]), jobs))
-        ports = [str(plug) for plug in made.cables if plug.port]
-        self.inside("net", "sh", "-c", _EYES, "eyes", *ports, detach=True)
+    def _watch_ports(self) -> None:
+        """Have a tcpdump at every port."""
+        ports = [str(plug) for plug in self.topology.cables if plug.port]
+        argv = ["sh", "-c", _EYES, "eyes", *ports]
+        self._run(["docker", "exec", "-d", self.name("net"), *argv], "net", argv)
         deadline = time.monotonic() + PATIENCE
         while len(self.captures()) < len(ports):
             if time.monotonic() > deadline:
-                self._watch()
+                self._check_eyes()
                 raise LabError(
-                    "tcpdump does not start in the live network: run `%net up` again, on a quieter machine."
+                    _(
+                        "tcpdump does not start in the live network: run `%net up` again, on a "
+                        "quieter machine."
+                    )
                 )
             time.sleep(0.05)
 
-    def _watch(self) -> None:
+    def _check_eyes(self) -> None:
         """Raise :class:`LabError` if there is not a tcpdump at each port."""
         ports = sum(plug.port > 0 for plug in self.topology.cables)
-        result = run(
-            ["docker", "exec", self.name("net"), "sh", "-c", _WATCH, "watch", str(ports)],
-            timeout=60,
-        )
+        argv = ["sh", "-c", _WATCH, "watch", str(ports)]
+        result = run(["docker", "exec", self.name("net"), *argv], timeout=60)
         if result.code:
-            said = (result.out.strip().splitlines() or ["nothing"])[-1]
+            words = _last_line(result.out)
             raise LabError(
-                f"tcpdump is not running at each port of the live network; it said: {said[:200]}. "
-                f"{_advice(said)}"
+                _(
+                    "tcpdump is not running at each port of the live network; it said: "
+                    "{words:.200}. {advice}",
+                    words=words,
+                    advice=_advice(words),
+                )
             )
+
+    # -- commands inside ------------------------------------------------------------------------
+
+    def inside(self, device: str, argv: Sequence[str], stdin: str | None = None) -> str:
+        """What a command says in a device's container.
+
+        Raises :class:`LabError` with its own words if it fails.
+        """
+        options = [] if stdin is None else ["-i"]
+        return self._run(
+            ["docker", "exec", *options, self.name(device), *argv], device, argv, stdin
+        )
+
+    def _run(
+        self, docker: list[str], device: str, argv: Sequence[str], stdin: str | None = None
+    ) -> str:
+        result = run(docker, stdin, timeout=60)
+        if not result.code:
+            return result.out
+        if re.search("No such container|is not running|container has stopped", result.err):
+            raise LabError(
+                _(
+                    "The live network is not up, for {name} is not running: `%net up`, then this "
+                    "again.",
+                    name=self.name(device),
+                )
+            )
+        lines = result.text.strip().splitlines()  # `ip -batch` adds but a line's number
+        spoken = [line for line in lines if not line.startswith("Command failed")]
+        words = _last_line("\n".join(spoken))
+        raise LabError(
+            _(
+                "The live network fails: `{command:.60}` in {name} says: {words:.200}. {advice}",
+                command=" ".join(argv),
+                name=self.name(device),
+                words=words,
+                advice=_advice(words),
+            )
+        )
+
+    def _ended(self) -> str:
+        """Why the switches have ended; "" if they have not."""
+        net = find_thing(self.docker.client.world()["containers"], self.name("net"))
+        if not net or net["state"] != "exited":
+            return ""
+        if not self.docker.ownership.owns("containers", net):
+            return ""
+        logs = run(["docker", "logs", "--tail", "1", net["id"]], timeout=60)
+        words = logs.text.strip() or _("nothing")
+        return _(
+            "Open vSwitch has ended in the live network; it said: {words:.200}. {advice}",
+            words=words,
+            advice=_advice(words),
+        )
 
     # -- what is seen ---------------------------------------------------------------------------
 
     def captures(self) -> dict[Plug, list[bytes]]:
         """All frames seen at each switch's port, in order. Raises :class:`LabError`."""
-        found: dict[Plug, list[bytes]] = {}
-        with tarfile.open(fileobj=io.BytesIO(self.docker.fetch(self.name("net"), EYE))) as archive:
+        packed = io.BytesIO(self.docker.client.fetch(self.name("net"), EYE))
+        frames: dict[Plug, list[bytes]] = {}
+        with tarfile.open(fileobj=packed) as archive:
             for member in archive:
                 data = archive.extractfile(member)
-                device, _, port = Path(member.name).stem.rpartition(".")
+                device, _dot, port = Path(member.name).stem.rpartition(".")
                 if data and port.isdigit() and member.size:  # else tcpdump is just about to begin
-                    found[Plug(device, int(port))] = capture.read(data.read())
-        return found
+                    frames[Plug(device, int(port))] = capture.read(data.read())
+        return frames
 
     def _settled(self) -> dict[Plug, list[bytes]]:
         """All frames seen, once no more come: tcpdump may be a moment behind."""
-        now, last = self.captures(), dict[Plug, list[bytes]]()
+        last: dict[Plug, list[bytes]] = {}
+        now = self.captures()
         while now != last:
             time.sleep(0.05)
             now, last = self.captures(), now
         return now
 
     def trial(self, start: str, target: str, *tags: str) -> Result:
-        """An echo request, or with ``tags`` one frame that carries them, with nothing learned before it.
+        """An echo request, or with ``tags`` one frame with them, with nothing learned before it.
 
-        What each port saw, a frame a line; exit code 0 if the echo was answered, or the frame was heard by the target.
-        Raises :class:`LabError`.
+        What each port saw, a frame a line; exit code 0 if the echo was answered, or the frame was
+        heard by the target. Raises :class:`LabError`.
         """
-        made = self.topology
-        one, other = made.host(start), made.host(target)
-        with ThreadPoolExecutor(8) as pool:
-            list(
-                pool.map(
-                    lambda device: self.inside(device, "ip", "neigh", "flush", "all"),
-                    [*made.hosts, *made.routers],
-                )
-            )
-        self.inside(
-            "net",
-            "sh",
-            "-c",
-            _FORGET,
-            "forget",
-            *made.switches,
-            *(f"{name}-r" for name in made.routers),
-        )
-        self._watch()
-        before = {
-            plug: len(frames) for plug, frames in self._settled().items()
-        }  # a router reports what it gave up
+        topology = self.topology
+        other = topology.host(target)
+        self._forget()
+        self._check_eyes()
+        # A router reports what it gave up before.
+        before = {plug: len(frames) for plug, frames in self._settled().items()}
+        answered = self._ping(start, other) if not tags else False
         if tags:
-            self.inside(start, "perl", "-e", _SEND, crafted(made, start, target, tags).hex())
-        else:
-            argv = ["ping", "-n", "-c", "1", "-W", "1", str(other.address.ip)]
-            pinged = run(["docker", "exec", self.name(one.name), *argv], timeout=30)
-        found = {plug: frames[before.get(plug, 0) :] for plug, frames in self._settled().items()}
-        ok = any(map(_heard(other), found[other.plug])) if tags else not pinged.code
-        return Result(
-            ("net", start, target, *tags),
-            int(not ok),
-            (
-                (
-                    "out",
-                    "".join(
-                        f"{line}\n"
-                        for plug in sorted(found)
-                        for line in lines(plug, found[plug], made)
-                    ),
-                ),
-            ),
+            frame = crafted(topology, start, target, tags)
+            self.inside(start, ["perl", "-e", _SEND, frame.hex()])
+        seen = {plug: frames[before.get(plug, 0) :] for plug, frames in self._settled().items()}
+        if tags:
+            answered = any(_takes(other, frame) for frame in seen[other.plug])
+        lines = [line for plug in sorted(seen) for line in frame_lines(plug, seen[plug], topology)]
+        text = "".join(f"{line}\n" for line in lines)
+        return Result(("net", start, target, *tags), int(not answered), (("out", text),))
+
+    def _forget(self) -> None:
+        """Nothing is learned any more, on hosts and switches."""
+        topology = self.topology
+        neighbours = ["ip", "neigh", "flush", "all"]
+        self._each(
+            [*topology.hosts, *topology.routers], lambda device: self.inside(device, neighbours)
         )
+        switches = [*topology.switches, *(f"{name}-r" for name in topology.routers)]
+        self.inside("net", ["sh", "-c", _FORGET, "forget", *switches])
+
+    def _ping(self, start: str, target: Host) -> bool:
+        argv = ["ping", "-n", "-c", "1", "-W", "1", str(target.address.ip)]
+        return not run(["docker", "exec", self.name(start), *argv], timeout=30).code
 
 
-def _once(interface: str) -> str:
-    """Asks for a MAC once, not each second: a trial is over before the second time."""
-    return f"ntable change name arp_cache dev {interface} retrans 20000"
+def _takes(host: Host, frame: bytes) -> bool:
+    """Whether a host takes a frame on its cable: to its MAC, and in no VLAN, for it knows none."""
+    return frame[:6] == host.mac and vlans(frame) in ((), (0,))
 
 
-def _heard(host: Host) -> Callable[[bytes], bool]:
-    """Whether a frame on a host's cable is one that it takes: to its MAC, and in no VLAN, for it knows none."""
-    return lambda frame: frame[:6] == host.mac and vlans(frame) in ((), (0,))
-
-
-def _settings(made: Topology, plug: Plug) -> list[str]:
-    """A port as Open vSwitch knows it: ovs-vswitchd.conf.db(5)."""
-    port = made.port(plug)
-    if not port.trunk:
-        return [f"tag={port.vlan}", "vlan_mode=access"]
-    trunks = f"trunks={','.join(map(str, sorted(port.allowed)))}"
-    return (
-        [f"tag={port.vlan}", "vlan_mode=native-untagged", trunks]
-        if port.vlan
-        else ["vlan_mode=trunk", trunks]
-    )
-
-
-def lines(plug: Plug, frames: Sequence[bytes], made: Topology) -> list[str]:
+def frame_lines(plug: Plug, frames: Sequence[bytes], topology: Topology) -> list[str]:
     """Frames at a port, one a line: the port, the tags, what it is."""
-    names = made.names()
+    names = topology.names()
     return [
         f"{plug!s:<6} {','.join(map(str, vlans(frame))) or '-':<5} {summary(frame, names)}"
         for frame in frames
     ]
 
 
-def expected(made: Topology, steps: Sequence[Step]) -> list[str]:
-    """What the model says each switch's port should see: to be compared with :meth:`Lab.ping`."""
-    return [
-        line
-        for plug in sorted(plug for plug in made.cables if plug.port)
-        for line in lines(plug, [step.frame for step in on(steps, plug)], made)
-    ]
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else _("nothing")
 
 
-def compared(made: Topology, words: Sequence[str], live: Result) -> Answer:
-    """What the model says of a :meth:`Lab.trial` beside what the captures say."""
-    network, (start, target, *tags) = Network(made), words
-    if tags:
-        steps = network.send(start, crafted(made, start, target, tags))
-        ok = any(step.taken and step.end.device == target for step in steps)
-    else:
-        ok, steps = network.ping(start, target)
-    wanted, seen = expected(made, steps), live.out.split("\n")[:-1]
-    what = "arrives" if tags else "is answered"
-    said = [f"It {what}: live {_YES[not live.code]}, model {_YES[ok]}."]
-    same = wanted == seen and ok == (not live.code)
-    if same:
-        said += [f"The same {len(seen)} frames at the same ports, in the same order:", *seen]
-    else:
-        said += [
-            "They differ; if a port has changed since, run `%net up` again. (- only in the model, + only live)",
-            *(line for line in difflib.ndiff(wanted, seen) if line[0] != "?"),
-        ]
-    return Answer(Text("\n".join(said)), ok=same)
-
-
-def _advice(said: str) -> str:
-    if "not permitted" in said:
-        return "This engine gives containers no NET_ADMIN (a rootless one, perhaps): use the recorded outputs."
-    return "Run `%net up` again; if it stays so, use the recorded outputs."
+def _advice(words: str) -> str:
+    if "not permitted" in words:
+        return _(
+            "This engine gives containers no NET_ADMIN (a rootless one, perhaps): use the recorded "
+            "outputs."
+        )
+    return _("Run `%net up` again; if it stays so, use the recorded outputs.")

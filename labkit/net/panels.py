@@ -1,153 +1,172 @@
-"""Panels over a lesson's network: VLANs of ports, a journey frame by frame, tunnels. A view owns no logic."""
+"""Panels over a lesson's network: VLANs of ports, a journey frame by frame, tunnels."""
 
 from __future__ import annotations
 
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as w
+from markupsafe import Markup
 
 from labkit.errors import LabError
+from labkit.messages import _
 from labkit.net import tunnelling
-from labkit.net.engine import MODEL
+from labkit.net.engine import MODEL, Console
 from labkit.net.picture import Bytes, Journey, Map
 from labkit.net.reach import Reach
-from labkit.net.topology import Topology
+from labkit.net.topology import Host, Topology
 from labkit.net.tunnels import KINDS
 from labkit.show import output as show
+from labkit.show.markup import render
 from labkit.show.panels import Panel, teaching
 
-if TYPE_CHECKING:
-    from labkit.lesson import Lesson
-
 MOST = 12  # hosts in a matrix one can read
+REASONS = 8  # that are told below it
+_WRAPPED = {"flex_flow": "row wrap"}
 
 
-def matrix_html(topology: Topology) -> str:
+def matrix_html(topology: Topology) -> Markup:
     """Who reaches whom, row to column; why not is told below, and under the cursor."""
-    reach, names = Reach(topology), [*topology.hosts][:MOST]
-    cell = 'style="text-align:center;padding:2px 8px;border:1px solid var(--jp-border-color2,#ccc)"'
-    rows, reasons = (
-        [f"<tr><th></th>{''.join(f'<th {cell}>{name}</th>' for name in names)}</tr>"],
-        list[str](),
-    )
-    for one in names:
-        cells = ""
-        for other in names:
-            why = reach.why_not(one, other)
-            sign = "·" if one == other else "✘ no" if why else "✔ yes"
-            cells += f'<td {cell} title="{escape(why)}">{sign}</td>'
-            if why and not any(
-                line.startswith(f"{other} → {one}: ") for line in reasons
-            ):  # one of both ways will do
-                reasons.append(f"{one} → {other}: {why}")
-        rows.append(f"<tr><th {cell}>{one}</th>{cells}</tr>")
-    said = "".join(f"<div>{escape(line)}</div>" for line in reasons[:8])
-    more = f"<div>… and {len(reasons) - 8} more</div>" if len(reasons) > 8 else ""
-    return (
-        '<div style="font-size:13px;line-height:1.4;color:var(--jp-content-font-color1,#111)">'
-        f'<table style="border-collapse:collapse">{"".join(rows)}</table>'
-        f'<div style="margin-top:.5em">{said}{more}</div></div>'
-    )
+    reach, names = Reach(topology), list(topology.hosts)[:MOST]
+    why = {(one, other): reach.why_not(one, other) for one in names for other in names}
+    rows = [(one, [(_sign(one, other, why), why[one, other]) for other in names]) for one in names]
+    reasons = _reasons(why)
+    more = len(reasons) - REASONS
+    told = reasons[:REASONS]
+    if more > 0:
+        told.append(_("… and {count} more", count=more))
+    return render("net/matrix.html", names=names, rows=rows, reasons=told)
 
 
-def net_panel(lesson: Lesson) -> Panel:
-    """A VLAN for each host's port: picture and matrix follow at once. The lesson's own network stays as it is."""
-    start = lesson.console.topology
-    hosts = [host for host in start.hosts.values() if not start.port(host.plug).trunk][:MOST]
-    if not hosts:
-        raise LabError(
-            "No host of this network is on an access port, so there is nothing to choose."
+def _sign(one: str, other: str, why: dict[tuple[str, str], str]) -> str:
+    if one == other:
+        return "·"
+    return _("✘ no") if why[one, other] else _("✔ yes")
+
+
+def _reasons(why: dict[tuple[str, str], str]) -> list[str]:
+    """Why some do not reach others; of both ways one will do."""
+    told: dict[tuple[str, str], str] = {}
+    for (one, other), reason in why.items():
+        if reason and (other, one) not in told:
+            told[one, other] = f"{one} → {other}: {reason}"
+    return list(told.values())
+
+
+def _drawn(*parts: str) -> str:
+    """Figures in a column, below the model's badge."""
+    return "".join([show.badge_html(_(MODEL)), *parts])
+
+
+class NetPanel(Panel):
+    """A VLAN for each host's port: picture and matrix follow at once.
+
+    The lesson's own network stays as it is.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.topology = console.topology
+        self.hosts = [
+            host for host in self.topology.hosts.values() if self._vlan(host) is not None
+        ][:MOST]
+        if not self.hosts:
+            raise LabError(
+                _("No host of this network is on an access port, so there is nothing to choose.")
+            )
+        self.picks = {host.name: self._pick(host) for host in self.hosts}
+        undo = w.Button(description=_("As it was"))
+        self.view = w.HTML()
+        title = _("Ports and VLANs (needs JupyterLab): {hosts}", hosts=", ".join(self.picks))
+        super().__init__(
+            [w.HBox([*self.picks.values(), undo], layout=_WRAPPED), self.view],
+            f"{title}\n{Reach(self.topology)}",
         )
-    vlans = [(f"VLAN {vlan}", vlan) for vlan in start.used()]
-    picks = {
-        host.name: w.Dropdown(
+        undo.on_click(self._back)
+        self._draw()
+
+    def _vlan(self, host: Host) -> int | None:
+        """The VLAN of a host's port; None for a trunk."""
+        port = self.topology.port(host.plug)
+        return None if port.trunk else port.vlan
+
+    def _pick(self, host: Host) -> w.Dropdown:
+        vlans = [(_("VLAN {number}", number=vlan), vlan) for vlan in self.topology.used()]
+        pick = w.Dropdown(
             options=vlans,
-            value=start.port(host.plug).vlan,
+            value=self._vlan(host),
             description=host.name,
             layout={"width": "180px"},
         )
-        for host in hosts
-    }
-    undo, view = w.Button(description="As it was"), w.HTML()
+        pick.observe(self._draw, "value")
+        return pick
 
-    def draw(_: object = None) -> None:
-        made = start
-        with teaching(view):
-            for host in hosts:
-                if picks[host.name].value != start.port(host.plug).vlan:
-                    made = made.changed(f"access {picks[host.name].value} {host.plug}")
-            view.value = str(show.badge_html(MODEL)) + Map(made).svg() + matrix_html(made)
+    def _draw(self, _change: object = None) -> None:
+        topology = self.topology
+        with teaching(self.view, _(MODEL)):
+            for host in self.hosts:
+                vlan = self.picks[host.name].value
+                if vlan != self._vlan(host):
+                    topology = topology.changed(f"access {vlan} {host.plug}")
+            self.view.value = _drawn(Map(topology).svg(), matrix_html(topology))
 
-    def back(_: object) -> None:
-        for host in hosts:
-            picks[host.name].value = start.port(host.plug).vlan
-
-    for pick in picks.values():
-        pick.observe(draw, "value")
-    undo.on_click(back)
-    draw()
-    row = w.HBox([*picks.values(), undo], layout={"flex_flow": "row wrap"})
-    return Panel(
-        [row, view], f"Ports and VLANs (needs JupyterLab): {', '.join(picks)}\n{Reach(start)}"
-    )
+    def _back(self, _button: object) -> None:
+        for host in self.hosts:
+            self.picks[host.name].value = self._vlan(host)
 
 
-def net_steps(lesson: Lesson) -> Panel:
-    """The last journey, a step at a time: where the frame is, what it holds, what the device there does."""
-    made, steps = lesson.console.topology, lesson.console.steps
-    if not steps:
-        raise LabError("No frame has been sent yet: `%net ping HOST HOST`, then this.")
-    names = made.names()
-    slider = w.IntSlider(
-        min=1, max=len(steps), value=1, description="Step", layout={"width": "60%"}
-    )
-    before, after, view = w.Button(description="Back"), w.Button(description="Next"), w.HTML()
+class StepsPanel(Panel):
+    """The last journey, a step at a time: where the frame is, what it holds, what is done there."""
 
-    def draw(_: object = None) -> None:
-        at = slider.value - 1
-        step = steps[at : at + 1]
-        view.value = (
-            str(show.badge_html(MODEL))
-            + Map(made, step, first=at + 1).svg()
-            + Journey(step, names, at + 1).html()
-            + Bytes(step[0].frame).html()
+    def __init__(self, console: Console) -> None:
+        self.topology, self.steps = console.topology, console.steps
+        if not self.steps:
+            raise LabError(_("No frame has been sent yet: `%net ping HOST HOST`, then this."))
+        self.slider = w.IntSlider(
+            min=1,
+            max=len(self.steps),
+            value=1,
+            description=_("Step"),
+            layout={"width": "60%"},
+        )
+        before, after = w.Button(description=_("Back")), w.Button(description=_("Next"))
+        self.view = w.HTML()
+        title = _("Step by step (needs JupyterLab), {count} steps:", count=len(self.steps))
+        journey = Journey(self.steps, self.topology.names())
+        super().__init__([w.HBox([before, after, self.slider]), self.view], f"{title}\n{journey}")
+        self.slider.observe(self._draw, "value")
+        before.on_click(lambda _button: self._move(-1))
+        after.on_click(lambda _button: self._move(1))
+        self._draw()
+
+    def _draw(self, _change: object = None) -> None:
+        number: int = self.slider.value
+        step = self.steps[number - 1 : number]
+        self.view.value = _drawn(
+            Map(self.topology, step, first=number).svg(),
+            Journey(step, self.topology.names(), number).html(),
+            Bytes(step[0].frame).html(),
         )
 
-    def move(by: int) -> Any:
-        def moved(_: object) -> None:
-            slider.value = min(max(slider.value + by, 1), len(steps))
-
-        return moved
-
-    slider.observe(draw, "value")
-    before.on_click(move(-1))
-    after.on_click(move(1))
-    draw()
-    return Panel(
-        [w.HBox([before, after, slider]), view],
-        f"Step by step (needs JupyterLab), {len(steps)} steps:\n{Journey(steps, names)}",
-    )
+    def _move(self, by: int) -> None:
+        self.slider.value = min(max(self.slider.value + by, 1), len(self.steps))
 
 
-def tunnel_panel(lesson: Lesson) -> Panel:
+class TunnelPanel(Panel):
     """Choose a tunnel and a text: the packet in its boxes, and the wire as an eavesdropper sees it."""
-    kind = w.Dropdown(
-        options=[*KINDS], value="none", description="Tunnel", layout={"width": "240px"}
-    )
-    text = w.Text(value=tunnelling.SECRET, description="Text", layout={"width": "50%"})
-    view = w.HTML()
 
-    def draw(_: object = None) -> None:
-        with teaching(view):
-            view.value = (
-                str(show.badge_html(MODEL)) + tunnelling.through(kind.value, text.value).html()
-            )
+    def __init__(self) -> None:
+        self.kind = w.Dropdown(
+            options=list(KINDS), value="none", description=_("Tunnel"), layout={"width": "240px"}
+        )
+        self.text = w.Text(value=tunnelling.SECRET, description=_("Text"), layout={"width": "50%"})
+        self.view = w.HTML()
+        super().__init__(
+            [w.HBox([self.kind, self.text], layout=_WRAPPED), self.view],
+            _("Tunnels (needs JupyterLab): {kinds}", kinds=", ".join(KINDS)),
+        )
+        for control in (self.kind, self.text):
+            control.observe(self._draw, "value")
+        self._draw()
 
-    kind.observe(draw, "value")
-    text.observe(draw, "value")
-    draw()
-    return Panel(
-        [w.HBox([kind, text], layout={"flex_flow": "row wrap"}), view],
-        f"Tunnels (needs JupyterLab): {', '.join(KINDS)}",
-    )
+    def _draw(self, _change: Any = None) -> None:
+        with teaching(self.view, _(MODEL)):
+            self.view.value = _drawn(tunnelling.through(self.kind.value, self.text.value).html())

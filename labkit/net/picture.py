@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from textwrap import wrap
 
+from typing import Any
+
 from labkit.net.headers import LAYOUTS, Header, dissect, summary
 from labkit.net.switching import Step
 from labkit.net.topology import Plug, Port, Topology, ranges

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from labkit.docker.engine import Thing
+from labkit.docker import reads as docker
+from labkit.docker.client import Thing
+from labkit.engine import Session
 from labkit.errors import LabError
-from labkit.lesson import Lesson
-from labkit.tasks import NotYet, Prediction, Task, Try
+from labkit.material import NotYet, Prediction, Task, Try
+
+NEEDS = {"docker": ["docker"]}
 
 
-def ours(lesson: Lesson) -> list[Thing]:
+def ours(lesson: Session) -> list[Thing]:
     """This lesson's containers of hello-world, not those a student may have besides."""
     return [
         c
@@ -17,8 +20,8 @@ def ours(lesson: Lesson) -> list[Thing]:
     ]
 
 
-def check_greeting(lesson: Lesson, answer: str) -> str:
-    container = lesson.container("lab00-hello")
+def check_greeting(lesson: Session, answer: str) -> str:
+    container = docker.container(lesson, "lab00-hello")
     if not container:
         if len(ours(lesson)) > 1:
             raise NotYet(
@@ -55,7 +58,7 @@ TASKS = [
 ]
 
 
-def right_after(lesson: Lesson) -> str:
+def right_after(lesson: Session) -> str:
     found = ours(lesson)
     if not found:
         raise LabError(

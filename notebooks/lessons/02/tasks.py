@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from labkit.lesson import Lesson
-from labkit.net.engine import crafted
+from labkit.engine import Session
+from labkit.material import NotYet, Prediction, Task, Try, number
+from labkit.net.frames import crafted
 from labkit.net.headers import dissect, vlans
 from labkit.net.reach import Reach
 from labkit.net.switching import PING, Network
 from labkit.net.topology import Topology, parse
-from labkit.tasks import NotYet, Prediction, Task, Try, number
+
+NEEDS = {"docker": ["docker"], "net": ["net"]}
 
 CLASSROOM, SECRETARIAT = ("pc1", "pc2"), ("sec1", "sec2")
 TAG = 0x6014  # the 16 bits behind 8100 in the frame of the task read-tag
 
 
-def reach(lesson: Lesson, *needed: str) -> Reach:
+def reach(lesson: Session, *needed: str) -> Reach:
     """Who reaches whom in the network of the lesson, which must have these hosts."""
-    made = lesson.console.topology
+    made = lesson.engine("net").topology
     if lost := [name for name in needed if name not in made.hosts]:
         raise NotYet(
             f"This is another network than the task's, without {', '.join(lost)}: start the task again."
@@ -32,7 +34,7 @@ def must(found: Reach, one: str, other: str) -> None:
 # -- tasks --------------------------------------------------------------------------------------
 
 
-def check_separate(lesson: Lesson, answer: str) -> str:
+def check_separate(lesson: Session, answer: str) -> str:
     found = reach(lesson, *CLASSROOM, *SECRETARIAT, "printer")
     for one in (*CLASSROOM, "printer"):
         for other in SECRETARIAT:
@@ -50,7 +52,7 @@ def check_separate(lesson: Lesson, answer: str) -> str:
     )
 
 
-def check_tag(lesson: Lesson, answer: str) -> str:
+def check_tag(lesson: Session, answer: str) -> str:
     said, vlan = number(answer, "read-tag 7", "the number of the VLAN"), TAG & 0xFFF
     if said == vlan:
         return f"VLAN {vlan}, with priority {TAG >> 13}: 0x{TAG:04x} is {TAG >> 13:03b} 0 {vlan:012b} in bits."
@@ -69,7 +71,7 @@ def check_tag(lesson: Lesson, answer: str) -> str:
     )
 
 
-def check_printer(lesson: Lesson, answer: str) -> str:
+def check_printer(lesson: Session, answer: str) -> str:
     found = reach(lesson, *CLASSROOM, *SECRETARIAT, "printer")
     for one in (*CLASSROOM, *SECRETARIAT):
         must(found, one, "printer")
@@ -96,7 +98,7 @@ def check_printer(lesson: Lesson, answer: str) -> str:
     return "All print, and no packet from the classrooms gets to the secretariat. That rule is a firewall."
 
 
-def check_hopping(lesson: Lesson, answer: str) -> str:
+def check_hopping(lesson: Session, answer: str) -> str:
     found = reach(lesson, "mallory", *CLASSROOM, *SECRETARIAT)
     must(found, *SECRETARIAT)
     must(found, *CLASSROOM)
@@ -196,24 +198,24 @@ TASKS = [
 # -- predictions --------------------------------------------------------------------------------
 
 
-def opened(lesson: Lesson, name: str) -> Topology:
+def opened(lesson: Session, name: str) -> Topology:
     """A network of the lesson as its file says: a student may have gone on with another one."""
     return parse((lesson.folder / f"{name}.net").read_text("utf-8"))
 
 
-def right_first(lesson: Lesson) -> str:
+def right_first(lesson: Session) -> str:
     made = opened(lesson, "flat")
     _, steps = Network(made).ping("pc1", "pc2")
     heard = {step.end.device for step in steps if step.frame == steps[0].frame} & set(made.hosts)
     return "C" if len(heard) == len(made.hosts) - 1 else "B" if len(heard) > 1 else "A"
 
 
-def right_across(lesson: Lesson) -> str:
+def right_across(lesson: Session) -> str:
     made = opened(lesson, "flat").changed("access 10 s1.1 s1.3 s2.1")
     return "A" if not Reach(made).why_not("pc1", "pc2") else "B"
 
 
-def right_tags(lesson: Lesson) -> str:
+def right_tags(lesson: Session) -> str:
     made = opened(lesson, "vlans")
     tagged = [step for step in Network(made).ping("pc1", "pc2")[1] if vlans(step.frame)]
     return (
@@ -225,7 +227,7 @@ def right_tags(lesson: Lesson) -> str:
     )
 
 
-def right_stick(lesson: Lesson) -> str:
+def right_stick(lesson: Session) -> str:
     _, steps = Network(opened(lesson, "school")).ping("pc1", "printer")
     crossings = sum(
         "r" in (step.start.device, step.end.device) and step.frame.endswith(PING) for step in steps
@@ -233,7 +235,7 @@ def right_stick(lesson: Lesson) -> str:
     return {0: "A", 2: "B"}.get(crossings, "C")
 
 
-def right_double(lesson: Lesson) -> str:
+def right_double(lesson: Session) -> str:
     made = opened(lesson, "native")
     steps = Network(made).send("mallory", crafted(made, "mallory", "sec2", ["1", "20"]))
     return "C" if any(step.taken for step in steps) else "B" if len(steps) > 1 else "A"

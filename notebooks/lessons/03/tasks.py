@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from labkit.docker import reads as docker
+from labkit.engine import Session
 from labkit.errors import LabError
-from labkit.lesson import Lesson
+from labkit.material import NotYet, Prediction, Task, Try, number
 from labkit.net.headers import dissect
 from labkit.net.tunnelling import SECRET, altered, packet
 from labkit.net.tunnels import KINDS, Tunnel, largest
-from labkit.tasks import NotYet, Prediction, Task, Try, number
+
+NEEDS = {"docker": ["docker"], "net": ["net"]}
 
 DSL = 1492  # bytes: the MTU of a line with PPPoE (RFC 2516, 7)
 CAUGHT = Tunnel("esp", counter=40).wrap(packet("GET /timetable"))[
@@ -18,7 +21,7 @@ OUTSIDE, INSIDE = "http://192.0.2.2:8081/", "http://10.66.0.2:8081/"
 # -- tasks --------------------------------------------------------------------------------------
 
 
-def check_mtu(lesson: Lesson, answer: str) -> str:
+def check_mtu(lesson: Session, answer: str) -> str:
     right, said = (
         largest("wireguard", DSL),
         number(answer, "through-dsl 1000", "the number of bytes"),
@@ -38,7 +41,7 @@ def check_mtu(lesson: Lesson, answer: str) -> str:
     raise NotYet(f"{said} bytes get through, but larger ones too: `%tunnel mtu {DSL}`.")
 
 
-def check_which(lesson: Lesson, answer: str) -> str:
+def check_which(lesson: Session, answer: str) -> str:
     right = next(header.name for header in dissect(CAUGHT, "IPv4")[1:]).lower()
     said = answer.strip().lower()
     if not said:
@@ -60,13 +63,13 @@ def check_which(lesson: Lesson, answer: str) -> str:
     )
 
 
-def gets(lesson: Lesson, address: str) -> bool:
+def gets(lesson: Session, address: str) -> bool:
     """Whether the laptop gets a page there."""
-    if not lesson.container("lab03-laptop"):
+    if not docker.container(lesson, "lab03-laptop"):
         raise LabError(
             "The live network is not up: run the cells from `%net up` on, then this one."
         )
-    code = lesson.looks("lab03-laptop", ["curl", "-s", "-S", "-m", "3", address])
+    code = docker.looks(lesson, "lab03-laptop", ["curl", "-s", "-S", "-m", "3", address])
     if code not in (0, 7, 28):  # 7: refused, 28: no answer
         raise LabError(
             f"The laptop cannot be asked (curl says {code}): run the cells from `%net up` on."
@@ -74,7 +77,7 @@ def gets(lesson: Lesson, address: str) -> bool:
     return not code
 
 
-def check_service(lesson: Lesson, answer: str) -> str:
+def check_service(lesson: Session, answer: str) -> str:
     outside, inside = gets(lesson, OUTSIDE), gets(lesson, INSIDE)
     if outside and inside:
         raise NotYet(
@@ -147,11 +150,11 @@ TASKS = [
 # -- predictions --------------------------------------------------------------------------------
 
 
-def right_read(lesson: Lesson) -> str:
+def right_read(lesson: Session) -> str:
     return "C" if SECRET.encode() in Tunnel("gre").wrap(packet(SECRET)) else "A"
 
 
-def right_bit(lesson: Lesson) -> str:
+def right_bit(lesson: Session) -> str:
     tunnel = Tunnel("wireguard")
     outside = tunnel.wrap(packet(SECRET))
     try:
@@ -161,11 +164,11 @@ def right_bit(lesson: Lesson) -> str:
     return "A"
 
 
-def right_mtu(lesson: Lesson) -> str:
+def right_mtu(lesson: Session) -> str:
     return {1500: "A", 1468: "B", 1440: "C"}.get(largest("wireguard"), "?")
 
 
-def right_seen(lesson: Lesson) -> str:
+def right_seen(lesson: Session) -> str:
     outside = Tunnel("wireguard").wrap(packet(SECRET))
     names = [header.name for header in dissect(outside, "IPv4")]
     return "C" if SECRET.encode() in outside else "B" if names[:2] == ["IPv4", "UDP"] else "A"

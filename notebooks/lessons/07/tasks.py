@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from labkit.disks import Disk, human
+from labkit.engine import Session
 from labkit.errors import LabError
-from labkit.lesson import Lesson
-from labkit.tasks import NotYet, Prediction, Task, Try, number
+from labkit.material import NotYet, Prediction, Task, Try, number
+from labkit.virtualbox import reads as virtualbox
 
-NEEDS = ("VBoxManage", "qemu-img", "qemu-io")
+NEEDS = {"virtualbox": ["VBoxManage", "qemu-img", "qemu-io"]}
 MIB = 1 << 20
 AGAIN = "Block 40 is not in grows.vdi now: run the cells up to this one, from the %lesson cell on."
 
 
-def need_disk(lesson: Lesson, name: str, how: str) -> Disk:
-    if name not in lesson.files():
+def need_disk(lesson: Session, name: str, how: str) -> Disk:
+    if name not in virtualbox.files(lesson):
         raise NotYet(f"There is no file `{name}` yet: {how}")
-    return lesson.disk(name)
+    return virtualbox.disk(lesson, name)
 
 
-def same(lesson: Lesson, one: str, format_one: str, other: str, format_other: str) -> bool:
+def same(lesson: Session, one: str, format_one: str, other: str, format_other: str) -> bool:
     """Whether two disks hold the same bytes for the guest; a longer one may go on with zeros (qemu-img(1), compare)."""
     argv = ["qemu-img", "compare", "-q", "-f", format_one, "-F", format_other, one, other]
     code = lesson.command(argv).code
@@ -32,8 +33,8 @@ def same(lesson: Lesson, one: str, format_one: str, other: str, format_other: st
 # -- tasks --------------------------------------------------------------------------------------
 
 
-def check_where(lesson: Lesson, answer: str) -> str:
-    disk = lesson.disk("grows.vdi")
+def check_where(lesson: Session, answer: str) -> str:
+    disk = virtualbox.disk(lesson, "grows.vdi")
     found = [
         extent
         for extent in disk.extents()
@@ -63,7 +64,7 @@ def check_where(lesson: Lesson, answer: str) -> str:
     )
 
 
-def check_three(lesson: Lesson, answer: str) -> str:
+def check_three(lesson: Session, answer: str) -> str:
     disk = need_disk(lesson, "mine.vdi", "`%VBoxManage createmedium disk --filename mine.vdi …`.")
     if disk.format != "VDI":
         raise NotYet(
@@ -97,7 +98,7 @@ def check_three(lesson: Lesson, answer: str) -> str:
     return f"Three blocks of 1 MiB, and a file of {human(disk.file_size)} for a disk of 32 MiB."
 
 
-def check_migrate(lesson: Lesson, answer: str) -> str:
+def check_migrate(lesson: Session, answer: str) -> str:
     disk = need_disk(
         lesson, "server.qcow2", "`%qemu-img convert -f vdi -O qcow2 FROM TO` makes it."
     )
@@ -106,7 +107,7 @@ def check_migrate(lesson: Lesson, answer: str) -> str:
             f"`server.qcow2` is a {disk.format}: the name says one thing and the first bytes another. The "
             "format to write is given with `-O qcow2`."
         )
-    source = lesson.disk("grows.vdi")
+    source = virtualbox.disk(lesson, "grows.vdi")
     if disk.capacity != source.capacity:
         raise NotYet(
             f"The guest would see a disk of {human(disk.capacity)} instead of {human(source.capacity)}: that "
@@ -124,7 +125,7 @@ def check_migrate(lesson: Lesson, answer: str) -> str:
     return f"Identical for the guest, and the file has {human(disk.file_size)} instead of {human(source.file_size)}."
 
 
-def check_old_server(lesson: Lesson, answer: str) -> str:
+def check_old_server(lesson: Session, answer: str) -> str:
     disk = need_disk(
         lesson, "new.vdi", "`%VBoxManage clonemedium disk old.vhd new.vdi --format VDI` makes it."
     )
@@ -137,7 +138,7 @@ def check_old_server(lesson: Lesson, answer: str) -> str:
         raise NotYet(
             "`new.vdi` does not begin with what is on `old.vhd`: clone that disk, do not create an empty one."
         )
-    if disk.capacity == lesson.disk("old.vhd").capacity:
+    if disk.capacity == virtualbox.disk(lesson, "old.vhd").capacity:
         raise NotYet(
             "The data is there, and the disk is as small as before: `%VBoxManage modifymedium disk new.vdi "
             "--resize 64`."
@@ -272,31 +273,31 @@ TASKS = [
 # -- predictions --------------------------------------------------------------------------------
 
 
-def right_two(lesson: Lesson) -> str:
-    grows, reserved = lesson.size("grows.vdi"), lesson.size("reserved.vdi")
+def right_two(lesson: Session) -> str:
+    grows, reserved = virtualbox.size(lesson, "grows.vdi"), virtualbox.size(lesson, "reserved.vdi")
     return "C" if grows >= 64 * MIB else "B" if reserved >= 64 * MIB else "A"
 
 
-def right_byte(lesson: Lesson) -> str:
-    if not (grown := lesson.disk("grows.vdi").allocated):
+def right_byte(lesson: Session) -> str:
+    if not (grown := virtualbox.disk(lesson, "grows.vdi").allocated):
         raise LabError("Nothing is written yet: run the cells above this one first.")
     return "B" if MIB <= grown < 40 * MIB else "A" if grown < MIB else "C"
 
 
-def right_shrink(lesson: Lesson) -> str:
-    disk = lesson.disk("grows.vdi")
+def right_shrink(lesson: Session) -> str:
+    disk = virtualbox.disk(lesson, "grows.vdi")
     if disk.blocks()[40] is None:  # not yet, or compacted since
         raise LabError(AGAIN)
     return "B" if disk.allocated <= 2 * MIB else "C"
 
 
-def right_same(lesson: Lesson) -> str:
-    lesson.size("moved.qcow2")
+def right_same(lesson: Session) -> str:
+    virtualbox.size(lesson, "moved.qcow2")
     return "B" if same(lesson, "grows.vdi", "vdi", "moved.qcow2", "qcow2") else "A"
 
 
-def right_inside(lesson: Lesson) -> str:
-    return "A" if lesson.size("seen.img") == 128 * MIB else "C"
+def right_inside(lesson: Session) -> str:
+    return "A" if virtualbox.size(lesson, "seen.img") == 128 * MIB else "C"
 
 
 PREDICTIONS = [

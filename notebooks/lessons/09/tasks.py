@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+from labkit.engine import Session
 from labkit.errors import LabError
-from labkit.lesson import Lesson
-from labkit.tasks import NotYet, Prediction, Task, Try
+from labkit.material import NotYet, Prediction, Task, Try
+from labkit.virtualbox import reads as virtualbox
 from labkit.virtualbox.snapshots import Machine, Snapshot
 
-NEEDS = ("VBoxManage", "qemu-img", "qemu-io")
+NEEDS = {"virtualbox": ["VBoxManage", "qemu-img", "qemu-io"]}
 AGAIN = "or more has been done since: run the cells up to this one, from the %lesson cell on."
 
 
@@ -17,8 +18,8 @@ def named(machine: Machine) -> dict[str, Snapshot]:
     return {snapshot.name: snapshot for snapshot in machine.snapshots}
 
 
-def has(lesson: Lesson, name: str, snapshot: str) -> bool:
-    return snapshot in named(lesson.machines().machine(name))
+def has(lesson: Session, name: str, snapshot: str) -> bool:
+    return snapshot in named(virtualbox.graph(lesson).machine(name))
 
 
 def build(name: str, *more: str) -> list[str]:
@@ -35,8 +36,8 @@ def build(name: str, *more: str) -> list[str]:
 # -- tasks --------------------------------------------------------------------------------------
 
 
-def check_tree(lesson: Lesson, answer: str) -> str:
-    machine = lesson.machines().machine("lab09-tree")
+def check_tree(lesson: Session, answer: str) -> str:
+    machine = virtualbox.graph(lesson).machine("lab09-tree")
     found = named(machine)
     if "base" not in found:
         raise NotYet(
@@ -66,15 +67,15 @@ def check_tree(lesson: Lesson, answer: str) -> str:
     return "Two branches on `base`, and the next write will go into a disk that stands on `left`."
 
 
-def check_tidy(lesson: Lesson, answer: str) -> str:
-    machine = lesson.machines().machine("lab09-tidy")
+def check_tidy(lesson: Session, answer: str) -> str:
+    machine = virtualbox.graph(lesson).machine("lab09-tidy")
     found = named(machine)
     for name in ("one", "four"):
         if name not in found:
             raise NotYet(
                 f"`{name}` was to stay, and is gone. Start again with `%task tidy`: deleting is final."
             )
-    texts = lesson.guest("lab09-tidy")
+    texts = virtualbox.guest(lesson, "lab09-tidy")
     if texts[3] != "four":
         raise NotYet(
             "The guest reads something else now: `restore` took it back to an older state, and what was "
@@ -178,8 +179,8 @@ TASKS = [
 # -- predictions --------------------------------------------------------------------------------
 
 
-def right_where(lesson: Lesson) -> str:
-    graph = lesson.machines()
+def right_where(lesson: Session) -> str:
+    graph = virtualbox.graph(lesson)
     machine, media = graph.machine("lab09"), {medium.uuid: medium for medium in graph.media}
     if not machine.snapshots:
         raise LabError("lab09 has no snapshot: run the cells above this one first.")
@@ -187,19 +188,25 @@ def right_where(lesson: Lesson) -> str:
     return "B" if at.parent else "A"
 
 
-def right_restore(lesson: Lesson) -> str:
-    if not has(lesson, "lab09", "draft") or lesson.guest("lab09")[1] != "report, first draft":
+def right_restore(lesson: Session) -> str:
+    if (
+        not has(lesson, "lab09", "draft")
+        or virtualbox.guest(lesson, "lab09")[1] != "report, first draft"
+    ):
         raise LabError(f"`draft` is not restored, {AGAIN}")
     return "B"
 
 
-def right_delete(lesson: Lesson) -> str:
-    if has(lesson, "lab09", "poem") or lesson.guest("lab09")[1] != "a poem instead of a report":
+def right_delete(lesson: Session) -> str:
+    if (
+        has(lesson, "lab09", "poem")
+        or virtualbox.guest(lesson, "lab09")[1] != "a poem instead of a report"
+    ):
         raise LabError(f"The snapshot `poem` is not deleted, {AGAIN}")
     return "B"
 
 
-def right_chain(lesson: Lesson) -> str:
+def right_chain(lesson: Session) -> str:
     said = lesson.command(["qemu-img", "map", "--output=json", "chain-24.qcow2"])
     if said.code:
         raise LabError("chain-24.qcow2 is missing: run the cells above this one first.")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from labkit.disks import human
+from labkit.engine import Session
 from labkit.errors import LabError
-from labkit.lesson import Lesson
-from labkit.tasks import NotYet, Prediction, Task, Try
+from labkit.material import NotYet, Prediction, Task, Try
+from labkit.virtualbox import reads as virtualbox
 from labkit.virtualbox.snapshots import Graph, parse_machinereadable
 
-NEEDS = ("VBoxManage", "qemu-img", "qemu-io", "tar")
+NEEDS = {"virtualbox": ["VBoxManage", "qemu-img", "qemu-io", "tar"]}
 SEATS = ("seat-1", "seat-2", "seat-3")
 
 
@@ -28,11 +29,11 @@ def own_bytes(graph: Graph, name: str) -> int:
 # -- tasks --------------------------------------------------------------------------------------
 
 
-def check_seats(lesson: Lesson, answer: str) -> str:
-    graph = lesson.machines()
+def check_seats(lesson: Session, answer: str) -> str:
+    graph = virtualbox.graph(lesson)
     names = {machine.name for machine in graph.machines}
     if missing := [name for name in SEATS if name not in names]:
-        if any(path.startswith(f"{missing[0]}/") for path in lesson.files()):
+        if any(path.startswith(f"{missing[0]}/") for path in virtualbox.files(lesson)):
             raise NotYet(
                 f"`{missing[0]}` is made, but `--register` was left out, so VirtualBox does not list it: "
                 f"`%VBoxManage registervm {missing[0]}/{missing[0]}.vbox`."
@@ -58,11 +59,11 @@ def check_seats(lesson: Lesson, answer: str) -> str:
         total += own_bytes(graph, name)
     if total >= 1_000_000:
         raise NotYet(f"Together they take {human(total)}, and less than 1 MB was asked for.")
-    full = 3 * lesson.size("lab10.vmdk")
+    full = 3 * virtualbox.size(lesson, "lab10.vmdk")
     return f"Three machines, {human(total)} in all. Three full clones would take {human(full)}."
 
 
-def ovf(lesson: Lesson, name: str) -> Any:
+def ovf(lesson: Session, name: str) -> Any:
     """The descriptor in an appliance (DMTF DSP0243), as XML."""
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import ParseError, fromstring
@@ -81,8 +82,8 @@ def ovf(lesson: Lesson, name: str) -> Any:
         ) from None
 
 
-def check_appliance(lesson: Lesson, answer: str) -> str:
-    if "colleague.ova" not in lesson.files():
+def check_appliance(lesson: Session, answer: str) -> str:
+    if "colleague.ova" not in virtualbox.files(lesson):
         raise NotYet(
             "There is no `colleague.ova` yet: `%VBoxManage export MACHINE --output colleague.ova …`."
         )
@@ -104,7 +105,7 @@ def check_appliance(lesson: Lesson, answer: str) -> str:
     return "Machine, disk and a name that a human understands, in one file of an open standard."
 
 
-def check_web(lesson: Lesson, answer: str) -> str:
+def check_web(lesson: Session, answer: str) -> str:
     said = lesson.command(["VBoxManage", "showvminfo", "lab10-web", "--machinereadable"])
     if said.code:
         raise LabError("The machine lab10-web is missing: start the task again with `%task web`.")
@@ -287,24 +288,30 @@ TASKS = [
 # -- predictions --------------------------------------------------------------------------------
 
 
-def right_clones(lesson: Lesson) -> str:
-    graph = lesson.machines()
+def right_clones(lesson: Session) -> str:
+    graph = virtualbox.graph(lesson)
     full, linked = own_bytes(graph, "lab10-full"), own_bytes(graph, "lab10-linked")
     if not full:
         raise LabError("The clones are missing: run the cells above this one first.")
     return "B" if linked * 10 < full else "A" if linked > full // 2 else "C"
 
 
-def right_base(lesson: Lesson) -> str:
+def right_base(lesson: Session) -> str:
     there = any(
-        snapshot.name == "clean" for snapshot in lesson.machines().machine("lab10").snapshots
+        snapshot.name == "clean" for snapshot in virtualbox.graph(lesson).machine("lab10").snapshots
     )
-    return "C" if there else "A" if lesson.guest("lab10-linked")[1] else "B"
+    return "C" if there else "A" if virtualbox.guest(lesson, "lab10-linked")[1] else "B"
 
 
-def right_ova(lesson: Lesson) -> str:
-    ova, capacity = lesson.size("lab10.ova"), 256 << 20
-    return "A" if ova > capacity // 2 else "C" if ova < lesson.size("lab10.vmdk") // 10 else "B"
+def right_ova(lesson: Session) -> str:
+    ova, capacity = virtualbox.size(lesson, "lab10.ova"), 256 << 20
+    return (
+        "A"
+        if ova > capacity // 2
+        else "C"
+        if ova < virtualbox.size(lesson, "lab10.vmdk") // 10
+        else "B"
+    )
 
 
 PREDICTIONS = [

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from labkit.docker.engine import Thing
+from labkit.docker import reads as docker
+from labkit.docker.client import Thing
 from labkit.docker.layers import Image
+from labkit.engine import Session
 from labkit.errors import LabError
-from labkit.lesson import Lesson
-from labkit.tasks import NotYet, Prediction, Task, Try, number
+from labkit.material import NotYet, Prediction, Task, Try, number
+
+NEEDS = {"docker": ["docker"]}
 
 
-def need_image(lesson: Lesson, name: str, how: str) -> Thing:
-    image = lesson.image(name)
+def need_image(lesson: Session, name: str, how: str) -> Thing:
+    image = docker.image(lesson, name)
     if not image:
         raise NotYet(f"There is no image `{name}` yet: {how}")
     return image
 
 
-def diff_ids(lesson: Lesson, name: str) -> list[str]:
-    image = lesson.image(name)
+def diff_ids(lesson: Session, name: str) -> list[str]:
+    image = docker.image(lesson, name)
     if not image:
         raise LabError(f"The image {name} is missing: run the cells above this one first.")
-    return list(lesson.about(image)["diff_ids"])
+    return list(docker.about(lesson, image)["diff_ids"])
 
 
-def shared(lesson: Lesson, one: str, other: str) -> int:
+def shared(lesson: Session, one: str, other: str) -> int:
     """How many layers two images have in common, counted from the bottom."""
     count = 0
     for a, b in zip(diff_ids(lesson, one), diff_ids(lesson, other), strict=False):
@@ -40,7 +43,7 @@ def visible(image: Image) -> set[str]:
 # -- tasks --------------------------------------------------------------------------------------
 
 
-def check_shared(lesson: Lesson, answer: str) -> str:
+def check_shared(lesson: Session, answer: str) -> str:
     debian, httpd = len(diff_ids(lesson, "debian:bookworm-slim")), len(diff_ids(lesson, "httpd"))
     right = shared(lesson, "debian:bookworm-slim", "httpd")
     said = number(answer, "shared-layers 3")
@@ -63,13 +66,13 @@ def check_shared(lesson: Lesson, answer: str) -> str:
     )
 
 
-def check_own_container(lesson: Lesson, answer: str) -> str:
-    container = lesson.container("lab12-mine")
+def check_own_container(lesson: Session, answer: str) -> str:
+    container = docker.container(lesson, "lab12-mine")
     if not container:
         raise NotYet(
             "There is no container called `lab12-mine` yet: `docker run -d --name lab12-mine busybox …`."
         )
-    busybox = lesson.image("busybox")
+    busybox = docker.image(lesson, "busybox")
     if not busybox or container["image_id"] != busybox["id"]:
         raise NotYet(
             f"`lab12-mine` runs the image {container['image']}, not busybox. Start again with "
@@ -80,7 +83,7 @@ def check_own_container(lesson: Lesson, answer: str) -> str:
             "`lab12-mine` has already ended: a container lives as long as its first process. Give it one that "
             "lasts, such as `sleep 1d`, after the image's name."
         )
-    paths = {change["path"] for change in lesson.changes(container)}
+    paths = {change["path"] for change in docker.changes(lesson, container)}
     if "/etc/motd" not in paths:
         raise NotYet(
             "`lab12-mine` runs, but its writable layer has no `/etc/motd`. Write it with `docker exec "
@@ -92,7 +95,7 @@ def check_own_container(lesson: Lesson, answer: str) -> str:
     )
 
 
-def check_one_layer(lesson: Lesson, answer: str) -> str:
+def check_one_layer(lesson: Session, answer: str) -> str:
     made = need_image(lesson, "lab12/greet:1", "`docker commit CONTAINER lab12/greet:1` makes it.")
     base, mine = diff_ids(lesson, "busybox"), diff_ids(lesson, "lab12/greet:1")
     if "busybox:latest" in made["tags"]:
@@ -113,7 +116,7 @@ def check_one_layer(lesson: Lesson, answer: str) -> str:
             f"`lab12/greet:1` has {len(mine) - len(base)} layers of its own; one was asked for. Every commit "
             "adds one: commit once."
         )
-    image = lesson.layers("lab12/greet:1")
+    image = docker.layers(lesson, "lab12/greet:1")
     if "hello.txt" not in visible(image):
         raise NotYet(
             "The new layer is there, but it holds no `/hello.txt`: what is written before the commit, in that "
@@ -122,9 +125,9 @@ def check_one_layer(lesson: Lesson, answer: str) -> str:
     return f"One layer on top of busybox: {', '.join(image.layers[-1].added)}."
 
 
-def check_no_waste(lesson: Lesson, answer: str) -> str:
+def check_no_waste(lesson: Session, answer: str) -> str:
     need_image(lesson, "lab12/small:1", "commit your container under that name.")
-    image = lesson.layers("lab12/small:1")
+    image = docker.layers(lesson, "lab12/small:1")
     files = visible(image)
     if "report.txt" not in files:
         raise NotYet("`lab12/small:1` has no `/report.txt`.")
@@ -252,19 +255,23 @@ TASKS = [
 # -- predictions --------------------------------------------------------------------------------
 
 
-def right_pull(lesson: Lesson) -> str:
+def right_pull(lesson: Session) -> str:
     return "B" if shared(lesson, "debian:bookworm-slim", "httpd") else "A"
 
 
-def right_see(lesson: Lesson) -> str:
-    two = lesson.container("lab12-two")
+def right_see(lesson: Session) -> str:
+    two = docker.container(lesson, "lab12-two")
     if not two:
         raise LabError("The container lab12-two is missing: run the cells above this one first.")
-    return "A" if any(change["path"] == "/notes.txt" for change in lesson.changes(two)) else "C"
+    return (
+        "A"
+        if any(change["path"] == "/notes.txt" for change in docker.changes(lesson, two))
+        else "C"
+    )
 
 
-def right_shrink(lesson: Lesson) -> str:
-    one, two = (lesson.image(f"lab12/big:{n}") for n in (1, 2))
+def right_shrink(lesson: Session) -> str:
+    one, two = (docker.image(lesson, f"lab12/big:{n}") for n in (1, 2))
     if not one or not two:
         raise LabError("lab12/big:1 or lab12/big:2 is missing: run the cells above this one first.")
     return "A" if two["size"] < one["size"] - 10**6 else "B"

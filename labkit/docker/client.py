@@ -1,0 +1,261 @@
+"""The Docker engine as labkit reads it: found where the ``docker`` command finds it, by the SDK."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from labkit.commands import run
+from labkit.docker.advice import because
+from labkit.docker.command_line import full_name
+from labkit.errors import LabError, MissingProgram
+from labkit.messages import N_, _
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+LABEL = "labkit.lesson"
+OLDEST_API, NEWEST_API = "1.41", "1.44"  # of Docker 20.10; of Docker 25, the newest tried
+HOW_TO_GET = N_(
+    "https://docs.docker.com/get-started/get-docker/ (Docker Desktop on Windows and macOS), or "
+    "`sudo apt install docker.io` on Debian and Ubuntu"
+)
+NAMELESS = "<none>:<none>"  # how the engine lists an image without a tag
+Thing = dict[str, Any]
+World = dict[str, list[Thing]]
+
+
+def called(thing: Thing) -> set[str]:
+    """All names a thing answers to in a command."""
+    bare = thing["id"].removeprefix("sha256:")
+    tags = set(thing.get("tags", ()))
+    short = {tag.removesuffix(":latest") for tag in tags}
+    return {thing["id"], bare, bare[:12], thing.get("name", bare)} | tags | short
+
+
+def find_thing(things: Sequence[Thing], name: str) -> Thing | None:
+    """The one a name means: a name or tag, or an ID's beginning; None if there is none."""
+    full = full_name(name)
+    for thing in things:
+        if name in called(thing) or full in thing.get("tags", ()):
+            return thing
+    if not re.fullmatch("(sha256:)?[0-9a-f]{4,64}", name):
+        return None
+    start = name.removeprefix("sha256:")
+    return next((each for each in things if _bare(each).startswith(start)), None)
+
+
+def _bare(thing: Thing) -> str:
+    return str(thing["id"]).removeprefix("sha256:")
+
+
+class Client:
+    """A reachable engine; :meth:`find` is the way to get one. ``version`` is the engine's."""
+
+    def __init__(self, api: APIClient, version: str) -> None:
+        self.api, self.version = api, version
+
+    @classmethod
+    def find(cls) -> Client:
+        """The engine the ``docker`` command talks to: DOCKER_HOST, else its current context.
+
+        Raises :class:`MissingProgram` without the command, :class:`LabError` if no engine answers
+        or it is older than API 1.41.
+        """
+        host = os.environ.get("DOCKER_HOST") or _host_of_context()
+        from docker import APIClient  # late: a third of a second
+        from docker.errors import DockerException
+        from docker.utils import kwargs_from_env
+        from requests.exceptions import RequestException
+
+        where = {**kwargs_from_env(), "base_url": host}
+        try:
+            about = APIClient(**where, version="1.24", timeout=10).version(api_version=False)
+            _check_age(about)
+            spoken = min(about["ApiVersion"], NEWEST_API, key=_numbers)
+            api = APIClient(**where, version=spoken, timeout=60)
+        except (DockerException, RequestException, OSError) as error:
+            raise _does_not_answer(host, error) from None
+        except (KeyError, TypeError, ValueError):
+            raise LabError(
+                _("What answers at {host} is not a Docker engine; check DOCKER_HOST.", host=host)
+            ) from None
+        return cls(api, about["Version"].partition("+")[0])  # Debian adds +dfsg1
+
+    def __str__(self) -> str:
+        return f"Docker {self.version}"
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Turn what the SDK raises into one line that teaches."""
+        from docker.errors import APIError, DockerException
+        from requests.exceptions import RequestException
+
+        try:
+            yield
+        except APIError as error:
+            words = " ".join(str(error.explanation or error).split()).rstrip(".")
+            told = _("Docker says: {words}. {advice}", words=words, advice=because(words))
+            raise LabError(told.strip()) from None
+        except (DockerException, RequestException) as error:
+            raise LabError(f"{because('connection refused')} ({type(error).__name__})") from None
+
+    def ask(self, question: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """The SDK's answer. Raises :class:`LabError`."""
+        with self.asking():
+            return question(*args, **options)
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def world(self, intermediate: bool = False) -> World:
+        """Images, containers, volumes and networks now, as small JSON objects, oldest first.
+
+        ``intermediate`` also lists the unnamed images between the steps of a classic build.
+        """
+        images = map(_image, self.ask(self.api.images, all=intermediate))
+        containers = map(_container, self.ask(self.api.containers, all=True))
+        volumes = self.ask(self.api.volumes)["Volumes"] or ()
+        networks = self.ask(self.api.networks)
+        return {
+            "images": sorted(images, key=lambda i: (i["created"], i["tags"], i["id"])),
+            "containers": sorted(containers, key=lambda c: (c["created"], c["name"])),
+            "volumes": _by_name({"id": v["Name"], "name": v["Name"]} for v in volumes),
+            "networks": _by_name({"id": n["Id"], "name": n["Name"]} for n in networks),
+        }
+
+    def changes(self, container: str) -> list[dict[str, str]]:
+        """What ``docker diff`` shows: ``kind`` A(dded), C(hanged), D(eleted) and ``path``.
+
+        Source: Engine API, ContainerChanges.
+        """
+        found = self.ask(self.api.diff, container) or ()
+        changes = ({"kind": "CAD"[change["Kind"]], "path": change["Path"]} for change in found)
+        return sorted(changes, key=lambda change: change["path"])
+
+    def image(self, image: str) -> Thing:
+        """What never changes of an image.
+
+        ``diff_ids`` and ``history`` oldest first, ``command``, ``labels``.
+        """
+        about = self.ask(self.api.inspect_image, image)
+        steps = self.ask(self.api.history, image)
+        history = [{"created_by": step["CreatedBy"], "size": step["Size"]} for step in steps]
+        config = about.get("Config") or {}
+        return {
+            "diff_ids": about["RootFS"].get("Layers") or [],
+            "history": history[::-1],
+            "command": config.get("Cmd"),
+            "labels": config.get("Labels") or {},
+        }
+
+    def save(self, image: str) -> Iterator[bytes]:
+        """``docker save`` as a stream of bytes."""
+        with self.asking():
+            yield from self.api.get_image(image)
+
+    def fetch(self, container: str, path: str) -> bytes:
+        """A file or folder of a container, as a tar archive."""
+        with self.asking():
+            return b"".join(self.api.get_archive(container, path)[0])
+
+    def about(self, kind: str, name: str) -> Thing | None:
+        """The engine's own words on what it takes a name to mean; None if there is no such thing.
+
+        ``kind``: container, image, volume or network.
+        """
+        from docker.errors import APIError
+
+        if not name.strip("/"):
+            return None
+        with self.asking():
+            try:
+                return getattr(self.api, f"inspect_{kind}")(name)  # type: ignore[no-any-return]
+            except APIError as error:
+                if error.is_client_error():  # also a name that can be nobody's
+                    return None
+                raise
+
+    def thing(self, kind: str, name: str) -> Thing | None:
+        """What a name means, with its ``id`` and ``tags``; ``kind`` as in :meth:`world`."""
+        about = self.about(kind.removesuffix("s"), name)
+        if not about:
+            return None
+        tags = [tag for tag in about.get("RepoTags") or () if tag != NAMELESS]
+        return {"id": about.get("Id") or about["Name"], "tags": tags}
+
+    def stack(self, image: str) -> Iterator[str]:
+        """The IDs of an image and of those it was built on, as far as the engine knows."""
+        while about := self.about("image", image):
+            yield about["Id"]
+            image = about.get("Parent", "")
+
+
+def _host_of_context() -> str:
+    """Where the docker command's current context leads. Raises :class:`LabError`."""
+    argv = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+    try:
+        answer = run(argv, timeout=20)
+    except MissingProgram:
+        how = _(HOW_TO_GET)
+        raise MissingProgram(
+            _("Docker is not installed here; get it from {how}.", how=how)
+        ) from None
+    if host := answer.out.strip():
+        return host
+    reason = " ".join(answer.err.split()) or _("Docker knows no engine")
+    raise LabError(_("{reason}; `docker context ls` lists them.", reason=reason))
+
+
+def _check_age(about: Mapping[str, Any]) -> None:
+    """Raise :class:`LabError` for an engine that is too old."""
+    if _numbers(about["ApiVersion"]) < _numbers(OLDEST_API):
+        raise LabError(
+            _(
+                "Docker {version} (API {api}) is older than the course needs (Docker 20.10, API "
+                "1.41); update it: {how}.",
+                version=about["Version"],
+                api=about["ApiVersion"],
+                how=_(HOW_TO_GET),
+            )
+        )
+
+
+def _does_not_answer(host: str, error: Exception) -> LabError:
+    if "Permission denied" in str(error):
+        advice = because("dial unix x: permission denied")
+    else:
+        advice = _("Start Docker Desktop or `sudo systemctl start docker`, then run this again.")
+    return LabError(_("No Docker engine answers at {host}. {advice}", host=host, advice=advice))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _image(about: Mapping[str, Any]) -> Thing:
+    return {
+        "id": about["Id"],
+        "tags": sorted(tag for tag in about.get("RepoTags") or () if tag != NAMELESS),
+        "size": about["Size"],
+        "created": about["Created"],
+    }
+
+
+def _container(about: Mapping[str, Any]) -> Thing:
+    return {
+        "id": about["Id"],
+        "name": min(about["Names"] or [""], key=len).lstrip("/"),  # the others are of links
+        "image": about["Image"],
+        "image_id": about["ImageID"],
+        "state": about["State"],
+        "command": about["Command"],
+        "created": about["Created"],
+        "lesson": (about.get("Labels") or {}).get(LABEL),
+    }
+
+
+def _by_name(things: Iterator[Thing]) -> list[Thing]:
+    return sorted(things, key=lambda thing: str(thing["name"]))

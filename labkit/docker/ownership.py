@@ -1,0 +1,211 @@
+"""What a lesson made on the engine: noticed, noted in the ledger, and removed again.
+
+A new thing belongs to the lesson whose command named it, or in whose output it stands; others may
+be at work meanwhile. Cleaning removes what the ledger holds and nothing else, and never prunes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
+
+from labkit.docker.client import Client, Thing, World, called
+from labkit.docker.command_line import Words, full_name
+from labkit.engine import PREFETCHED
+from labkit.errors import LabError
+from labkit.ledger import Entry, Ledger
+from labkit.messages import _
+
+
+class Ownership:
+    """Whose the things of an engine are. A ledger's entry is one of:
+
+    ("container" | "image" | "volume" | "network", ID); ("tag", name, image ID): a name we gave;
+    ("was", name, image ID): the student's image that had the name before a pull took it away.
+    """
+
+    def __init__(self, client: Client, ledger: Ledger) -> None:
+        self.client, self.ledger = client, ledger
+
+    def owns_tag(self, tag: str, image: str) -> bool:
+        """True if labkit gave this name to that image."""
+        return self.ledger.owns("tag", tag, image)
+
+    def owns(self, kind: str, thing: Thing, name: str = "") -> bool:
+        """True if labkit made this thing.
+
+        Of an image, all names must be ours that would go if ``name`` were removed; with its last
+        name the image goes itself.
+        """
+        tags, named = thing.get("tags", ()), full_name(name)
+        going = [named] if named in tags else tags
+        if not all(self.owns_tag(tag, thing["id"]) for tag in going):
+            return False
+        return len(going) < len(tags) or self.ledger.owns(kind.removesuffix("s"), thing["id"])
+
+    # -- noticing what a command made -----------------------------------------------------------
+
+    def made(self, before: World, words: Words, heard: str, container: str) -> list[Entry]:
+        """Entries for what is new since ``before`` and the lesson's.
+
+        ``heard``: what the command printed; ``container``: the ID of the one it made, or "".
+        """
+        mentioned = set(self._mentioned(words, heard, container))
+        owners = {tag: image["id"] for image in before["images"] for tag in image["tags"]}
+        entries: list[Entry] = []
+        for kind, things in self.client.world(words.name == "build").items():
+            old = {thing["id"]: thing.get("tags", ()) for thing in before[kind]}
+            for thing in things:
+                tags = [
+                    tag
+                    for tag in thing.get("tags", ())
+                    if tag in mentioned and tag not in old.get(thing["id"], ())
+                ]
+                if thing["id"] not in old and (tags or mentioned & _ids(thing)):
+                    entries.append((kind.removesuffix("s"), thing["id"]))
+                for tag in tags:
+                    entries += self._named(tag, thing["id"], owners)
+        return entries
+
+    def _named(self, tag: str, image: str, owners: dict[str, str]) -> Iterator[Entry]:
+        """A name was given; if a pull took it from an image of the student's, note that too."""
+        if tag in owners and not self.owns_tag(tag, owners[tag]):
+            yield ("was", tag, owners[tag])
+        yield ("tag", tag, image)
+
+    def _mentioned(self, words: Words, heard: str, container: str) -> Iterator[str]:
+        """Each name and ID in a command and in what it printed, and what belongs to them."""
+        for text in (*self._texts(words, heard, container), *words.values(*_options(words))):
+            for word in re.split(r"[\s=,]+", text):
+                yield from (word, word.split(":")[0], full_name(word))
+
+    def _texts(self, words: Words, heard: str, container: str) -> Iterator[str]:
+        if words.name in ("run", "create"):
+            # What comes after the image, and what it prints, may say anything.
+            image = "".join(words.words[:1])
+            yield from (image, container)
+            about = self.client.about("container", container) or {}
+            yield from (mount.get("Name", "") for mount in about.get("Mounts", ()))
+        else:
+            yield from (*words.words, heard)
+            image = _image_of(words, heard)
+        yield from self.client.stack(image)  # -q is quiet about those it was built on
+
+    # -- cleaning -------------------------------------------------------------------------------
+
+    def clean(self, lesson: str, since: int = 0, names: Container[str] | None = None) -> list[str]:
+        """Remove what a lesson made; say what had to stay, and why.
+
+        From its ledger's line ``since`` on, and only what is called one of ``names``, if given.
+        Without a word stays what is another lesson's too, and what a prefetched image stands on.
+        """
+        entries = self.ledger.entries(lesson)
+        later = entries[since:]
+        if not later:
+            return []
+        self.client.ask(self.client.api.ping)
+        spared = set() if names is None else self._not_called(entries, names)
+        others = self._of_others(lesson)
+        doomed = [
+            entry for entry in reversed(later) if entry[-1] not in spared and entry not in others
+        ]
+        refused = self._remove_all(doomed)
+        staying = spared | {entry[-1] for entry in refused}
+        # A name that an image has lost may be given to it again, by another.
+        lost = {entry for entry in doomed if entry[0] == "tag"} - refused.keys()
+        kept = [entry for entry in later if entry[-1] in staying and entry not in lost]
+        self.ledger.keep(lesson, [*entries[:since], *kept])
+        silent = self._below_prefetched() if refused and lesson != PREFETCHED else set()
+        return [
+            _("{name} stays: {why}", name=entry[1][:60], why=why)
+            for entry, why in refused.items()
+            if entry not in silent
+        ]
+
+    def _not_called(self, entries: Sequence[Entry], names: Container[str]) -> set[str]:
+        """IDs of what is there and called otherwise now, whoever removed the rest."""
+        world = self.client.world(intermediate=True)
+        known = {thing["id"]: called(thing) for things in world.values() for thing in things}
+        noted = {entry[-1] for entry in entries} & known.keys()
+        return {id_ for id_ in noted if not any(name in names for name in known[id_])}
+
+    def _of_others(self, lesson: str) -> set[Entry]:
+        others = [other for other in self.ledger.lessons() if other != lesson]
+        return {entry for other in others for entry in self.ledger.entries(other)}
+
+    def _below_prefetched(self) -> set[Entry]:
+        """The images that prefetched ones stand on."""
+        kept = self.ledger.entries(PREFETCHED)
+        return {("image", image) for entry in kept for image in self.client.stack(entry[-1])}
+
+    def _remove_all(self, doomed: Sequence[Entry]) -> dict[Entry, str]:
+        """Remove things; which had to stay, and why."""
+        left = list(doomed)
+        refused: dict[Entry, str] = {}
+        while left:  # things stand on one another in any order, so once more while that helps
+            refused = {entry: why for entry in left if (why := self._remove(entry))}
+            if len(refused) == len(left):
+                break
+            left = list(refused)
+        return refused
+
+    def _remove(self, entry: Entry) -> str:
+        """Remove one thing; why it has to stay, or ""."""
+        from docker.errors import NotFound
+
+        kind, name = entry[0], entry[1]
+        api = self.client.api
+        try:
+            with self.client.asking(), suppress(NotFound):
+                if kind == "container":
+                    api.remove_container(name, force=True, v=True)  # v: its unnamed volumes only
+                elif kind in ("volume", "network"):
+                    getattr(api, f"remove_{kind}")(name)
+                elif image := self.client.thing("images", entry[-1]):
+                    return self._remove_image(kind, name, image)
+        except LabError as error:
+            return str(error)
+        return ""
+
+    def _remove_image(self, kind: str, name: str, image: Thing) -> str:
+        """Remove an image, one of its names, or give a name back; why it has to stay, or ""."""
+        if kind == "was":
+            self._give_back(name, image)
+        elif kind == "tag" and name in image["tags"]:
+            if not self.owns("images", image, name):
+                return _("it is the only name of an image of your own, which would go with it.")
+            self._untag(name)
+        elif kind == "image" and not image["tags"]:
+            self._untag(name)
+        return ""
+
+    def _give_back(self, name: str, image: Thing) -> None:
+        """The student's image gets the name again, unless the student has given it to another."""
+        holder = self.client.thing("images", name)
+        if not holder or self.owns_tag(name, holder["id"]):
+            repository, _colon, tag = name.rpartition(":")
+            self.client.api.tag(image["id"], repository, tag)
+
+    def _untag(self, name: str) -> None:
+        # noprune: what the image stands on may be the student's
+        self.client.api.remove_image(name, noprune=True)
+
+
+def _ids(thing: Thing) -> set[str]:
+    """The spellings of an ID that commands print."""
+    bare = thing["id"].removeprefix("sha256:")
+    return {thing["id"], bare, bare[:12]}
+
+
+def _options(words: Words) -> list[str]:
+    return [option for option, _value in words.options]
+
+
+def _image_of(words: Words, heard: str) -> str:
+    """The image that a command pulled or built, if its words do not tell of those below it."""
+    if words.name == "pull":
+        return "".join(words.words)
+    if words.name == "build" and words.has("-q"):
+        return "".join(re.findall("sha256:[0-9a-f]{64}", heard)[-1:])
+    return ""

@@ -1,0 +1,218 @@
+"""What a lesson asks of an engine, and the one list of subjects.
+
+A *subject* is a package that plugs into the core. It may hold these modules, each found by its name:
+
+- ``engine``: ``ENGINE``, a class that is an :class:`Engine`
+- ``magics``: ``MAGICS``, a class of IPython magics for a notebook
+- ``commands``: ``add(commands)`` adds subcommands of ``labkit``
+
+An engine runs the programs of a lesson. One that is ``modelled`` works in this process, anywhere;
+the others run real programs, and where those are missing their answers come from a recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
+
+from labkit.commands import Result
+from labkit.errors import LabError
+from labkit.messages import _
+from labkit.show.progress import Bar
+
+SUBJECTS = {
+    "docker": "labkit.docker",
+    "virtualbox": "labkit.virtualbox",
+    "disks": "labkit.disks",
+    "net": "labkit.net",
+}
+PREFETCHED = "prefetched"  # the lesson of what stays between lessons, till it is reset itself
+Heard = Callable[[str], None] | None  # what sees each piece of output as it arrives
+
+
+class Command(NamedTuple):
+    """A command of an engine. ``key``: the same argv for all spellings that mean the same.
+
+    ``effect``: "none" if it only reads; "seen" if the engine's fingerprint tells whether it changed
+    something; "unseen" if it may change what no fingerprint shows. ``slow``: show how far it is.
+    """
+
+    argv: tuple[str, ...]
+    key: tuple[str, ...]
+    effect: Literal["none", "seen", "unseen"] = "seen"
+    slow: bool = False
+
+
+class Finding(NamedTuple):
+    """A line of the doctor's: ``fine`` or not, and what there is or how to get it."""
+
+    fine: bool
+    text: str
+
+
+class Session(Protocol):
+    """A lesson in progress, as engines, readings and checks see it."""
+
+    name: str
+    folder: Path
+    rehearsed: bool  # it is being recorded
+
+    @property
+    def replayed(self) -> bool:
+        """Whether commands are answered by a recording."""
+
+    memory: dict[Any, Any]  # what subjects want to know again, till the lesson begins anew
+
+    def requires(self, name: str) -> None:
+        """Raise :class:`LabError` if this lesson has no engine of that name, live or replayed."""
+
+    def engine(self, name: str) -> Any:
+        """The live engine of that name. Raises :class:`LabError` if this lesson has none."""
+
+    def words(self, line: str) -> list[str]:
+        """A command as typed, as words. Raises :class:`LabError`."""
+
+    def command(self, argv: Sequence[str], stdin: str | None = None, heard: Heard = None) -> Result:
+        """Run or replay a command of one of the lesson's engines. Raises :class:`LabError`."""
+
+    def taped(self, command: Command, stdin: str | None, live: Callable[[], Result]) -> Result:
+        """Run what ``live`` does, or replay it. Raises :class:`LabError`."""
+
+    def read(self, question: str, live: Callable[[], Any]) -> Any:
+        """Read or replay the engine's state, as JSON. Raises :class:`LabError`."""
+
+    def content(self, digest: str, live: Callable[[], Any]) -> Any:
+        """Read or replay what never changes, because its name is its hash."""
+
+    def world(self) -> dict[str, Any]:
+        """What there is now on all engines of the lesson, by kind."""
+
+
+class Engine(Protocol):
+    """One engine at work for one lesson. What is the class's answers in replay too."""
+
+    programs: ClassVar[Mapping[str, str]]  # command → how to get it; each becomes a magic
+    modelled: ClassVar[bool] = False  # works in this process: never recorded as it is
+    timed: ClassVar[bool] = False  # an output says how long the command took
+    literal: ClassVar[Sequence[str]] = ()  # variables that stay as typed, such as PWD
+
+    @classmethod
+    def open(cls, session: Session, programs: Sequence[str]) -> Self:
+        """Be ready for a lesson. Raises :class:`LabError`: what is missing and how to get it."""
+
+    @classmethod
+    def parse(cls, argv: Sequence[str]) -> Command:
+        """Take a command apart. Raises :class:`LabError` for what no cell can run."""
+
+    @classmethod
+    def advise(cls, result: Result, session: Session) -> str:
+        """What to do about a failed command, in a line; "" if its own words are enough."""
+        return ""
+
+    @classmethod
+    def brief(cls, result: Result) -> str:
+        """What of a command's words is worth showing."""
+        return result.text
+
+    @classmethod
+    def bars(cls, text: str) -> Sequence[Bar]:
+        """How far a command is, read from its words so far."""
+        return ()
+
+    @classmethod
+    def examine(cls) -> Iterator[Finding]:
+        """What this machine has of the engine."""
+        yield from ()
+
+    @classmethod
+    def prefetch(cls, lessons: Mapping[str, Path]) -> Iterator[str]:
+        """Fetch before class what lessons need; their folders by name. Yields what is ready."""
+        yield from ()
+
+    @classmethod
+    def sweep(cls, lessons: Sequence[str]) -> list[str]:
+        """Remove what lessons made, all but PREFETCHED if none is named; say what had to stay."""
+        return []
+
+    @property
+    def lacking(self) -> str:
+        """What it cannot do here, said once when a lesson begins; "" if nothing."""
+        return ""
+
+    @property
+    def crowded(self) -> str:
+        """What is there of others, so that no lesson can be recorded; "" if nothing is."""
+        return ""
+
+    def versions(self) -> dict[str, str]:
+        """Name and version of what runs the commands, for the badge."""
+        return {}
+
+    def run(self, command: Command, stdin: str | None, heard: Heard) -> Result:
+        """Run a command. Raises :class:`LabError` for one that reaches beyond the lesson."""
+
+    def fingerprint(self) -> Hashable:
+        """Another one after each change."""
+
+    def world(self) -> dict[str, Any]:
+        """What there is now, by kind, as JSON."""
+        return {}
+
+    def explore(self, session: Session) -> None:
+        """While recording: ask all that a student may ask in this state."""
+
+    def mark(self) -> Any:
+        """Where things are now, for :meth:`clean`."""
+
+    def clean(self, since: Any = None, names: Container[str] | None = None) -> list[str]:
+        """Remove what the lesson made, since a mark and called one of ``names`` if given.
+
+        Says what had to stay.
+        """
+        return []
+
+    def undone(self) -> AbstractContextManager[None]:
+        """What is done inside is undone at the end, as far as this engine can."""
+        return nullcontext()
+
+
+def part(subject: str, name: str) -> ModuleType | None:
+    """A module of a subject; None if it has no such part."""
+    module = f"{SUBJECTS[subject]}.{name}"
+    return import_module(module) if find_spec(module) else None
+
+
+def parts(name: str) -> Iterator[ModuleType]:
+    """The modules of that name of all subjects that have one."""
+    return filter(None, (part(subject, name) for subject in SUBJECTS))
+
+
+def engines() -> dict[str, type[Engine]]:
+    """All engines by the name of their subject."""
+    found = ((subject, part(subject, "engine")) for subject in SUBJECTS)
+    return {subject: module.ENGINE for subject, module in found if module}
+
+
+def engine(name: str) -> type[Engine]:
+    """The engine of a subject. Raises :class:`LabError` if it has none."""
+    known = engines()
+    if name not in known:
+        raise LabError(
+            _(
+                "There is no engine {name:.60}; there are: {known}.",
+                name=name,
+                known=", ".join(known),
+            )
+        )
+    return known[name]
+
+
+def spelled(name: str, programs: Container[str] | Mapping[str, str]) -> str:
+    """The program that is meant, however it is spelt: ``vboxmanage``, ``qemu_img``; "" if none."""
+    wanted = name.lower().replace("_", "-")
+    return next((known for known in programs if known.lower().replace("_", "-") == wanted), "")  # type: ignore[union-attr]

@@ -1,0 +1,144 @@
+"""What a lesson asks: its tasks and predictions, and how it knows the answers.
+
+A lesson's ``tasks.py`` fills ``TASKS``, ``PREDICTIONS`` and ``NEEDS``. A check looks at structured
+state, never at text; it returns what to tell the student, or raises :class:`NotYet` with a hint
+made from that state. Every task carries its solution and wrong answers, so that a test can prove
+the check.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from labkit.engine import Session
+from labkit.errors import LabError
+from labkit.messages import _
+
+
+class NotYet(Exception):
+    """The task is not solved; the message is the hint for this very state."""
+
+
+@dataclass(frozen=True)
+class Try:
+    """One way to answer: commands as typed after ``%``, or an ``answer`` given to ``%check``.
+
+    ``hint`` is a part of what a wrong one is told; "" for a right one.
+    """
+
+    commands: Sequence[str] = ()
+    answer: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One exercise. ``check(lesson, answer)`` returns praise with a reason or raises NotYet.
+
+    ``setup``: commands that make what the exercise is about; they run, unshown, each time it
+    starts.
+    """
+
+    name: str
+    check: Callable[[Session, str], str]
+    solution: Try
+    wrong: Sequence[Try]
+    hints: Sequence[str] = ()
+    setup: Sequence[str] = ()
+
+    @property
+    def commands(self) -> list[str]:
+        """All commands of the task: what they name is the task's own."""
+        answers = (self.solution, *self.wrong)
+        return [*self.setup, *(line for answer in answers for line in answer.commands)]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A choice to commit to before running.
+
+    ``right(lesson)`` reads the state and names the right letter.
+    """
+
+    name: str
+    question: str
+    choices: Mapping[str, str]
+    why: Mapping[str, str]
+    right: Callable[[Session], str]
+
+
+@dataclass
+class Material:
+    """What a lesson asks, by name.
+
+    ``needs``: the engines without which it is replayed, and the programs of each that it uses.
+    """
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    predictions: dict[str, Prediction] = field(default_factory=dict)
+    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def task(self, name: str) -> Task:
+        """A task by name. Raises :class:`LabError` naming those there are."""
+        if name not in self.tasks:
+            raise _unknown(_("task"), name, self.tasks)
+        return self.tasks[name]
+
+    def prediction(self, name: str) -> Prediction:
+        """A prediction by name. Raises :class:`LabError` naming those there are."""
+        if name not in self.predictions:
+            raise _unknown(_("prediction"), name, self.predictions)
+        return self.predictions[name]
+
+
+def _unknown(what: str, name: str, known: Mapping[str, object]) -> LabError:
+    return LabError(
+        _(
+            "This lesson has no {what} {name!r:.60}; it has: {known}.",
+            what=what,
+            name=name,
+            known=", ".join(known) or _("none"),
+        )
+    )
+
+
+@lru_cache
+def material(folder: Path) -> Material:
+    """Load a lesson's ``tasks.py``; a lesson without one needs nothing and asks nothing."""
+    path = folder / "tasks.py"
+    if not path.is_file():
+        return Material()
+    spec = importlib.util.spec_from_file_location(f"labkit_lesson_{folder.name}", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return Material(
+        {task.name: task for task in module.TASKS},
+        {prediction.name: prediction for prediction in module.PREDICTIONS},
+        dict(module.NEEDS),
+    )
+
+
+def number(answer: str, example: str, asked: str = "") -> int:
+    """A student's answer that is to be a number.
+
+    Raises :class:`NotYet` if it is none, showing an ``example``; ``asked`` says what to give.
+    """
+    if not answer:
+        asked = asked or _("your number")
+        raise NotYet(
+            _("Give {asked} behind the name: `%check {example}`.", asked=asked, example=example)
+        )
+    if not answer.isascii() or not answer.isdigit() or len(answer) > 15:
+        raise NotYet(
+            _(
+                "`{answer:.40}` is not a whole number in decimal: `%check {example}`.",
+                answer=answer,
+                example=example,
+            )
+        )
+    return int(answer)

@@ -1,0 +1,58 @@
+"""``labkit net``: who reaches whom in a network, in a terminal."""
+
+from __future__ import annotations
+
+import argparse
+
+from labkit.cli import Commands, tell
+from labkit.errors import LabError
+from labkit.messages import _
+
+MOST = 1 << 22  # letters of a topology
+
+
+def add(commands: Commands) -> None:
+    """Add the subcommand."""
+    command = commands.add("net", _net, "who reaches whom in a network, and why not", json=True)
+    command.add_argument(
+        "file", help="a topology, a statement a line, such as `host ana 10.0.0.1/24 s1.1`"
+    )
+
+
+def _net(args: argparse.Namespace) -> None:
+    from labkit.net.reach import Reach
+    from labkit.net.topology import parse
+
+    tell(args, Reach(parse(_text(args.file))))
+
+
+def _text(file: str) -> str:
+    """The text of a topology. Raises :class:`LabError`."""
+    from labkit.show.text import clean
+
+    name = f"{clean(file):.200}"
+    try:
+        with open(file, encoding="utf-8-sig") as opened:  # Windows' editors begin it with a mark
+            text = opened.read(MOST + 1)
+    except OSError as error:
+        raise LabError(
+            _("{name} cannot be read: {reason}.", name=name, reason=error.strerror)
+        ) from None
+    except UnicodeDecodeError:
+        raise LabError(
+            _(
+                "{name} is no text: a topology has lines as `host ana 10.0.0.1/24 s1.1`.",
+                name=name,
+            )
+        ) from None
+    except ValueError as error:  # a name that can be none
+        raise LabError(_("{name} cannot be read: {reason}.", name=name, reason=error)) from None
+    if len(text) > MOST:
+        raise LabError(
+            _(
+                "{name} is longer than {most:,} letters: no topology for this model.",
+                name=name,
+                most=MOST,
+            )
+        )
+    return text

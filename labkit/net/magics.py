@@ -1,0 +1,102 @@
+"""Networks in a notebook.
+
+``%net`` ``%%net`` ``%net_panel`` ``%net_steps`` ``%%bytes`` ``%tunnel`` ``%tunnel_panel``
+"""
+
+from __future__ import annotations
+
+from IPython.core.magic import cell_magic, line_cell_magic, line_magic, magics_class
+
+from labkit.docker.progress import bars
+from labkit.errors import LabError
+from labkit.magics import LessonMagics, put, shown
+from labkit.messages import _
+from labkit.net import tunnelling, twin
+from labkit.net.engine import MODEL, Console
+from labkit.show import output as show
+from labkit.show.figure import Figure
+from labkit.show.progress import Live
+from labkit.words import split
+
+
+@magics_class
+class MAGICS(LessonMagics):
+    """The magics of networks and tunnels, which are mostly a model's."""
+
+    @property
+    def console(self) -> Console:
+        """The lesson's. Raises :class:`LabError` if it has none."""
+        console: Console = self.now().engine("net")
+        return console
+
+    @staticmethod
+    def _model(figure: Figure) -> None:
+        show.put(show.figure(_(MODEL), figure))
+
+    @line_cell_magic
+    @shown(shows_refusals=True, badge=False)
+    def net(self, line: str, cell: str | None = None) -> None:
+        """``%%net`` and lines that describe a network build it; ``%net ping ana eva`` works on it.
+
+        ``%net up``, ``%net compare ana eva`` and ``%net down`` are its live twin in containers.
+        """
+        words = split(line)
+        if cell is not None:
+            if words:
+                raise LabError(
+                    _(
+                        "Use it as `%%net`, with the network in the lines below; a command has one %."
+                    )
+                )
+            self._model(self.console.load(cell))
+        elif words and words[0] in twin.USAGE:
+            lesson = self.now()
+            live = Live(bars)
+            answer = self.console.do(words, live.hear)
+            live.end(show.figure(lesson.badge, answer))
+        else:
+            self._model(self.console.do(words))
+
+    @line_magic
+    @shown(badge=False)
+    def net_panel(self, line: str) -> None:
+        """``%net_panel``: choose the VLAN of each host's port, and see who reaches whom."""
+        from labkit.net.panels import NetPanel
+
+        put(NetPanel(self.console))
+
+    @line_magic
+    @shown(badge=False)
+    def net_steps(self, line: str) -> None:
+        """``%net_steps``: go through the last journey, frame by frame."""
+        from labkit.net.panels import StepsPanel
+
+        put(StepsPanel(self.console))
+
+    @cell_magic
+    @shown(badge=False)
+    def bytes(self, line: str, cell: str) -> None:
+        """``%%bytes [ip]`` and bytes in hex, as tcpdump -xx prints them: whose header is which."""
+        self.now()
+        first = {"": "Ethernet", "ip": "IPv4"}.get(line.strip())
+        if not first:
+            raise LabError(
+                _("Use it as `%%bytes` for a frame, or `%%bytes ip` for a packet without Ethernet.")
+            )
+        self._model(tunnelling.pasted(cell, first))
+
+    @line_magic
+    @shown(badge=False)
+    def tunnel(self, line: str) -> None:
+        """``%tunnel KIND ["text"]``: a packet through a tunnel, and the wire outside."""
+        self.now()
+        self._model(tunnelling.do(split(line)))
+
+    @line_magic
+    @shown(badge=False)
+    def tunnel_panel(self, line: str) -> None:
+        """``%tunnel_panel``: choose a tunnel, and see what an eavesdropper on the wire sees."""
+        from labkit.net.panels import TunnelPanel
+
+        self.now()
+        put(TunnelPanel())

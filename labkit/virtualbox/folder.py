@@ -1,0 +1,96 @@
+"""A lesson's folder as it is: its files, and the machines and media that VirtualBox has in it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from labkit.virtualbox.program import VirtualBox
+from labkit.virtualbox.snapshots import Graph, read
+
+HOME = ".virtualbox"  # the VirtualBox home in it
+SETTINGS = (".vbox", ".nvram")  # files that come and go with their machine
+_PASSING = re.compile(r"\.(?:log(?:\.\d+)?|dat|part)$|-prev$|\.vbox-tmp$")  # VirtualBox's notes
+_UUID = re.compile(r"\{[0-9a-f-]{36}\}")
+
+
+class Folder:
+    """The folder at ``path``; ``virtualbox`` works in it, if the lesson uses it.
+
+    ``thorough``: ask VirtualBox about every machine, not only about disks and what runs.
+    """
+
+    def __init__(self, path: Path, virtualbox: VirtualBox | None, thorough: bool = True) -> None:
+        self.path, self.virtualbox, self.thorough = path, virtualbox, thorough
+
+    def files(self) -> Iterator[Path]:
+        """All files of the lesson, sorted, without what VirtualBox notes for itself."""
+        for path in sorted(self.path.rglob("*")):
+            passing = _PASSING.search(path.name) or self.path / HOME in path.parents
+            if path.is_file() and not passing:
+                yield path
+
+    def name(self, file: Path) -> str:
+        """A file as a lesson calls it."""
+        return file.relative_to(self.path).as_posix()
+
+    def shown(self, text: str) -> str:
+        """A text with $PWD for the folder."""
+        return text.replace(str(self.path), "$PWD")
+
+    def fingerprint(self) -> str:
+        """Another one after each change: a hash over all files."""
+        found = hashlib.sha256()
+        for path in [*self.files(), self.path / HOME / "VirtualBox.xml"]:
+            if not path.exists():
+                continue
+            about = path.stat()
+            if path.suffix in (".vbox", ".xml"):  # written again now and then, with the same words
+                found.update(f"{path}\0{path.read_bytes()!r}\0".encode())
+            else:
+                found.update(f"{path}\0{about.st_size}\0{about.st_mtime_ns}\0".encode())
+        return found.hexdigest()
+
+    def graph(self, ask: bool = True) -> Graph:
+        """Machines, snapshots and media, from VirtualBox's settings and, if to ``ask``, its words.
+
+        Raises :class:`LabError`.
+        """
+        if not self.virtualbox:
+            return Graph([], [], [])
+        return read(self.virtualbox.home, self.virtualbox.ask if ask else None, self.thorough)
+
+    def chain(self, machine: str) -> list[Path]:
+        """The files of a machine's first disk, that of the current state first. Raises LabError."""
+        return [Path(medium.location) for medium in self.graph(ask=False).disks(machine)]
+
+    def world(self) -> dict[str, Any]:
+        """Machines, media (as :meth:`Graph.to_json`), and files with their size in bytes.
+
+        Paths begin with $PWD.
+        """
+        files = [
+            {"path": self.name(path), "size": path.stat().st_size}
+            for path in self.files()
+            if path.suffix not in SETTINGS
+        ]
+        files.sort(key=_without_uuids)
+        return dict(self._relative(self.graph().to_json() | {"files": files}))
+
+    def _relative(self, value: Any) -> Any:
+        """A JSON value with $PWD for the folder in all its texts."""
+        if isinstance(value, str):
+            return self.shown(value)
+        if isinstance(value, list | tuple):
+            return [self._relative(each) for each in value]
+        if isinstance(value, dict):
+            return {self._relative(name): self._relative(each) for name, each in value.items()}
+        return value
+
+
+def _without_uuids(file: Mapping[str, Any]) -> tuple[list[str], int]:
+    """To sort files by: UUIDs in their names are random."""
+    return _UUID.sub("{}", str(file["path"])).split("/"), file["size"]

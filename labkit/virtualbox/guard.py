@@ -1,0 +1,226 @@
+"""What commands may name: files of the lesson's folder, and nothing that leads out of it.
+
+A table says for each program which rules its commands must keep; each rule raises LabError for
+what would reach what is the student's own, or the computer itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path, PureWindowsPath
+
+from labkit.disks import Elsewhere, open_disk
+from labkit.errors import LabError
+from labkit.messages import _
+from labkit.virtualbox import program
+
+# Beyond a lesson's folder: they alter the machine itself, reach other hosts, or run what they get.
+_MACHINE_WIDE = {
+    *("extpack", "hostonlyif", "hostonlynet", "updatecheck", "cloud", "cloudprofile"),
+    *("internalcommands", "setproperty", "usbdevsource", "signova"),
+}
+_FREE_TEXT = {
+    *("--name", "--description", "--groups", "--snapshot", "--new-name", "--vmname", "--unit")
+}
+_PATH = re.compile(  # within a word, what begins at a root or at home, or climbs with ..
+    r"(?:(?<=[=:,;\s])|^)"
+    r"(?:(?:[A-Za-z]:[\\/]|[\\/~])[^,;]*|[^=:,;\s]*\.\.(?:[\\/][^,;]*|$))"
+)
+_ATTACHED = re.compile(r"^-[A-Za-z]+?(?=[\\/~.]|[A-Za-z]:[\\/])")  # as in tar's -C.. and -C/
+_NOT_STRIPPED = re.compile(r"--ab|--insecure|-[^-bCfFgHIKLNTVX]*P")  # tar takes / and .. as is
+_ELSEWHERE = re.compile(
+    r"\w+://|^json:|^(?:nbd|ssh|fat|host_device|blkdebug|rbd|nfs|iscsi|gluster):"
+)
+_FOLLOWED = ("QCOW2", "QED", "VMDK")  # formats whose parents QEMU finds by name
+
+
+class Asked:
+    """A command about to run: the program ``name``, its ``words``, and the lesson's ``folder``."""
+
+    def __init__(self, name: str, words: Sequence[str], folder: Path) -> None:
+        self.name, self.words, self.folder = name, list(words), folder
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The files of the folder that its words name."""
+        parts = {
+            part
+            for word in self.words
+            for part in (word, *re.split(r"[=:,\s]", word))
+            if part and os.path.isfile(self.folder / part)
+        }
+        return [(self.folder / part).resolve() for part in sorted(parts)]
+
+    def inside(self, path: Path) -> bool:
+        """Whether a path, links followed, is in the folder."""
+        return (self.folder / path).resolve().is_relative_to(self.folder)
+
+
+Rule = Callable[[Asked], None]
+
+
+def guard(asked: Asked) -> None:
+    """Raise :class:`LabError` if a command names what is outside the folder, or more than that."""
+    for rule in RULES.get(asked.name, (names_inside,)):
+        rule(asked)
+
+
+def command_first(asked: Asked) -> None:
+    """Else what follows a general option would not be looked at."""
+    if asked.words[1:] and asked.words[0].startswith("-"):
+        raise LabError(
+            _(
+                "Leave out `{option:.20}`: here the command comes first, as in `VBoxManage "
+                "{command:.20}`.",
+                option=asked.words[0],
+                command=asked.words[1],
+            )
+        )
+
+
+def not_machine_wide(asked: Asked) -> None:
+    """A lesson alters its machines, not the computer that they run on."""
+    command = "".join(asked.words[:1])
+    if command in _MACHINE_WIDE or command.startswith("@"):
+        raise LabError(
+            _(
+                "`VBoxManage {command}` reaches beyond this lesson's machines, to the computer "
+                "itself: use a terminal for it.",
+                command=command,
+            )
+        )
+
+
+def names_inside(asked: Asked) -> None:
+    """Whatever looks like a path must lie in the folder."""
+    for word in _not_free(asked):
+        bare = _ATTACHED.sub("", word)
+        if _ELSEWHERE.search(bare):
+            raise LabError(
+                _(
+                    "`{word:.60}` is not a file of this lesson: copy what you need into $PWD, and "
+                    "name it.",
+                    word=bare,
+                )
+            )
+        for found in _PATH.finditer(bare):
+            _must_be_inside(asked, found[0])
+
+
+def _not_free(asked: Asked) -> Iterator[str]:
+    """The words that VirtualBox takes for more than a text."""
+    free = set()
+    if asked.name == "VBoxManage":
+        free = {place + 1 for place, word in enumerate(asked.words) if word in _FREE_TEXT}
+        if asked.words[:1] == ["snapshot"]:
+            free.add(3)  # its name
+    for place, word in enumerate(asked.words):
+        if place not in free and word.partition("=")[0] not in _FREE_TEXT:
+            yield word
+
+
+def _must_be_inside(asked: Asked, text: str) -> None:
+    foreign = os.name == "posix" and PureWindowsPath(text).drive  # meant for a folder elsewhere
+    if foreign or not asked.inside(Path(text).expanduser()):
+        raise LabError(
+            _(
+                "`{path:.60}` is outside this lesson's folder, and what is there is yours: name "
+                "files without a folder, or with `$PWD/` before them.",
+                path=text,
+            )
+        )
+
+
+def archive_inside(asked: Asked) -> None:
+    """tar takes / and .. off the names in an archive, unless it is told not to."""
+    first = "".join(asked.words[:1])
+    bundle = not first.startswith("-") and "P" in first  # as in tar xPf
+    if bundle or any(map(_NOT_STRIPPED.match, asked.words)):
+        raise LabError(
+            _(
+                "That option lets an archive write anywhere on this computer: leave it out, and "
+                "tar keeps to this lesson's folder."
+            )
+        )
+
+
+def links_inside(asked: Asked) -> None:
+    """VBoxManage and tar follow links that somebody else has packed."""
+    for path in asked.folder.rglob("*"):
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(asked.folder):
+            raise LabError(
+                _(
+                    "`{name:.60}` is a link that leads outside this lesson's folder, and {program} "
+                    "would follow it: run the %lesson cell to start over without it.",
+                    name=path.name,
+                    program=asked.name,
+                )
+            )
+
+
+def settings_inside(asked: Asked) -> None:
+    """VirtualBox uses whatever files its settings name; what is registered is settings, too."""
+    registered = asked.files if asked.words[:1] == ["registervm"] else []
+    for path in asked.folder.rglob("*"):
+        settings = path.suffix.lower() == ".vbox" or path.name == "VirtualBox.xml"
+        if (settings or path in registered) and path.is_file():
+            program.examine_settings(path, asked.folder, path.stat().st_mtime_ns)
+
+
+def appliances_inside(asked: Asked) -> None:
+    """VirtualBox writes where an appliance says."""
+    if "import" in asked.words:
+        for path in asked.files:
+            program.examine(path)
+
+
+def disks_inside(asked: Asked) -> None:
+    """QEMU follows the names it finds in a disk; `commit` writes into the parent, whatever it is."""
+    for path in asked.files:
+        _stands_inside(asked, path, writes="commit" in asked.words)
+
+
+def _stands_inside(asked: Asked, path: Path, writes: bool) -> None:
+    seen: set[Path] = set()
+    raw = False
+    while path.is_file() and path not in seen:
+        seen.add(path)
+        try:
+            with open_disk(path, raw=raw) as disk:
+                named, parent, raw = disk.parent, disk.parent_path, disk.parent_raw
+                by_uuid = named in ("", disk.parent_uuid, "not named")
+                followed = not by_uuid and disk.format in _FOLLOWED
+        except LabError as error:
+            if writes or isinstance(error, Elsewhere):
+                raise
+            return  # damaged, or not one of ours
+        if not followed:  # a UUID alone, which only VirtualBox finds
+            return
+        if not parent or not parent.resolve().is_relative_to(asked.folder):
+            raise LabError(
+                _(
+                    "`{name:.60}` stands on {parent:.60}, outside this lesson's folder, and what "
+                    "is there is yours: do not trust whoever made it.",
+                    name=path.name,
+                    parent=named,
+                )
+            )
+        path = parent
+
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "VBoxManage": (
+        command_first,
+        not_machine_wide,
+        names_inside,
+        links_inside,
+        settings_inside,
+        appliances_inside,
+    ),
+    "qemu-img": (names_inside, disks_inside),
+    "qemu-io": (names_inside, disks_inside),
+    "tar": (names_inside, archive_inside, links_inside),
+}  # all other programs: names_inside

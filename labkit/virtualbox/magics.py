@@ -1,0 +1,139 @@
+"""Machines and disks in a notebook.
+
+``%folder`` ``%disk`` ``%guest_read`` ``%snapshots`` ``%what_if`` ``%disk_panel``
+``%snapshot_panel``
+"""
+
+from __future__ import annotations
+
+from IPython.core.magic import line_magic, magics_class
+
+from labkit.disks import Disk, human
+from labkit.disks.strip import Strip
+from labkit.engine import spelled
+from labkit.errors import LabError
+from labkit.lesson import Lesson
+from labkit.magics import LessonMagics, put, shown
+from labkit.messages import _
+from labkit.show import output as show
+from labkit.show.text import clean
+from labkit.virtualbox import reads
+from labkit.words import number, split
+
+
+@magics_class
+class MAGICS(LessonMagics):
+    """The bench's magics, beside those of its programs."""
+
+    @line_magic
+    @shown()
+    def folder(self, line: str) -> None:
+        """``%folder``: the files in the lesson's own folder and their sizes."""
+        lesson = self.now()
+        if line.strip():
+            raise LabError(_("Use it as `%folder`: it lists all files of the lesson."))
+        sizes = {clean(name): human(size) for name, size in reads.files(lesson).items()}
+        wide = max(map(len, sizes.values()), default=0)
+        lines = [f"{size:>{wide}}  {name}" for name, size in sizes.items()]
+        show.put(show.output(lesson.badge, "\n".join(lines) or _("(empty)")))
+
+    @line_magic
+    @shown()
+    def guest_read(self, line: str) -> None:
+        """``%guest_read MACHINE``: the texts at the start of the pages of its disk.
+
+        As its guest would read them.
+        """
+        lesson = self.now()
+        texts = reads.guest(lesson, self.one(line, "%guest_read MACHINE"))
+        lines = [
+            _("page {number}: {text}", number=page, text=clean(text))
+            for page, text in enumerate(texts)
+            if text
+        ]
+        show.put(show.output(lesson.badge, "\n".join(lines) or _("(nothing but zeros)")))
+
+    @line_magic
+    @shown()
+    def snapshots(self, line: str) -> None:
+        """``%snapshots [MACHINE …]``: machines, snapshots, disks, linked clones in one picture."""
+        lesson = self.now()
+        names = tuple(split(line))
+        graph = reads.graph(lesson)
+        if names:
+            graph = graph.only(*names)
+        before = lesson.memory.get(("snapshots", names))
+        show.put(show.figure(lesson.badge, graph.tree(before)))
+        lesson.memory["snapshots", names] = graph
+        for note in graph.notes:
+            self.say("note", note, badge=False)
+
+    @line_magic
+    @shown()
+    def what_if(self, line: str) -> None:
+        """``%what_if VBoxManage snapshot M delete|restore S``: what that would merge or lose."""
+        lesson, words = self.now(), split(line)
+        asked = len(words) == 5 and spelled(words[0], ["VBoxManage"]) and words[1] == "snapshot"
+        if not asked or words[3] not in ("delete", "restore"):
+            raise LabError(
+                _(
+                    "Ask about a command that deletes or restores a snapshot: "
+                    "`%what_if VBoxManage snapshot MACHINE delete SNAPSHOT`."
+                )
+            )
+        graph = reads.graph(lesson)
+        foretell = graph.deleting if words[3] == "delete" else graph.restoring
+        preview = foretell(words[2], words[4])
+        text = "\n".join([_("Nothing has been done yet."), *preview.lines])
+        show.put(show.message("ask", text, lesson.badge))
+
+    @line_magic
+    @shown()
+    def disk(self, line: str) -> None:
+        """``%disk FILE [FILE …]``: what a disk file says of itself, and where the blocks are."""
+        lesson, names = self.now(), split(line, ("PWD",))
+        if not names:
+            raise LabError(
+                _("Name a disk file of the lesson: `%disk lab07.vdi`; `%folder` lists them.")
+            )
+        disks = {name: reads.disk(lesson, name) for name in names}
+        scale = max(Strip(disk).scale for disk in disks.values())  # so lengths can be compared
+        for name, disk in disks.items():
+            _show_disk(lesson, name, disk, scale, alone=len(disks) == 1)
+
+    @line_magic
+    @shown()
+    def disk_panel(self, line: str) -> None:
+        """``%disk_panel [SIZE]``: write at a place in the guest's disk, and watch files grow."""
+        from labkit.virtualbox.panels import DiskPanel
+
+        usage = _("Use it as `%disk_panel` or `%disk_panel 32`: the size in MiB, from 8 to 256.")
+        put(DiskPanel(self.now(), number(line.strip() or "16", 8, 256, usage)))
+
+    @line_magic
+    @shown()
+    def snapshot_panel(self, line: str) -> None:
+        """``%snapshot_panel MACHINE``: take, restore, delete, clone, and see the tree change."""
+        from labkit.virtualbox.panels import SnapshotPanel
+
+        put(SnapshotPanel(self.now(), self.one(line, "%snapshot_panel MACHINE")))
+
+
+def _show_disk(lesson: Lesson, name: str, disk: Disk, scale: int, alone: bool) -> None:
+    """Show a disk's strip; if it is shown alone, with the fields of its file."""
+    before = lesson.memory.get(("disk drawn", name))
+    strip = Strip(disk, before, name, scale)
+    lesson.memory["disk drawn", name] = disk
+    text, table = "", ""
+    if alone:
+        text = str(disk)
+        head = (_("byte"), _("field"), _("value"), _("meaning"))
+        rows = [(str(f.offset), f.name, f.value, f.meaning) for f in disk.fields]
+        table = show.table(head, rows)
+    html = "".join([show.badge_html(lesson.badge), table, strip.html()])
+    show.put(
+        {
+            "text/plain": "\n".join(filter(None, [lesson.badge, text, str(strip)])),
+            "text/html": f"<div>{html}</div>",
+        }
+    )
