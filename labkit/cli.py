@@ -77,7 +77,7 @@ def _reset(args: argparse.Namespace) -> None:
     check_names([name for name in args.lesson if name != PREFETCHED])
     stay = [note for kind in engines().values() for note in kind.sweep(args.lesson)]
     if stay:
-        raise LabError(_("Reset, except: {what}", what=" · ".join(stay)))
+        raise LabError("Reset, except: {what}", what=" · ".join(stay))
     print(_("Reset: nothing a lesson made is left; what is yours is untouched."))
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from labkit.errors import Interrupted, LabError, MissingProgram
-from labkit.messages import _
 
 GRACE = 1.5  # seconds a command has to end after an interrupt, and again after a request to end
 LAST_WORDS = (
@@ -159,31 +158,25 @@ def _start(
         raise _not_found(argv[0], cwd) from None
     except (ValueError, UnicodeEncodeError):
         raise LabError(
-            _("A command cannot contain a NUL or an unprintable half character; retype that word.")
+            "A command cannot contain a NUL or an unprintable half character; retype that word."
         ) from None
     except OSError as error:
         raise LabError(
-            _(
-                "{program} could not be started: {reason}; check that word or its length.",
-                program=argv[0],
-                reason=error.strerror or error,
-            )
+            "{program} could not be started: {reason}; check that word or its length.",
+            program=argv[0],
+            reason=error.strerror or error,
         ) from None
 
 
 def _not_found(program: str, cwd: Path | None) -> LabError:
     if cwd and not cwd.is_dir():
         return LabError(
-            _(
-                "The folder {folder} is gone: run the %lesson cell again, which makes it anew.",
-                folder=cwd,
-            )
+            "The folder {folder} is gone: run the %lesson cell again, which makes it anew.",
+            folder=cwd,
         )
     return MissingProgram(
-        _(
-            "{program} is not installed here, or not on PATH; `labkit doctor` says how to get it.",
-            program=program,
-        )
+        "{program} is not installed here, or not on PATH; `labkit doctor` says how to get it.",
+        program=program,
     )
 
 
@@ -223,12 +216,9 @@ def run(
         return result()
     except queue.Empty:
         raise LabError(
-            _(
-                "{program} did not answer within {timeout:g} s and was stopped: is the engine "
-                "busy?",
-                program=argv[0],
-                timeout=timeout,
-            )
+            "{program} did not answer within {timeout:g} s and was stopped: is the engine busy?",
+            program=argv[0],
+            timeout=timeout,
         ) from None
     except KeyboardInterrupt:
         _end(process)

@@ -22,7 +22,6 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 from labkit.commands import Result
 from labkit.errors import LabError
-from labkit.messages import _
 from labkit.show.progress import Bar
 
 SUBJECTS = {
@@ -203,11 +202,9 @@ def engine(name: str) -> type[Engine]:
     known = engines()
     if name not in known:
         raise LabError(
-            _(
-                "There is no engine {name:.60}; there are: {known}.",
-                name=name,
-                known=", ".join(known),
-            )
+            "There is no engine {name:.60}; there are: {known}.",
+            name=name,
+            known=", ".join(known),
         )
     return known[name]
 

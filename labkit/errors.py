@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 
 class LabError(Exception):
-    """One line with what happened, why, what to do next."""
+    """One line with what happened, why, what to do next.
+
+    The ``message`` is a sentence for :data:`labkit.messages._`, its places filled with ``values``.
+    """
+
+    def __init__(self, message: str, /, **values: object) -> None:
+        super().__init__(_(message, **values))
 
     def _render_traceback_(self) -> list[str]:
         # IPython's own hook: a student's cell shows this line instead of a traceback.
@@ -27,11 +33,9 @@ class Interrupted(LabError):
 
     def __init__(self, result: Result) -> None:
         super().__init__(
-            _(
-                "Stopped by you after {seconds:.0f} s: {program} has ended, nothing is left "
-                "running. Run the cell again when you like.",
-                seconds=result.seconds,
-                program=result.argv[0],
-            )
+            "Stopped by you after {seconds:.0f} s: {program} has ended, nothing is left running. "
+            "Run the cell again when you like.",
+            seconds=result.seconds,
+            program=result.argv[0],
         )
         self.result = result

@@ -34,10 +34,8 @@ def lessons_folder() -> Path:
             if lessons.is_dir():
                 return lessons
     raise LabError(
-        _(
-            "The course's notebooks/lessons folder is not above this one; open the notebook inside "
-            "the course."
-        )
+        "The course's notebooks/lessons folder is not above this one; open the notebook inside "
+        "the course."
     )
 
 
@@ -53,11 +51,9 @@ def check_names(names: Sequence[str], folder: Path | None = None) -> None:
     for name in names:
         if name not in known:
             raise LabError(
-                _(
-                    "There is no lesson {name!r:.60}; there are: {known}.",
-                    name=name,
-                    known=", ".join(known),
-                )
+                "There is no lesson {name!r:.60}; there are: {known}.",
+                name=name,
+                known=", ".join(known),
             )
 
 
@@ -97,10 +93,8 @@ class Lesson:
         """Open the engines that cannot be modelled, or else the recording."""
         if mode not in ("", "live", "replay"):
             raise LabError(
-                _(
-                    "The mode is {mode!r}; it can be live or replay, or absent to choose by itself.",
-                    mode=mode,
-                )
+                "The mode is {mode!r}; it can be live or replay, or absent to choose by itself.",
+                mode=mode,
             )
         if mode != "replay" or all(kind.modelled for kind in self.kinds.values()):
             try:
@@ -171,9 +165,7 @@ class Lesson:
         """The engine of that name; its type is known to whoever asks. Raises :class:`LabError`."""
         self.requires(name)
         if name not in self.engines:
-            raise LabError(
-                _("This needs a live engine, and the lesson is replayed: `labkit doctor`.")
-            )
+            raise LabError("This needs a live engine, and the lesson is replayed: `labkit doctor`.")
         return self.engines[name]
 
     def whose(self, program: str) -> tuple[str, str]:
@@ -186,11 +178,9 @@ class Lesson:
     def _works_without(self, what: str) -> LabError:
         programs = [name for kind in self.kinds.values() for name in kind.programs]
         return LabError(
-            _(
-                "This lesson works without {what:.40}; its commands are: {known}.",
-                what=what,
-                known=", ".join(programs) or _("none"),
-            )
+            "This lesson works without {what:.40}; its commands are: {known}.",
+            what=what,
+            known=", ".join(programs) or _("none"),
         )
 
     def words(self, line: str) -> list[str]:

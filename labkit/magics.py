@@ -48,7 +48,7 @@ def shown(shows_refusals: bool = False, badge: bool = True) -> Callable[..., Any
                 raise  # it also stops the cells that wait
             except KeyboardInterrupt:  # while labkit was reading, not running a command
                 raise LabError(
-                    _("Stopped by you; nothing has changed. Run the cell again when you like.")
+                    "Stopped by you; nothing has changed. Run the cell again when you like."
                 ) from None
             except LabError as error:
                 if self.lab.strict and not shows_refusals:
@@ -80,7 +80,7 @@ class LessonMagics(Magics):
         """The lesson in progress. Raises :class:`LabError` if none has begun."""
         if not self.lab.current:
             raise LabError(
-                _("No lesson has begun in this notebook: run its `%lesson` cell, then this one.")
+                "No lesson has begun in this notebook: run its `%lesson` cell, then this one."
             )
         return self.lab.current
 
@@ -93,7 +93,7 @@ class LessonMagics(Magics):
         """The only word of a line. Raises :class:`LabError` with the ``usage``."""
         words = split(line)
         if len(words) != 1:
-            raise LabError(_("Use it as `{usage}`.", usage=usage))
+            raise LabError("Use it as `{usage}`.", usage=usage)
         return words[0]
 
 
@@ -130,7 +130,7 @@ class LabMagics(LessonMagics):
         words = split(line)
         if not 1 <= len(words) <= 2:
             raise LabError(
-                _("Say which lesson: `%lesson 12`, or `%lesson 12 replay` to use the recording.")
+                "Say which lesson: `%lesson 12`, or `%lesson 12 replay` to use the recording."
             )
         self.current = None
         lesson = self.opens(words[0], words[1] if len(words) == 2 else None)
@@ -196,10 +196,8 @@ class LabMagics(LessonMagics):
     def _as_in_a_terminal(lesson: Lesson, typed: str) -> list[str]:
         if typed[0] in "%!":
             raise LabError(
-                _(
-                    "In `%%commands` each line is a command as in a terminal: without {sign}.",
-                    sign=typed[0],
-                )
+                "In `%%commands` each line is a command as in a terminal: without {sign}.",
+                sign=typed[0],
             )
         return lesson.words(typed)
 
@@ -271,7 +269,7 @@ class LabMagics(LessonMagics):
         if len(words) > 1:
             letter = words[1].upper()
             if letter not in asked.choices:
-                raise LabError(_("Choose one of {letters}.", letters=", ".join(asked.choices)))
+                raise LabError("Choose one of {letters}.", letters=", ".join(asked.choices))
             lesson.committed.setdefault(asked.name, letter)
         put(Choice(asked.name, asked.question, asked.choices, lesson.committed))
 

@@ -97,12 +97,10 @@ class Material:
 
 def _unknown(what: str, name: str, known: Mapping[str, object]) -> LabError:
     return LabError(
-        _(
-            "This lesson has no {what} {name!r:.60}; it has: {known}.",
-            what=what,
-            name=name,
-            known=", ".join(known) or _("none"),
-        )
+        "This lesson has no {what} {name!r:.60}; it has: {known}.",
+        what=what,
+        name=name,
+        known=", ".join(known) or _("none"),
     )
 
 

@@ -17,7 +17,6 @@ from typing import Any, Self
 
 from labkit.commands import Chunk, merge
 from labkit.errors import LabError
-from labkit.messages import _
 
 START = "start"
 Question = tuple[str, str]  # (state, what is asked in it: a command, or the name of a reading)
@@ -97,20 +96,16 @@ class Recording:
             )
         except FileNotFoundError:
             raise LabError(
-                _(
-                    "There is no recording {name} for this lesson, so it needs a live engine; "
-                    "`labkit doctor` says how to get one.",
-                    name=path.name,
-                )
+                "There is no recording {name} for this lesson, so it needs a live engine; "
+                "`labkit doctor` says how to get one.",
+                name=path.name,
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LabError(
-                _(
-                    "The recording {name} cannot be read ({reason}); restore it with "
-                    "`git checkout` of its folder.",
-                    name=path.name,
-                    reason=type(error).__name__,
-                )
+                "The recording {name} cannot be read ({reason}); restore it with "
+                "`git checkout` of its folder.",
+                name=path.name,
+                reason=type(error).__name__,
             ) from None
 
     def save(self, path: Path) -> None:
@@ -124,12 +119,9 @@ class Recording:
             with suppress(OSError):
                 part.unlink()
             raise LabError(
-                _(
-                    "The recording {name} was not written: {reason}; free some space and record "
-                    "again.",
-                    name=path.name,
-                    reason=error.strerror,
-                )
+                "The recording {name} was not written: {reason}; free some space and record again.",
+                name=path.name,
+                reason=error.strerror,
             ) from None
 
     def _text(self) -> Iterator[str]:

@@ -218,10 +218,8 @@ class Player(_Recorded):
         state = self._answering(self.recording.reads, question)
         if state is None:
             raise NotRecorded(
-                _(
-                    "The recording does not know the state here; run the cells above this one "
-                    "first, or start again from the %lesson cell."
-                )
+                "The recording does not know the state here; run the cells above this one "
+                "first, or start again from the %lesson cell."
             )
         self._go(state)
         return self.recording.reads[state, question]
@@ -229,10 +227,8 @@ class Player(_Recorded):
     def content(self, digest: str, live: Callable[[], Any]) -> Any:
         if digest not in self.recording.contents:
             raise NotRecorded(
-                _(
-                    "The recording does not hold {digest}; a live engine is needed.",
-                    digest=digest[:19],
-                )
+                "The recording does not hold {digest}; a live engine is needed.",
+                digest=digest[:19],
             )
         return self.recording.contents[digest]
 

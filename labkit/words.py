@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from labkit.errors import LabError
-from labkit.messages import _
 
 # On Windows a backslash separates folders, so there it quotes nothing.
 _PIECE = re.compile(
@@ -42,7 +41,7 @@ def split(line: str, keep: Sequence[str] = ()) -> list[str]:
         else:
             word = (word or "") + _value(piece, keep)
     if place < len(line):
-        raise LabError(_("A quote is opened and never closed: add the missing ' or \"."))
+        raise LabError("A quote is opened and never closed: add the missing ' or \".")
     return words if word is None else [*words, word]
 
 
@@ -52,11 +51,9 @@ def _value(piece: re.Match[str], keep: Sequence[str]) -> str:
     text = piece[kind]
     if kind == "bare" and (operator := _OPERATOR.search(text)):
         raise LabError(
-            _(
-                "`{operator}` belongs to a shell, and this cell runs one command without a shell: "
-                'run the commands one by one, or quote it for a shell inside: `sh -c "… | …"`.',
-                operator=operator[0],
-            )
+            "`{operator}` belongs to a shell, and this cell runs one command without a shell: "
+            'run the commands one by one, or quote it for a shell inside: `sh -c "… | …"`.',
+            operator=operator[0],
         )
 
     def special(found: re.Match[str]) -> str:

@@ -81,7 +81,7 @@ class Client:
             raise _does_not_answer(host, error) from None
         except (KeyError, TypeError, ValueError):
             raise LabError(
-                _("What answers at {host} is not a Docker engine; check DOCKER_HOST.", host=host)
+                "What answers at {host} is not a Docker engine; check DOCKER_HOST.", host=host
             ) from None
         return cls(api, about["Version"].partition("+")[0])  # Debian adds +dfsg1
 
@@ -200,26 +200,22 @@ def _host_of_context() -> str:
         answer = run(argv, timeout=20)
     except MissingProgram:
         how = _(HOW_TO_GET)
-        raise MissingProgram(
-            _("Docker is not installed here; get it from {how}.", how=how)
-        ) from None
+        raise MissingProgram("Docker is not installed here; get it from {how}.", how=how) from None
     if host := answer.out.strip():
         return host
     reason = " ".join(answer.err.split()) or _("Docker knows no engine")
-    raise LabError(_("{reason}; `docker context ls` lists them.", reason=reason))
+    raise LabError("{reason}; `docker context ls` lists them.", reason=reason)
 
 
 def _check_age(about: Mapping[str, Any]) -> None:
     """Raise :class:`LabError` for an engine that is too old."""
     if _numbers(about["ApiVersion"]) < _numbers(OLDEST_API):
         raise LabError(
-            _(
-                "Docker {version} (API {api}) is older than the course needs (Docker 20.10, API "
-                "1.41); update it: {how}.",
-                version=about["Version"],
-                api=about["ApiVersion"],
-                how=_(HOW_TO_GET),
-            )
+            "Docker {version} (API {api}) is older than the course needs (Docker 20.10, API "
+            "1.41); update it: {how}.",
+            version=about["Version"],
+            api=about["ApiVersion"],
+            how=_(HOW_TO_GET),
         )
 
 
@@ -228,7 +224,7 @@ def _does_not_answer(host: str, error: Exception) -> LabError:
         advice = because("dial unix x: permission denied")
     else:
         advice = _("Start Docker Desktop or `sudo systemctl start docker`, then run this again.")
-    return LabError(_("No Docker engine answers at {host}. {advice}", host=host, advice=advice))
+    return LabError("No Docker engine answers at {host}. {advice}", host=host, advice=advice)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

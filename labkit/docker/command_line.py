@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labkit.errors import LabError
-from labkit.messages import _
 
 # Commands of these words come in a second word: `docker volume ls`.
 GROUPS = set("builder buildx container context image manifest network plugin system volume".split())
@@ -124,11 +123,9 @@ def parse(argv: Sequence[str]) -> Words:
     rest = list(argv)
     if rest and rest[0].startswith("-") and rest[0] not in ("-v", "--version", "--help"):
         raise LabError(
-            _(
-                "labkit talks to one engine, so `{option}` before the command does nothing here; "
-                "use a terminal for another engine.",
-                option=rest[0],
-            )
+            "labkit talks to one engine, so `{option}` before the command does nothing here; "
+            "use a terminal for another engine.",
+            option=rest[0],
         )
     parsed = Words(_name(rest), [], [])
     without_value = flags(parsed.name)

@@ -324,12 +324,10 @@ def _refuse_terminal(words: Words) -> None:
     interactive = words.has("-i", "--interactive") and words.has("-t", "--tty")
     if words.name in ("run", "exec") and interactive and not words.has("-d", "--detach"):
         raise LabError(
-            _(
-                "`{command} -it` waits for a keyboard, and a cell has none. Run one command "
-                "(`docker exec NAME ls /`), or send lines with `%%docker run -i …` and the lines "
-                "below it, or open a terminal: File, New, Terminal.",
-                command=words.name,
-            )
+            "`{command} -it` waits for a keyboard, and a cell has none. Run one command "
+            "(`docker exec NAME ls /`), or send lines with `%%docker run -i …` and the lines "
+            "below it, or open a terminal: File, New, Terminal.",
+            command=words.name,
         )
 
 
@@ -339,11 +337,9 @@ def _refuse_endless(words: Words, argv: Sequence[str]) -> None:
     ends |= words.name == "logs" and not words.has("-f", "--follow")
     if words.name in _ENDLESS and not ends:
         raise LabError(
-            _(
-                "`docker {typed}` never ends, and a cell must; {instead}.",
-                typed=" ".join(argv[1:])[:40],
-                instead=_(_ENDLESS[words.name]),
-            )
+            "`docker {typed}` never ends, and a cell must; {instead}.",
+            typed=" ".join(argv[1:])[:40],
+            instead=_(_ENDLESS[words.name]),
         )
 
 

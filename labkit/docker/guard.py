@@ -12,7 +12,6 @@ from labkit.docker.client import Client, Thing
 from labkit.docker.command_line import Words, full_name
 from labkit.docker.ownership import Ownership
 from labkit.errors import LabError
-from labkit.messages import _
 
 Named = Callable[[Words], list[str]]
 
@@ -79,37 +78,29 @@ def guard(words: Words, client: Client, ownership: Ownership) -> None:
         thing = client.thing(alters.kind, name)
         if thing and not ownership.owns(alters.kind, thing, name):
             raise LabError(
-                _(
-                    "{name:.99} is your own, not a lesson's, so labkit leaves it alone: use a "
-                    "terminal for it, or another name here.",
-                    name=name,
-                )
+                "{name:.99} is your own, not a lesson's, so labkit leaves it alone: use a "
+                "terminal for it, or another name here.",
+                name=name,
             )
     for tag in map(full_name, alters.tags(words)):
         image: Thing | None = client.thing("images", tag)
         if image and not ownership.owns_tag(tag, image["id"]):
             raise LabError(
-                _(
-                    "{tag:.99} is an image of your own, and labkit does not move its name: choose "
-                    "another one.",
-                    tag=tag,
-                )
+                "{tag:.99} is an image of your own, and labkit does not move its name: choose "
+                "another one.",
+                tag=tag,
             )
 
 
 def _refuse_beyond(words: Words) -> None:
     if "prune" in words.name:
         raise LabError(
-            _(
-                "labkit never prunes, for that would also take what is yours. `%lesson NAME` "
-                "removes what the lesson made; to prune all the same, use a terminal."
-            )
+            "labkit never prunes, for that would also take what is yours. `%lesson NAME` "
+            "removes what the lesson made; to prune all the same, use a terminal."
         )
     if words.name.split()[:1] and words.name.split()[0] in BEYOND:
         raise LabError(
-            _(
-                "`docker {command}` changes how Docker is set up on your machine, beyond any "
-                "lesson: use a terminal for it.",
-                command=words.name,
-            )
+            "`docker {command}` changes how Docker is set up on your machine, beyond any "
+            "lesson: use a terminal for it.",
+            command=words.name,
         )

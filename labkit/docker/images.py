@@ -41,11 +41,9 @@ class Recipe(NamedTuple):
             text = (self.folder / "Dockerfile").read_bytes().replace(b"\r\n", b"\n")
         except OSError:
             raise LabError(
-                _(
-                    "Lesson {lesson} has no recipe of an image {name}.",
-                    lesson=self.lesson,
-                    name=self.folder.name,
-                )
+                "Lesson {lesson} has no recipe of an image {name}.",
+                lesson=self.lesson,
+                name=self.folder.name,
             ) from None
         return f"{self.name}:{hashlib.sha256(text).hexdigest()[:12]}"
 
@@ -74,12 +72,10 @@ def build(recipe: Recipe, client: Client, run: Run) -> str:
     result = run(["docker", "build", *options, str(recipe.folder)])
     if result.code:
         raise LabError(
-            _(
-                "The image {name} could not be built: {reason:.200}. It needs the Internet once "
-                "(`labkit prefetch` before class); without it read the recorded outputs.",
-                name=recipe.name,
-                reason=_reason(result),
-            )
+            "The image {name} could not be built: {reason:.200}. It needs the Internet once "
+            "(`labkit prefetch` before class); without it read the recorded outputs.",
+            name=recipe.name,
+            reason=_reason(result),
         )
     return tag
 
@@ -103,7 +99,7 @@ def pull(name: str, run: Run) -> None:
     result = run(["docker", "pull", "--quiet", name])
     if result.code:
         reason = result.err.strip().splitlines()[-1]
-        raise LabError(_("{name} could not be fetched: {reason}", name=name, reason=reason))
+        raise LabError("{name} could not be fetched: {reason}", name=name, reason=reason)
 
 
 def _reason(result: Result) -> str:

@@ -14,7 +14,6 @@ from labkit.docker.command_line import full_name
 from labkit.docker.layers import Forest, Image
 from labkit.engine import Session
 from labkit.errors import LabError
-from labkit.messages import _
 
 
 def _client(session: Session) -> Client:
@@ -69,7 +68,7 @@ def layers(session: Session, name: str) -> Image:
     named = image(session, name)
     if not named:
         raise LabError(
-            _("There is no image {name:.60} here: `docker images` lists what there is.", name=name)
+            "There is no image {name:.60} here: `docker images` lists what there is.", name=name
         )
 
     @lru_cache(1)

@@ -6,7 +6,6 @@ import argparse
 
 from labkit.cli import Commands, tell
 from labkit.errors import LabError
-from labkit.messages import _
 
 MOST = 1 << 22  # letters of a topology
 
@@ -36,23 +35,19 @@ def _text(file: str) -> str:
             text = opened.read(MOST + 1)
     except OSError as error:
         raise LabError(
-            _("{name} cannot be read: {reason}.", name=name, reason=error.strerror)
+            "{name} cannot be read: {reason}.", name=name, reason=error.strerror
         ) from None
     except UnicodeDecodeError:
         raise LabError(
-            _(
-                "{name} is no text: a topology has lines as `host ana 10.0.0.1/24 s1.1`.",
-                name=name,
-            )
+            "{name} is no text: a topology has lines as `host ana 10.0.0.1/24 s1.1`.",
+            name=name,
         ) from None
     except ValueError as error:  # a name that can be none
-        raise LabError(_("{name} cannot be read: {reason}.", name=name, reason=error)) from None
+        raise LabError("{name} cannot be read: {reason}.", name=name, reason=error) from None
     if len(text) > MOST:
         raise LabError(
-            _(
-                "{name} is longer than {most:,} letters: no topology for this model.",
-                name=name,
-                most=MOST,
-            )
+            "{name} is longer than {most:,} letters: no topology for this model.",
+            name=name,
+            most=MOST,
         )
     return text

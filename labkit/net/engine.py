@@ -66,10 +66,7 @@ class Console(Engine):
         """The network. Raises :class:`LabError` if there is none yet."""
         if not self.network:
             raise LabError(
-                _(
-                    "There is no network yet: run the `%%net` cell that describes one, then this "
-                    "one."
-                )
+                "There is no network yet: run the `%%net` cell that describes one, then this one."
             )
         return self.network
 
@@ -93,16 +90,14 @@ class Console(Engine):
             return twin.do(self.session, self.topology, name, rest, heard)
         if name not in _COMMANDS:
             raise LabError(
-                _(
-                    "{name!r:.30} is no command of the network; there are: {known}.",
-                    name=name,
-                    known=", ".join([*CHANGES, *_COMMANDS]),
-                )
+                "{name!r:.30} is no command of the network; there are: {known}.",
+                name=name,
+                known=", ".join([*CHANGES, *_COMMANDS]),
             )
         command = _COMMANDS[name]
         if len(rest) not in command.counts:
             usage = f"%net {name} {command.usage}".rstrip()
-            raise LabError(_("Use it as `{usage}`.", usage=usage))
+            raise LabError("Use it as `{usage}`.", usage=usage)
         return command.does(self, rest)
 
     # -- for tasks ------------------------------------------------------------------------------
@@ -126,11 +121,9 @@ class Console(Engine):
         files = {path.stem: path for path in sorted(self.session.folder.glob("*.net"))}
         if words[0] not in files:
             raise LabError(
-                _(
-                    "This lesson has no network {name!r:.40}; it has: {known}.",
-                    name=words[0],
-                    known=", ".join(files) or _("none"),
-                )
+                "This lesson has no network {name!r:.40}; it has: {known}.",
+                name=words[0],
+                known=", ".join(files) or _("none"),
             )
         return self.load(files[words[0]].read_text("utf-8"))
 

@@ -154,11 +154,9 @@ class Lab:
         count = len(topology.hosts) + len(topology.routers)
         if count > MOST:
             raise LabError(
-                _(
-                    "{count} hosts and routers are too many for containers; up to {most} are fine.",
-                    count=count,
-                    most=MOST,
-                )
+                "{count} hosts and routers are too many for containers; up to {most} are fine.",
+                count=count,
+                most=MOST,
             )
         own = {"net", "lo", "ovs-netdev"}
         for name, router in topology.routers.items():
@@ -166,10 +164,8 @@ class Lab:
         for name in (*topology.switches, *topology.hosts, *topology.routers):
             if name in own:
                 raise LabError(
-                    _(
-                        "The live network has a {name} of its own: give that device another name.",
-                        name=name,
-                    )
+                    "The live network has a {name} of its own: give that device another name.",
+                    name=name,
                 )
 
     def _start(self) -> None:
@@ -187,11 +183,9 @@ class Lab:
             if TUN not in str(error):
                 raise
             raise LabError(
-                _(
-                    "The live network needs {device}, which the engine's machine lacks: `sudo "
-                    "modprobe tun` there, or use the recorded outputs.",
-                    device=TUN,
-                )
+                "The live network needs {device}, which the engine's machine lacks: `sudo "
+                "modprobe tun` there, or use the recorded outputs.",
+                device=TUN,
             ) from None
         devices = [*self.topology.hosts, *self.topology.routers]
         made = [
@@ -235,10 +229,8 @@ class Lab:
             if time.monotonic() > deadline:
                 self._check_eyes()
                 raise LabError(
-                    _(
-                        "tcpdump does not start in the live network: run `%net up` again, on a "
-                        "quieter machine."
-                    )
+                    "tcpdump does not start in the live network: run `%net up` again, on a "
+                    "quieter machine."
                 )
             time.sleep(0.05)
 
@@ -250,12 +242,10 @@ class Lab:
         if result.code:
             words = _last_line(result.out)
             raise LabError(
-                _(
-                    "tcpdump is not running at each port of the live network; it said: "
-                    "{words:.200}. {advice}",
-                    words=words,
-                    advice=_advice(words),
-                )
+                "tcpdump is not running at each port of the live network; it said: "
+                "{words:.200}. {advice}",
+                words=words,
+                advice=_advice(words),
             )
 
     # -- commands inside ------------------------------------------------------------------------
@@ -278,23 +268,19 @@ class Lab:
             return result.out
         if re.search("No such container|is not running|container has stopped", result.err):
             raise LabError(
-                _(
-                    "The live network is not up, for {name} is not running: `%net up`, then this "
-                    "again.",
-                    name=self.name(device),
-                )
+                "The live network is not up, for {name} is not running: `%net up`, then this "
+                "again.",
+                name=self.name(device),
             )
         lines = result.text.strip().splitlines()  # `ip -batch` adds but a line's number
         spoken = [line for line in lines if not line.startswith("Command failed")]
         words = _last_line("\n".join(spoken))
         raise LabError(
-            _(
-                "The live network fails: `{command:.60}` in {name} says: {words:.200}. {advice}",
-                command=" ".join(argv),
-                name=self.name(device),
-                words=words,
-                advice=_advice(words),
-            )
+            "The live network fails: `{command:.60}` in {name} says: {words:.200}. {advice}",
+            command=" ".join(argv),
+            name=self.name(device),
+            words=words,
+            advice=_advice(words),
         )
 
     def _ended(self) -> str:

@@ -44,9 +44,7 @@ class MAGICS(LessonMagics):
         if cell is not None:
             if words:
                 raise LabError(
-                    _(
-                        "Use it as `%%net`, with the network in the lines below; a command has one %."
-                    )
+                    "Use it as `%%net`, with the network in the lines below; a command has one %."
                 )
             self._model(self.console.load(cell))
         elif words and words[0] in twin.USAGE:
@@ -81,7 +79,7 @@ class MAGICS(LessonMagics):
         first = {"": "Ethernet", "ip": "IPv4"}.get(line.strip())
         if not first:
             raise LabError(
-                _("Use it as `%%bytes` for a frame, or `%%bytes ip` for a packet without Ethernet.")
+                "Use it as `%%bytes` for a frame, or `%%bytes ip` for a packet without Ethernet."
             )
         self._model(tunnelling.pasted(cell, first))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from textwrap import wrap
-
 from typing import Any
 
 from labkit.net.headers import LAYOUTS, Header, dissect, summary

@@ -26,7 +26,7 @@ _MOST_WORDS = 6  # two hosts and four tags
 def do(session: Session, topology: Topology, name: str, words: list[str], heard: Heard) -> Answer:
     """Run a command of USAGE for a lesson. Raises :class:`LabError`."""
     if not (2 <= len(words) <= _MOST_WORDS if name == "compare" else not words):
-        raise LabError(_("Use it as `%net up`, `%net compare HOST HOST [TAG …]` or `%net down`."))
+        raise LabError("Use it as `%net up`, `%net compare HOST HOST [TAG …]` or `%net down`.")
     for host in words[:2]:
         topology.host(host)
     session.requires("docker")

@@ -45,10 +45,8 @@ def _must_be_there(lesson: str, known: list[str]) -> None:
     """Raise :class:`LabError` for another name, so that a name is never a path somewhere else."""
     if lesson not in known:
         raise LabError(
-            _(
-                "Lesson {lesson!r:.60} has nothing on this machine; these have: {known}. Run its "
-                "%lesson cell first.",
-                lesson=lesson,
-                known=", ".join(known) or _("none"),
-            )
+            "Lesson {lesson!r:.60} has nothing on this machine; these have: {known}. Run its "
+            "%lesson cell first.",
+            lesson=lesson,
+            known=", ".join(known) or _("none"),
         )

@@ -93,12 +93,10 @@ class Bench(Engine):
             self.folder.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LabError(
-                _(
-                    "The lesson's folder {folder} cannot be made ({reason}): free some space, or "
-                    "set LABKIT_HOME to a folder of yours.",
-                    folder=self.folder.path,
-                    reason=error.strerror,
-                )
+                "The lesson's folder {folder} cannot be made ({reason}): free some space, or "
+                "set LABKIT_HOME to a folder of yours.",
+                folder=self.folder.path,
+                reason=error.strerror,
             ) from None
         if self.virtualbox:
             self.virtualbox.open()
@@ -112,7 +110,7 @@ class Bench(Engine):
         if not found:
             how = _(cls.programs[name])
             raise MissingProgram(
-                _("{name} is not installed here; get it from {how}.", name=name, how=how)
+                "{name} is not installed here; get it from {how}.", name=name, how=how
             )
         return found
 
@@ -184,7 +182,7 @@ class Bench(Engine):
 
     def _vboxmanage(self, words: list[str], stdin: str | None, heard: Heard) -> Result:
         if not self.virtualbox:
-            raise LabError(_("This lesson works without VirtualBox."))
+            raise LabError("This lesson works without VirtualBox.")
         if sys.platform == "win32" and not self.virtualbox.isolated():
             self.virtualbox.open()
         return self.virtualbox.run(words, stdin=stdin, on_text=heard)

@@ -14,7 +14,6 @@ from pathlib import Path, PureWindowsPath
 
 from labkit.disks import Elsewhere, open_disk
 from labkit.errors import LabError
-from labkit.messages import _
 from labkit.virtualbox import program
 
 # Beyond a lesson's folder: they alter the machine itself, reach other hosts, or run what they get.
@@ -72,12 +71,10 @@ def command_first(asked: Asked) -> None:
     """Else what follows a general option would not be looked at."""
     if asked.words[1:] and asked.words[0].startswith("-"):
         raise LabError(
-            _(
-                "Leave out `{option:.20}`: here the command comes first, as in `VBoxManage "
-                "{command:.20}`.",
-                option=asked.words[0],
-                command=asked.words[1],
-            )
+            "Leave out `{option:.20}`: here the command comes first, as in `VBoxManage "
+            "{command:.20}`.",
+            option=asked.words[0],
+            command=asked.words[1],
         )
 
 
@@ -86,11 +83,9 @@ def not_machine_wide(asked: Asked) -> None:
     command = "".join(asked.words[:1])
     if command in _MACHINE_WIDE or command.startswith("@"):
         raise LabError(
-            _(
-                "`VBoxManage {command}` reaches beyond this lesson's machines, to the computer "
-                "itself: use a terminal for it.",
-                command=command,
-            )
+            "`VBoxManage {command}` reaches beyond this lesson's machines, to the computer "
+            "itself: use a terminal for it.",
+            command=command,
         )
 
 
@@ -100,11 +95,9 @@ def names_inside(asked: Asked) -> None:
         bare = _ATTACHED.sub("", word)
         if _ELSEWHERE.search(bare):
             raise LabError(
-                _(
-                    "`{word:.60}` is not a file of this lesson: copy what you need into $PWD, and "
-                    "name it.",
-                    word=bare,
-                )
+                "`{word:.60}` is not a file of this lesson: copy what you need into $PWD, and "
+                "name it.",
+                word=bare,
             )
         for found in _PATH.finditer(bare):
             _must_be_inside(asked, found[0])
@@ -126,11 +119,9 @@ def _must_be_inside(asked: Asked, text: str) -> None:
     foreign = os.name == "posix" and PureWindowsPath(text).drive  # meant for a folder elsewhere
     if foreign or not asked.inside(Path(text).expanduser()):
         raise LabError(
-            _(
-                "`{path:.60}` is outside this lesson's folder, and what is there is yours: name "
-                "files without a folder, or with `$PWD/` before them.",
-                path=text,
-            )
+            "`{path:.60}` is outside this lesson's folder, and what is there is yours: name "
+            "files without a folder, or with `$PWD/` before them.",
+            path=text,
         )
 
 
@@ -140,10 +131,8 @@ def archive_inside(asked: Asked) -> None:
     bundle = not first.startswith("-") and "P" in first  # as in tar xPf
     if bundle or any(map(_NOT_STRIPPED.match, asked.words)):
         raise LabError(
-            _(
-                "That option lets an archive write anywhere on this computer: leave it out, and "
-                "tar keeps to this lesson's folder."
-            )
+            "That option lets an archive write anywhere on this computer: leave it out, and "
+            "tar keeps to this lesson's folder."
         )
 
 
@@ -152,12 +141,10 @@ def links_inside(asked: Asked) -> None:
     for path in asked.folder.rglob("*"):
         if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(asked.folder):
             raise LabError(
-                _(
-                    "`{name:.60}` is a link that leads outside this lesson's folder, and {program} "
-                    "would follow it: run the %lesson cell to start over without it.",
-                    name=path.name,
-                    program=asked.name,
-                )
+                "`{name:.60}` is a link that leads outside this lesson's folder, and {program} "
+                "would follow it: run the %lesson cell to start over without it.",
+                name=path.name,
+                program=asked.name,
             )
 
 
@@ -201,12 +188,10 @@ def _stands_inside(asked: Asked, path: Path, writes: bool) -> None:
             return
         if not parent or not parent.resolve().is_relative_to(asked.folder):
             raise LabError(
-                _(
-                    "`{name:.60}` stands on {parent:.60}, outside this lesson's folder, and what "
-                    "is there is yours: do not trust whoever made it.",
-                    name=path.name,
-                    parent=named,
-                )
+                "`{name:.60}` stands on {parent:.60}, outside this lesson's folder, and what "
+                "is there is yours: do not trust whoever made it.",
+                name=path.name,
+                parent=named,
             )
         path = parent
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from labkit.commands import Result, run
 from labkit.disks import open_disk
 from labkit.errors import LabError
-from labkit.messages import _
 
 WRITE = "guest_write"  # our own command, beside the programs
 PAGE = 1 << 16  # bytes: a grain of a VMDK, the least that is written without reading the disk below
@@ -25,10 +24,8 @@ def page_of(words: Sequence[str]) -> tuple[str, int, str]:
         if page < PAGES:
             return words[0], page, words[2]
     raise LabError(
-        _(
-            'Use it as `%guest_write MACHINE PAGE "text"`, with a page from 0 to {last}.',
-            last=PAGES - 1,
-        )
+        'Use it as `%guest_write MACHINE PAGE "text"`, with a page from 0 to {last}.',
+        last=PAGES - 1,
     )
 
 
@@ -41,12 +38,10 @@ def write(qemu_io: str, scratch: Path, machine: str, top: Path, page: int, text:
     with open_disk(top) as disk:
         if disk.format != "VMDK":
             raise LabError(
-                _(
-                    "{machine:.60} has a {format}, and only into a VMDK can one page be written "
-                    "while the machine is off: create its disk with `--format VMDK`.",
-                    machine=machine,
-                    format=disk.format,
-                )
+                "{machine:.60} has a {format}, and only into a VMDK can one page be written "
+                "while the machine is off: create its disk with `--format VMDK`.",
+                machine=machine,
+                format=disk.format,
             )
     with tempfile.NamedTemporaryFile(dir=scratch, suffix=".part", delete=False) as file:
         file.write(text.encode()[:PAGE].ljust(PAGE, b"\0"))

@@ -31,7 +31,7 @@ class MAGICS(LessonMagics):
         """``%folder``: the files in the lesson's own folder and their sizes."""
         lesson = self.now()
         if line.strip():
-            raise LabError(_("Use it as `%folder`: it lists all files of the lesson."))
+            raise LabError("Use it as `%folder`: it lists all files of the lesson.")
         sizes = {clean(name): human(size) for name, size in reads.files(lesson).items()}
         wide = max(map(len, sizes.values()), default=0)
         lines = [f"{size:>{wide}}  {name}" for name, size in sizes.items()]
@@ -76,10 +76,8 @@ class MAGICS(LessonMagics):
         asked = len(words) == 5 and spelled(words[0], ["VBoxManage"]) and words[1] == "snapshot"
         if not asked or words[3] not in ("delete", "restore"):
             raise LabError(
-                _(
-                    "Ask about a command that deletes or restores a snapshot: "
-                    "`%what_if VBoxManage snapshot MACHINE delete SNAPSHOT`."
-                )
+                "Ask about a command that deletes or restores a snapshot: "
+                "`%what_if VBoxManage snapshot MACHINE delete SNAPSHOT`."
             )
         graph = reads.graph(lesson)
         foretell = graph.deleting if words[3] == "delete" else graph.restoring
@@ -94,7 +92,7 @@ class MAGICS(LessonMagics):
         lesson, names = self.now(), split(line, ("PWD",))
         if not names:
             raise LabError(
-                _("Name a disk file of the lesson: `%disk lab07.vdi`; `%folder` lists them.")
+                "Name a disk file of the lesson: `%disk lab07.vdi`; `%folder` lists them."
             )
         disks = {name: reads.disk(lesson, name) for name in names}
         scale = max(Strip(disk).scale for disk in disks.values())  # so lengths can be compared

@@ -34,9 +34,7 @@ def size(session: Session, name: str) -> int:
     """Bytes of a file in the lesson's folder. Raises :class:`LabError` if there is none."""
     known = files(session)
     if name not in known:
-        raise LabError(
-            _("The file {name} is missing: run the cells above this one first.", name=name)
-        )
+        raise LabError("The file {name} is missing: run the cells above this one first.", name=name)
     return known[name]
 
 
@@ -46,11 +44,9 @@ def disk(session: Session, name: str) -> Disk:
     known = files(session)
     if name not in known:
         raise LabError(
-            _(
-                "There is no file {name:.60} in the lesson's folder; there are: {known:.300}.",
-                name=name,
-                known=", ".join(known) or _("none"),
-            )
+            "There is no file {name:.60} in the lesson's folder; there are: {known:.300}.",
+            name=name,
+            known=", ".join(known) or _("none"),
         )
     found = digest(session, name)
     if found.startswith(_DAMAGED):
