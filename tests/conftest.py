@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import importlib.util
 import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -18,9 +20,10 @@ from hypothesis import settings
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from live import engine, lab, on_engine, student  # noqa: F401  fixtures of the live tests
+from samples.shelf.engine import Shelf
 from traitlets.config import Config
 
-from labkit.errors import LabError
+from labkit.engine import SUBJECTS, engines
 from labkit.lesson import Lesson
 
 signal.signal(
@@ -31,42 +34,40 @@ settings.register_profile("course", derandomize=True, deadline=None, max_example
 settings.load_profile("course")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--lane", help="of the live tests, only those that need this first")
+
+
 @lru_cache
-def missing(marker: str) -> str:
-    """What a test with this marker lacks here; "" if nothing."""
-    if marker == "docker":
-        from labkit.docker.engine import Docker
+def missing(need: str) -> str:
+    """What an engine, a module or a program lacks here; "" if nothing."""
+    if need in engines():
+        return next((text for fine, text in engines()[need].examine() if not fine), "")
+    if shutil.which(need) or importlib.util.find_spec(need):
+        return ""
+    return f"{need} is not installed: `pip install -e '.[dev]'`, or your system's package of it."
 
-        try:
-            Docker.find()
-        except LabError as error:
-            return f"{error} Run `python3 tests/engines/engines.py up`."
-    if marker == "virtualbox":
-        from labkit.virtualbox.program import find_program
 
-        try:
-            find_program()
-        except LabError as error:
-            return f"{error} On Debian or Ubuntu: `python3 tests/engines/engines.py up virtualbox`."
-    if marker == "qemu" and not all(map(shutil.which, ("qemu-img", "qemu-io"))):
-        return "qemu-img and qemu-io are not installed: `sudo apt install qemu-utils`."
-    if marker == "scapy" and not importlib.util.find_spec("scapy"):
-        return "scapy is not installed: `pip install -e '.[dev]'`."
-    if marker == "browser":
-        if not importlib.util.find_spec("playwright"):
-            return "Playwright is not installed: `pip install -e '.[dev]'`."
-        if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))):
-            return "Chromium is not installed: `sudo apt install chromium`."
-    return ""
+def needs(item: pytest.Item) -> tuple[str, ...]:
+    """What a live test needs: engines by their names in the registry, programs, modules."""
+    marker = item.get_closest_marker("live")
+    return marker.args if marker else ()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """``--lane docker`` keeps the live tests that need Docker first, so that lanes run apart."""
+    if lane := config.getoption("--lane"):
+        other = [item for item in items if needs(item)[:1] != (lane,)]
+        config.hook.pytest_deselected(items=other)
+        items[:] = [item for item in items if needs(item)[:1] == (lane,)]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A laptop without an engine skips its tests and says so; in CI that is a failure."""
-    for marker in ("docker", "browser", "qemu", "virtualbox", "scapy"):
-        if item.get_closest_marker(marker) and (lack := missing(marker)):
-            if os.environ.get("CI", "").lower() in ("true", "1"):
-                pytest.fail(lack, pytrace=False)
-            pytest.skip(lack)
+    if lack := next(filter(None, map(missing, needs(item))), ""):
+        if os.environ.get("CI", "").lower() in ("true", "1"):
+            pytest.fail(lack, pytrace=False)
+        pytest.skip(lack)
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +120,18 @@ class Notebook:
         lesson = self.shell.magics_manager.registry["LabMagics"].current
         assert isinstance(lesson, Lesson)
         return lesson
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Shelf]]:
+    """The toy subject as a folder somewhere else, plugged in by one line of the registry."""
+    plugins = tmp_path / "plugins"
+    shutil.copytree(Path(__file__).with_name("samples") / "shelf", plugins / "shelf")
+    monkeypatch.syspath_prepend(plugins)
+    monkeypatch.setitem(SUBJECTS, "shelf", "shelf")
+    yield importlib.import_module("shelf.engine").ENGINE
+    for name in [name for name in sys.modules if name.partition(".")[0] == "shelf"]:
+        del sys.modules[name]
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from engines.dockerd import Dockerd, EngineError
 
-from labkit.docker.command_line import parse
+from labkit.commands import Result
+from labkit.docker.client import Client
 from labkit.docker.engine import Docker
 from labkit.words import split
 
@@ -91,14 +92,25 @@ class Student:
 
 
 class Lab:
-    """labkit on the engine: ``lab("run busybox")`` is ``%docker run busybox``, and ``made()`` what its ledger holds."""
+    """labkit on the engine: ``lab("run busybox")`` is ``%docker run busybox``.
+
+    ``made()`` is what its ledger holds.
+    """
 
     def __init__(self) -> None:
-        self.docker = Docker.find()
+        self.client = Client.find()
+        self.docker = self.of("12")
+
+    def of(self, lesson: str) -> Docker:
+        """The engine at work for a lesson."""
+        return Docker(self.client, lesson)
+
+    def run(self, line: str, lesson: str = "12", stdin: str | None = None) -> Result:
+        command = Docker.parse(["docker", *split(line)])
+        return self.of(lesson).run(command, stdin, None)
 
     def __call__(self, line: str, lesson: str = "12", stdin: str | None = None) -> str:
-        argv = split(line)
-        result = self.docker.run(argv, parse(argv), lesson, stdin)
+        result = self.run(line, lesson, stdin)
         assert result.code == 0, result.text
         return result.out.strip()
 
@@ -106,9 +118,8 @@ class Lab:
         return set(self.docker.ledger.entries(lesson))
 
     def clean(self) -> list[str]:
-        return [
-            note for lesson in self.docker.ledger.lessons() for note in self.docker.clean(lesson)
-        ]
+        lessons = self.docker.ledger.lessons()
+        return [note for lesson in lessons for note in self.of(lesson).clean()]
 
 
 def scrub(engine: Dockerd, keep: dict[str, set[str]]) -> None:

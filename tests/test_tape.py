@@ -5,11 +5,7 @@ The promise: an answer without a remark is what the engine would have said; with
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.commands import Result
-from labkit.errors import LabError
-from labkit.tape import NotRecorded, Tape
+from labkit.recording import Header, Recording
+from labkit.tape import NotRecorded, Player, Recorder, Tape
 
 World = frozenset[str]
-HEADER = {"lesson": "t", "engines": {"docker": "Docker 1.0"}, "recorded": "2026-01-02"}
+HEADER = Header("t", {"docker": "Docker 1.0"}, "2026-01-02")
 LOOKS = ["ps", "images", "inspect a"]
 CHANGES = ["make a", "make b", "make c", "drop a", "drop b"]
 
@@ -50,7 +46,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.world: World = frozenset()
-        self.tape = Tape("record", dict(HEADER))
+        self.tape = Recorder(Recording(HEADER))
 
     def run(self, command: str) -> Result:
         before = self.world
@@ -59,9 +55,7 @@ class Engine:
             self.world, code, text = said(self.world, command)
             return Result(("x", *command.split()), code, (("out", text),), 0.01)
 
-        changing = command.split()[0] in ("make", "drop")
-        changed: Callable[[], bool] | None = (lambda: self.world != before) if changing else None
-        return self.tape.command(["x", *command.split()], None, live, changed)
+        return self.tape.record(["x", *command.split()], None, live, lambda: self.world != before)
 
     def look(self) -> None:
         self.tape.read("world", lambda: sorted(self.world))
@@ -72,13 +66,13 @@ def never() -> Any:
 
 
 def replayed(tape: Tape, command: str, stdin: str | None = None) -> Result:
-    return tape.command(["x", *command.split()], stdin, never, never)
+    return tape.command(["x", *command.split()], stdin, never)
 
 
-def reloaded(tape: Tape, folder: Path) -> Tape:
+def reloaded(tape: Recorder, folder: Path) -> Player:
     path = folder / "recording.json"
-    tape.save(path)
-    return Tape.load(path)
+    tape.recording.save(path)
+    return Player(Recording.load(path))
 
 
 commands = st.lists(st.sampled_from(LOOKS + CHANGES), max_size=10)
@@ -136,10 +130,8 @@ def test_an_answer_without_a_remark_is_the_engines(lesson: list[str], tried: lis
         assert (result.code, result.out) == (code, text)
 
 
-def as_replay(tape: Tape) -> Tape:
-    tape.rewind()
-    tape.mode = "replay"
-    return tape
+def as_replay(tape: Recorder) -> Player:
+    return Player(tape.recording)
 
 
 attempts = st.lists(
@@ -176,16 +168,17 @@ def test_inside_a_task_a_remark_says_what_became_of_it(
     tape.branch("task")
     world, answers = base, {said(base, command)[2] for command in LOOKS}
     for command in tried:
-        tape.checking = command == "?check"
+        checking = command == "?check"
         try:
             if command.startswith("?"):
-                seen = tape.read("world", never)
+                with tape.checking() if checking else nullcontext():
+                    seen = tape.read("world", never)
             else:
                 result = replayed(tape, command)
         except NotRecorded as error:
             assert "\n" not in str(error)
             continue
-        assert not (tape.checking and tape.remark)
+        assert not (checking and tape.remark)
         if "shown again" in tape.remark:
             continue
         if tape.remark:
@@ -202,7 +195,7 @@ def test_inside_a_task_a_remark_says_what_became_of_it(
             assert (result.code, result.out) == (code, text)
 
 
-def recorded_task() -> Tape:
+def recorded_task() -> Player:
     """A lesson that makes a, then has a task (wrong: make b; right: make c, drop a), then goes on with drop a."""
     engine = Engine()
     for command in ("ps", "make a", "ps"):
@@ -248,9 +241,8 @@ def test_going_on_with_the_lesson_sets_the_task_aside() -> None:
 def test_looking_before_the_first_try_neither_leaves_the_task_nor_blinds_the_check() -> None:
     tape = recorded_task()
     assert replayed(tape, "inspect a").out == "inspect a: ['a']\n" and not tape.remark
-    tape.checking = True
-    assert tape.read("world", never) == ["a"]
-    tape.checking = False
+    with tape.checking():
+        assert tape.read("world", never) == ["a"]
     replayed(tape, "make c")
     assert not tape.remark
     replayed(tape, "drop a")
@@ -260,12 +252,9 @@ def test_looking_before_the_first_try_neither_leaves_the_task_nor_blinds_the_che
 def test_a_check_never_falls_back_to_before_the_task() -> None:
     tape = recorded_task()
     replayed(tape, "make c")
-    tape.checking = True
-    with pytest.raises(
-        NotRecorded
-    ):  # the state after half of the answer was not looked at when it was recorded
+    # The state after half of the answer was not looked at when it was recorded.
+    with tape.checking(), pytest.raises(NotRecorded):
         tape.read("world", never)
-    tape.checking = False
     assert tape.read("world", never) == ["a"] and tape.remark == "as if the task were started over"
 
 
@@ -286,7 +275,7 @@ def test_entering_a_task_from_within_another_leaves_that_one() -> None:
 # -- what was never recorded --------------------------------------------------------------------
 
 
-def lesson(*run: str) -> Tape:
+def lesson(*run: str) -> Player:
     engine = Engine()
     for command in run:
         engine.run(command)
@@ -343,10 +332,10 @@ def test_what_is_run_again_is_shown_again() -> None:
 
 def test_long_and_many_lined_commands_are_told_in_one_short_line() -> None:
     script = ["sh", "-c", "echo one\necho two " + "x" * 10_000]
-    tape = Tape("record", dict(HEADER))
-    tape.command(script, None, lambda: Result((), 0), lambda: True)
-    tape.command(["ps"], None, lambda: Result((), 0))
-    as_replay(tape)
+    recorder = Recorder(Recording(HEADER))
+    recorder.record(script, None, lambda: Result((), 0), lambda: True)
+    recorder.record(["ps"], None, lambda: Result((), 0), lambda: False)
+    tape = as_replay(recorder)
     for words in (["ps"], [*script[:2], script[2] + "y"], ["sh", "-c", "a\nb"]):
         with pytest.raises(NotRecorded) as caught:
             tape.command(words, None, never)
@@ -361,10 +350,11 @@ def test_a_read_that_was_not_recorded_says_what_to_do() -> None:
 
 
 def test_stdin_is_part_of_the_question() -> None:
-    tape = Tape("record", dict(HEADER))
+    recorder = Recorder(Recording(HEADER))
     for text in (None, "", "a\n", "b\n"):
-        tape.command(["sh"], text, lambda text=text: Result((), 0, (("out", f"<{text}>\n"),)))
-    as_replay(tape)
+        result = Result((), 0, (("out", f"<{text}>\n"),))
+        recorder.record(["sh"], text, lambda result=result: result, lambda: False)
+    tape = as_replay(recorder)
     for text in ("b\n", None, "", "a\n"):
         assert tape.command(["sh"], text, never).out == f"<{text}>\n"
     with pytest.raises(NotRecorded):
@@ -374,175 +364,35 @@ def test_stdin_is_part_of_the_question() -> None:
 
 
 def test_live_asks_each_time_and_remembers_nothing() -> None:
-    tape, asked = Tape("live"), []
+    tape, asked = Tape(HEADER), list[int]()
+
+    def result() -> Result:
+        asked.append(1)
+        return Result((), 0)
+
     for _ in range(2):
-        tape.command(["x"], None, lambda: asked.append(1) or Result((), 0), lambda: True)
+        tape.command(["x"], None, result)
         tape.read("world", lambda: asked.append(2))
         tape.content("id", lambda: asked.append(3))
-    assert asked == [1, 2, 3] * 2 and tape.state == "start"
+    assert asked == [1, 2, 3] * 2 and not tape.replayed and not tape.remark
 
 
 def test_what_never_changes_is_recorded_once_and_true_everywhere() -> None:
-    tape, asked = Tape("record", dict(HEADER)), []
+    recorder = Recorder(Recording(HEADER))
+    assert recorder.content("sha256:1", lambda: ["f 1 a"]) == ["f 1 a"]
+    recorder.record(["x"], None, lambda: Result((), 0), lambda: True)
+    assert recorder.content("sha256:1", never) == ["f 1 a"]
+    assert as_replay(recorder).content("sha256:1", never) == ["f 1 a"]
+
+
+# -- what outputs say of it ---------------------------------------------------------------------
+
+
+def test_the_badge_says_where_answers_come_from() -> None:
+    assert Tape(HEADER).badge == "live · Docker 1.0"
+    assert Tape(Header("t", {}, "")).badge == "live · no engine"
+    tape = lesson("make a")
+    assert tape.badge == "replay · recorded 2026-01-02 on Docker 1.0"
     for _ in range(2):
-        assert tape.content("sha256:1", lambda: asked.append(1) or ["f 1 a"]) == ["f 1 a"]
-        tape.command(["x"], None, lambda: Result((), 0), lambda: True)
-    assert asked == [1]
-    as_replay(tape)
-    assert tape.content("sha256:1", never) == ["f 1 a"]
-
-
-# -- the file -----------------------------------------------------------------------------------
-
-TEXTS = st.text(
-    st.one_of(
-        st.characters(exclude_categories=["Cs"]), st.sampled_from("\n\r\x0b\x0c\x1c\x85\u2028\\")
-    )
-)
-CHUNKS = st.lists(st.tuples(st.sampled_from(["out", "err"]), TEXTS), max_size=5)
-
-
-@given(
-    st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=3),
-    st.none() | TEXTS,
-    CHUNKS,
-    st.integers(-9, 255),
-)
-def test_a_recording_keeps_every_letter(
-    tmp_path_factory: pytest.TempPathFactory,
-    words: list[str],
-    stdin: str | None,
-    chunks: list[tuple[str, str]],
-    code: int,
-) -> None:
-    tape = Tape("record", dict(HEADER))
-    live = Result(("x", *words), code, tuple(chunks), 1.5)
-    tape.command(["x", *words], stdin, lambda: live)
-    again = reloaded(tape, tmp_path_factory.mktemp("tape")).command(["x", *words], stdin, never)
-    assert (again.out, again.err, again.text) == (live.out, live.err, live.text)
-    assert (again.argv, again.code, again.seconds) == (live.argv, code, 1.5)
-
-
-def test_bytes_that_were_no_utf8_come_back_as_they_were_shown(tmp_path: Path) -> None:
-    tape = Tape("record", dict(HEADER))
-    tape.command(
-        ["x"], None, lambda: Result((), 0, (("out", "caf\\xe9 层 10%\r20%\r\n"), ("err", "é")))
-    )
-    assert reloaded(tape, tmp_path).command(["x"], None, never).text == "caf\\xe9 层 10%\r20%\r\né"
-
-
-def test_the_file_is_one_line_of_output_a_line_and_plain_letters(tmp_path: Path) -> None:
-    tape = Tape("record", dict(HEADER))
-    tape.command(["x"], None, lambda: Result((), 0, (("out", "ñandú\nsecond\n"),)))
-    tape.save(tmp_path / "recording.json")
-    data = (tmp_path / "recording.json").read_bytes()
-    assert b"\r" not in data and data.endswith(b"}\n")
-    lines = data.decode().splitlines()
-    assert any("ñandú" in line and "second" not in line for line in lines)
-    assert json.loads(data)["header"] == HEADER
-
-
-@pytest.fixture
-def good(tmp_path: Path) -> Path:
-    engine = Engine()
-    for command in ("make a", "ps"):
-        engine.run(command)
-    engine.look()
-    engine.tape.content("id", lambda: {"a": 1})
-    engine.tape.save(tmp_path / "recording.json")
-    return tmp_path / "recording.json"
-
-
-def damaged(path: Path) -> str:
-    with pytest.raises(LabError) as caught:
-        Tape.load(path)
-    text = str(caught.value)
-    assert "\n" not in text and "recording.json" in text
-    return text
-
-
-def test_a_file_that_is_not_there_says_what_it_means(tmp_path: Path) -> None:
-    assert "needs a live engine" in damaged(tmp_path / "recording.json")
-
-
-def test_a_file_cut_short_anywhere_is_one_line(good: Path) -> None:
-    whole = good.read_bytes()
-    for end in range(0, len(whole.rstrip()), 7):
-        good.write_bytes(whole[:end])
-        assert "git checkout" in damaged(good)
-
-
-@pytest.mark.parametrize(
-    "data", [b"[]", b"null", b'"x"', b"{}", b"\xff\xfe", b"<<<<<<< HEAD\n{}", b"\0" * 99]
-)
-def test_a_file_that_is_something_else_is_one_line(good: Path, data: bytes) -> None:
-    good.write_bytes(data)
-    damaged(good)
-
-
-def test_a_file_that_lacks_anything_is_one_line(good: Path) -> None:
-    whole = json.loads(good.read_text("utf-8"))
-    places: list[list[Any]] = [
-        ["header"],
-        ["steps"],
-        ["reads"],
-        ["contents"],
-        ["header", "engines"],
-        ["header", "recorded"],
-        *(["steps", 0, key] for key in whole["steps"][0]),
-        *(["reads", 0, key] for key in whole["reads"][0]),
-        ["reads", 0, "value", "is"],
-    ]
-    for place in places:
-        for put in (None, []):
-            data = json.loads(json.dumps(whole))
-            here = data
-            for key in place[:-1]:
-                here = here[key]
-            if put is None:
-                del here[place[-1]]
-            elif place[-1] in ("header", "engines", "contents", "value"):
-                here[place[-1]] = 5
-            else:
-                continue
-            good.write_text(json.dumps(data), "utf-8")
-            damaged(good)
-
-
-def test_a_folder_in_its_place_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "recording.json").mkdir()
-    damaged(tmp_path / "recording.json")
-
-
-SAVE = """
-import resource, sys
-from pathlib import Path
-from labkit.errors import LabError
-from labkit.commands import Result
-from labkit.tape import Tape
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # writes beyond are refused, as on a full disk
-tape = Tape("record", {"lesson": "t", "engines": {}, "recorded": ""})
-tape.command(["x"], None, lambda: Result((), 0, (("out", "y" * 50_000),)))
-try:
-    tape.save(Path(sys.argv[1]))
-except LabError as error:
-    print(error)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no file size limits there")
-def test_a_full_disk_keeps_the_old_file(good: Path) -> None:
-    before = good.read_bytes()
-    done = subprocess.run(
-        [sys.executable, "-c", SAVE, str(good)], capture_output=True, text=True, check=False
-    )
-    assert done.stderr == "" and done.stdout.count("\n") == 1
-    assert "recording.json was not written" in done.stdout and "free some space" in done.stdout
-    assert good.read_bytes() == before and os.listdir(good.parent) == ["recording.json"]
-
-
-def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(LabError) as caught:
-        Tape("record", dict(HEADER)).save(tmp_path / "file" / "recording.json")
-    assert "\n" not in str(caught.value) and "was not written" in str(caught.value)
+        replayed(tape, "make a")
+    assert tape.badge.endswith(" on Docker 1.0 · shown again: a recording cannot run it twice")

@@ -52,27 +52,22 @@ class Ownership:
         ``heard``: what the command printed; ``container``: the ID of the one it made, or "".
         """
         mentioned = set(self._mentioned(words, heard, container))
-        owners = {tag: image["id"] for image in before["images"] for tag in image["tags"]}
         entries: list[Entry] = []
         for kind, things in self.client.world(words.name == "build").items():
-            old = {thing["id"]: thing.get("tags", ()) for thing in before[kind]}
+            old = {thing["id"]: thing for thing in before[kind]}
             for thing in things:
-                tags = [
-                    tag
-                    for tag in thing.get("tags", ())
-                    if tag in mentioned and tag not in old.get(thing["id"], ())
-                ]
+                tags = mentioned & _new_tags(thing, old.get(thing["id"]))
                 if thing["id"] not in old and (tags or mentioned & _ids(thing)):
                     entries.append((kind.removesuffix("s"), thing["id"]))
-                for tag in tags:
-                    entries += self._named(tag, thing["id"], owners)
+                for tag in sorted(tags):
+                    entries += self._taken_away(tag, before)
+                    entries.append(("tag", tag, thing["id"]))
         return entries
 
-    def _named(self, tag: str, image: str, owners: dict[str, str]) -> Iterator[Entry]:
-        """A name was given; if a pull took it from an image of the student's, note that too."""
-        if tag in owners and not self.owns_tag(tag, owners[tag]):
-            yield ("was", tag, owners[tag])
-        yield ("tag", tag, image)
+    def _taken_away(self, tag: str, before: World) -> list[Entry]:
+        """If a name was an image's of the student's, it is to be given back one day."""
+        images = [image["id"] for image in before["images"] if tag in image["tags"]]
+        return [("was", tag, image) for image in images if not self.owns_tag(tag, image)]
 
     def _mentioned(self, words: Words, heard: str, container: str) -> Iterator[str]:
         """Each name and ID in a command and in what it printed, and what belongs to them."""
@@ -101,21 +96,23 @@ class Ownership:
         Without a word stays what is another lesson's too, and what a prefetched image stands on.
         """
         entries = self.ledger.entries(lesson)
-        later = entries[since:]
+        earlier, later = entries[:since], entries[since:]
         if not later:
             return []
         self.client.ask(self.client.api.ping)
-        spared = set() if names is None else self._not_called(entries, names)
-        others = self._of_others(lesson)
-        doomed = [
-            entry for entry in reversed(later) if entry[-1] not in spared and entry not in others
-        ]
+        spared = self._not_called(entries, names)
+        kept = spared | self._of_others(lesson)
+        doomed = [entry for entry in reversed(later) if entry not in kept]
         refused = self._remove_all(doomed)
-        staying = spared | {entry[-1] for entry in refused}
+        staying = {entry[-1] for entry in (*spared, *refused)}
         # A name that an image has lost may be given to it again, by another.
         lost = {entry for entry in doomed if entry[0] == "tag"} - refused.keys()
-        kept = [entry for entry in later if entry[-1] in staying and entry not in lost]
-        self.ledger.keep(lesson, [*entries[:since], *kept])
+        left = [entry for entry in later if entry[-1] in staying and entry not in lost]
+        self.ledger.keep(lesson, [*earlier, *left])
+        return self._told(refused, lesson)
+
+    def _told(self, refused: dict[Entry, str], lesson: str) -> list[str]:
+        """What had to stay, and why; of images that prefetched ones stand on, nothing."""
         silent = self._below_prefetched() if refused and lesson != PREFETCHED else set()
         return [
             _("{name} stays: {why}", name=entry[1][:60], why=why)
@@ -123,12 +120,16 @@ class Ownership:
             if entry not in silent
         ]
 
-    def _not_called(self, entries: Sequence[Entry], names: Container[str]) -> set[str]:
-        """IDs of what is there and called otherwise now, whoever removed the rest."""
-        world = self.client.world(intermediate=True)
-        known = {thing["id"]: called(thing) for things in world.values() for thing in things}
-        noted = {entry[-1] for entry in entries} & known.keys()
-        return {id_ for id_ in noted if not any(name in names for name in known[id_])}
+    def _not_called(self, entries: Sequence[Entry], names: Container[str] | None) -> set[Entry]:
+        """What is there and called otherwise now, whoever removed the rest."""
+        if names is None:
+            return set()
+        spared: set[str] = set()
+        for things in self.client.world(intermediate=True).values():
+            for thing in things:
+                if not any(name in names for name in called(thing)):
+                    spared.add(thing["id"])
+        return {entry for entry in entries if entry[-1] in spared}
 
     def _of_others(self, lesson: str) -> set[Entry]:
         others = [other for other in self.ledger.lessons() if other != lesson]
@@ -190,6 +191,10 @@ class Ownership:
     def _untag(self, name: str) -> None:
         # noprune: what the image stands on may be the student's
         self.client.api.remove_image(name, noprune=True)
+
+
+def _new_tags(thing: Thing, before: Thing | None) -> set[str]:
+    return set(thing.get("tags", ())) - set((before or {}).get("tags", ()))
 
 
 def _ids(thing: Thing) -> set[str]:

@@ -61,21 +61,29 @@ def _files(
 ) -> Iterator[Refused]:
     """Remove files; which could not go yet, and why."""
     known = _known_media(folder)
+    for file in _doomed(folder, wanted):
+        if file not in known:
+            file.unlink(missing_ok=True)
+            continue
+        path = folder.name(file)
+        result = run(["VBoxManage", "closemedium", "disk", f"$PWD/{path}", "--delete"])
+        if result.code and file.exists():
+            yield path, result.err.strip().partition("\n")[0]
+
+
+def _doomed(folder: Folder, wanted: Wanted) -> list[Path]:
+    """The files that are to go; settings go with their machine, unless that was never one."""
     machines = {machine.name for machine in folder.graph(ask=False).machines}
-    for file in list(folder.files()):
+    doomed: list[Path] = []
+    for file in folder.files():
         path = folder.name(file)
         owner, _slash, rest = path.partition("/")
         lost = bool(rest) and owner not in machines  # of a machine made without --register
         if path in wanted.since or (file.suffix in SETTINGS and not lost):
             continue
-        if not (wanted.called(path) or (lost and wanted.called(owner))):
-            continue
-        if file not in known:
-            file.unlink(missing_ok=True)
-            continue
-        result = run(["VBoxManage", "closemedium", "disk", f"$PWD/{path}", "--delete"])
-        if result.code and file.exists():
-            yield path, result.err.strip().partition("\n")[0]
+        if wanted.called(path) or (lost and wanted.called(owner)):
+            doomed.append(file)
+    return doomed
 
 
 def _known_media(folder: Folder) -> set[Path]:
