@@ -213,7 +213,7 @@ def explorer(lesson: Lesson, names: Sequence[str]) -> Panel:
 
         def picked(change: dict[str, Any]) -> None:
             tree.value = ""
-            with teaching(stack, lesson):
+            with teaching(stack, lambda: lesson.badge):
                 images[index] = lesson.layers(change["new"])
                 slider.max = slider.value = len(real(images[index]))
                 draw()
@@ -268,7 +268,7 @@ def before_after(lesson: Lesson, line: str) -> Panel:
         tasks.leave(lesson)
 
     def go(_: object) -> None:
-        with teaching(view, lesson):
+        with teaching(view, lambda: lesson.badge):
             argv = typed(command.value)
             tasks.enter(lesson, line, [line])
             before = lesson.forest()
@@ -363,14 +363,14 @@ def disk_panel(lesson: Lesson, size: int) -> Panel:
         view.value = "".join(parts)
 
     def started(_: object) -> None:
-        with teaching(view, lesson):
+        with teaching(view, lambda: lesson.badge):
             drawn.clear()
             start()
             begin.description, button.disabled = "Start over", False
             draw(f"Two disks of {size} MiB, new and empty.")
 
     def written(_: object) -> None:
-        with teaching(view, lesson):
+        with teaching(view, lambda: lesson.badge):
             tasks.succeed(lesson, write(where.value))
             draw(f"64 KiB written at {where.value} MiB of the guest's disk, in both.")
 
@@ -422,11 +422,11 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
         graph, chosen = now(), which.value
         which.options = list(dict.fromkeys(s.name for s in graph.machine(copy).snapshots)) or [""]
         which.value = chosen if chosen in which.options else which.options[0]
-        view.value = said["text/html"] + graph.tree(before).html()
+        view.value = f"{said['text/html']}{graph.tree(before).html()}"
 
     def started(_: object) -> None:
         sure.layout.display = "none"
-        with teaching(view, lesson):
+        with teaching(view, lambda: lesson.badge):
             start()
             begin.description = "Start over"
             for button in buttons.values():
@@ -442,7 +442,7 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
     def wanted(button: w.Button) -> None:
         action, sure.layout.display = button.description, "none"
         name = title.value if action == "Take" else which.value
-        with teaching(view, lesson):
+        with teaching(view, lambda: lesson.badge):
             asked[:] = [(action, name)]
             if action not in ("Restore", "Delete"):
                 return done()
@@ -455,7 +455,7 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
 
     def done(_: object = None) -> None:
         sure.layout.display = "none"
-        with teaching(view, lesson):
+        with teaching(view, lambda: lesson.badge):
             before, typed = now(), line(*asked[0])
             result = lesson.command(lesson.words(typed))
             draw(show.output(lesson.badge, f"{typed}\n{result.text}", ending(result)), before)

@@ -73,7 +73,7 @@ def net_panel(lesson: Lesson) -> Panel:
 
     def draw(_: object = None) -> None:
         made = start
-        with teaching(view):
+        with teaching(view, MODEL):
             for host in hosts:
                 if picks[host.name].value != start.port(host.plug).vlan:
                     made = made.changed(f"access {picks[host.name].value} {host.plug}")
@@ -139,7 +139,7 @@ def tunnel_panel(lesson: Lesson) -> Panel:
     view = w.HTML()
 
     def draw(_: object = None) -> None:
-        with teaching(view):
+        with teaching(view, MODEL):
             view.value = (
                 str(show.badge_html(MODEL)) + tunnelling.through(kind.value, text.value).html()
             )

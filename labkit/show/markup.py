@@ -22,7 +22,7 @@ def _escaped(value: object) -> Markup:
 
 @lru_cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(LABKIT),
         autoescape=True,
         finalize=_escaped,
@@ -30,6 +30,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["px"] = "{:g}".format  # a length as short as SVG takes it: 28, 4.5
+    return environment
 
 
 def render(template: str, **values: object) -> Markup:

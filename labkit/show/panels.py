@@ -1,17 +1,15 @@
-"""What every panel is made of: a column of widgets with a text alternative, and one line when a button fails."""
+"""What every panel is made of: widgets with a text alternative; one line when a button fails."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import ipywidgets as w
 
 from labkit.errors import LabError
-from labkit.lesson import Lesson
-from labkit.net.engine import MODEL
-from labkit.show import output as show
+from labkit.show.output import message
 
 
 class Panel(w.VBox):  # type: ignore[misc]
@@ -28,11 +26,13 @@ class Panel(w.VBox):  # type: ignore[misc]
 
 
 @contextmanager
-def teaching(view: w.HTML, lesson: Lesson | None = None) -> Iterator[None]:
-    """Whatever goes wrong behind a button is shown as one line; without a ``lesson`` it is the model's word."""
+def teaching(view: w.HTML, badge: str | Callable[[], str]) -> Iterator[None]:
+    """Show in ``view`` whatever goes wrong behind a button, as one line below its ``badge``.
+
+    A badge that changes while the button works is given as a function, called when it is shown.
+    """
     try:
         yield
     except LabError as error:
-        view.value = show.message("unknown", str(error), lesson.badge if lesson else MODEL)[
-            "text/html"
-        ]
+        line = badge if isinstance(badge, str) else badge()
+        view.value = message("unknown", str(error), line)["text/html"]

@@ -1,10 +1,12 @@
-"""One output that grows while a command runs, with a bar for each part of it, and ends as the final one."""
+"""One output that grows while a command runs, a bar for each part, and ends as the final one."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+from markupsafe import Markup
 
 from labkit.show.markup import macro
 from labkit.show.output import pre, put, without_colours
@@ -20,10 +22,10 @@ class Bar(NamedTuple):
     doing: str = ""
 
 
-def progress(text: str, read: Callable[[str], Sequence[Bar]]) -> str:
+def progress(text: str, read: Callable[[str], Sequence[Bar]]) -> Markup:
     """The bars as HTML, or the words themselves while there are none."""
     bars = read(text)
-    return str(macro("show/output.html", "progress", bars) if bars else pre(without_colours(text)))
+    return macro("show/output.html", "progress", bars) if bars else pre(without_colours(text))
 
 
 class Live:
@@ -33,7 +35,9 @@ class Live:
     """
 
     def __init__(self, read: Callable[[str], Sequence[Bar]]) -> None:
-        self._read, self._text, self._handle = read, "", None
+        self._read = read
+        self._text = ""
+        self._handle: Any = None  # of IPython's display, once something is shown
         self._enabled = os.environ.get("LABKIT_PROGRESS") != "off"
 
     @property
@@ -43,12 +47,7 @@ class Live:
 
     def _hear(self, text: str) -> None:
         self._text = (self._text + text)[-TAIL:]
-        bars = self._read(self._text)
-        html = (
-            macro("show/output.html", "progress", bars)
-            if bars
-            else pre(without_colours(self._text))
-        )
+        html = str(progress(self._text, self._read))
         self.end({"text/plain": self._text, "text/html": html})
 
     def end(self, bundle: dict[str, Any]) -> None:
