@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from markupsafe import Markup
-
 from labkit.show.markup import macro
 from labkit.show.output import pre, put, without_colours
 
@@ -22,10 +20,10 @@ class Bar(NamedTuple):
     doing: str = ""
 
 
-def progress(text: str, read: Callable[[str], Sequence[Bar]]) -> Markup:
+def progress(text: str, read: Callable[[str], Sequence[Bar]]) -> str:
     """The bars as HTML, or the words themselves while there are none."""
     bars = read(text)
-    return macro("show/output.html", "progress", bars) if bars else pre(without_colours(text))
+    return str(macro("show/output.html", "progress", bars) if bars else pre(without_colours(text)))
 
 
 class Live:
@@ -47,8 +45,7 @@ class Live:
 
     def _hear(self, text: str) -> None:
         self._text = (self._text + text)[-TAIL:]
-        html = str(progress(self._text, self._read))
-        self.end({"text/plain": self._text, "text/html": html})
+        self.end({"text/plain": self._text, "text/html": progress(self._text, self._read)})
 
     def end(self, bundle: dict[str, Any]) -> None:
         """Replace what was shown, at last by the final output."""
