@@ -15,6 +15,7 @@ from labkit.show.text import cells
 
 ROW = 28  # from one row to the next
 COLUMN = 24  # from one column of the rail to the next
+BESIDE = 22  # from the middle of a shape to what stands on its right
 LANE = 12  # from one lane of links to the next
 LANES = 12  # so many, then links share them
 GAP = 12  # between two trees
@@ -43,12 +44,13 @@ class Scene:
         self.layout = layout
         self.top = PAD + (HEADING if layout.title else 0) + (HEADING if layout.legend else 0)
         self.legend_y = self.top - 18
-        self._first_column = PAD + 10 + (20 if layout.marked else 0)
+        signs = 20 if layout.marked else 0
+        self._first_column = PAD + signs + 10  # half a shape
         self._last_column = max((self.x(row) for row in layout.rows), default=PAD)
         self._lane = self._lanes()
-        self.label_x = self._last_column + 22 + LANE * min(len(self._lane), LANES)
+        self.label_x = self._last_column + BESIDE + LANE * min(len(self._lane), LANES)
         texts = MONO * layout.label_cells + 7.5 * layout.note_cells
-        self.note_x = self.label_x + 16 + round(texts)
+        self.note_x = self.label_x + 16 + round(texts)  # where notes end
         self.samples = list(self._samples())
         self.width = round(max(self._right_edges(), default=160)) + PAD
         bottom = self.y(layout.rows[-1]) + ROW / 2 if layout.rows else self.top
@@ -70,7 +72,7 @@ class Scene:
         x = self.note_x + 32.0
         for pill in row.pills:
             yield x, pill
-            x = round(x + SMALL * cells(pill.text) + 24, 1)
+            x = round(x + SMALL * cells(pill.text) + 24, 1)  # its box, and 8 px
 
     def edges(self) -> Iterator[Points]:
         """From each parent down to its child, then right if the child is in another column."""
@@ -102,7 +104,7 @@ class Scene:
         """Where links run, by the node where they end: between the rail and the labels."""
         lanes: dict[str, int] = {}
         for link in self.layout.links:
-            lane = self._last_column + 22 + LANE * (len(lanes) % LANES)
+            lane = self._last_column + BESIDE + LANE * (len(lanes) % LANES)
             lanes.setdefault(link.end, lane)
         return lanes
 
