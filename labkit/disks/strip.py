@@ -18,9 +18,8 @@ from typing import Any
 
 from labkit.disks import Disk, Extent, human
 from labkit.show.figure import Figure
-from labkit.show.look import MARKS, Look, ink
+from labkit.show.look import MARKS, PAD, Look, ink
 from labkit.show.text import clean, shorten
-from labkit.show.trees import PAD
 
 # Colours as in trees; what is not in the file has none. Dash: of the stripes across it, for grey printers.
 LOOKS = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 
 class Figure:
     """What shows itself, as text (`str`) and as HTML of the same content."""
 
-    def html(self) -> str:
+    def html(self) -> Markup:
         """For a notebook."""
         raise NotImplementedError
 
@@ -14,4 +16,4 @@ class Figure:
         return str(self)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": self.html()}
+        return {"text/plain": str(self), "text/html": str(self.html())}

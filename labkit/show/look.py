@@ -9,8 +9,17 @@ from __future__ import annotations
 from math import cos, pi, sin
 from typing import NamedTuple
 
-BLUE, SKY, GREEN, YELLOW = "#0072B2", "#56B4E9", "#009E73", "#F0E442"
-ORANGE, VERMILION, PURPLE, GREY = "#E69F00", "#D55E00", "#CC79A7", "#808080"
+from labkit.messages import N_
+
+BLUE = "#0072B2"
+SKY = "#56B4E9"
+GREEN = "#009E73"
+YELLOW = "#F0E442"
+ORANGE = "#E69F00"
+VERMILION = "#D55E00"
+PURPLE = "#CC79A7"
+GREY = "#808080"
+PAD = 16  # px of margin around a picture
 
 Points = tuple[tuple[float, float], ...]
 
@@ -21,15 +30,12 @@ def ink(attribute: str) -> str:
 
 
 class Look(NamedTuple):
-    """How one kind of thing looks. ``sign``: one character for text; ``dash``: as in SVG;
-
-    ``outline``: px around the centre.
-    """
+    """How one kind of thing looks."""
 
     colour: str
-    sign: str
-    dash: str = ""
-    outline: Points = ()
+    sign: str  # one character, for text
+    dash: str = ""  # of its outline, as in SVG
+    outline: Points = ()  # px around the centre
 
 
 def _arc(
@@ -58,21 +64,21 @@ SIGNS = {
     "note": Look(BLUE, "ℹ"),  # noqa: RUF001
     "ask": Look(BLUE, "?"),
 }
-# The things of a tree, and how they are marked.
+# The things of a tree, and how they are marked; legends show the words.
 SHAPES = {
-    "image": Look(BLUE, "◆", "", _arc(0, 0, 2, 8.5, 8.5, 4)),
-    "layer": Look(SKY, "■", "", _box(9, 5)),
-    "container": Look(ORANGE, "□", "3 2", _box(7, 7)),
-    "machine": Look(PURPLE, "▣", "", (*_SCREEN, *((-x, y) for x, y in reversed(_SCREEN)))),
-    "state": Look(PURPLE, "▷", "", ((-6, -7), (8, 0), (-6, 7))),
-    "snapshot": Look(GREEN, "●", "", _arc(0, 0, 2, 7, 7, 20)),
-    "disk": Look(YELLOW, "▬", "", _LID + _arc(-4.5, 2, 1) + _arc(5, 1, 0) + _LID[::-1]),
+    N_("image"): Look(BLUE, "◆", "", _arc(0, 0, 2, 8.5, 8.5, 4)),
+    N_("layer"): Look(SKY, "■", "", _box(9, 5)),
+    N_("container"): Look(ORANGE, "□", "3 2", _box(7, 7)),
+    N_("machine"): Look(PURPLE, "▣", "", (*_SCREEN, *((-x, y) for x, y in reversed(_SCREEN)))),
+    N_("state"): Look(PURPLE, "▷", "", ((-6, -7), (8, 0), (-6, 7))),
+    N_("snapshot"): Look(GREEN, "●", "", _arc(0, 0, 2, 7, 7, 20)),
+    N_("disk"): Look(YELLOW, "▬", "", _LID + _arc(-4.5, 2, 1) + _arc(5, 1, 0) + _LID[::-1]),
 }
 MARKS = {
     "": Look("", " "),
-    "new": Look(GREEN, "+"),
-    "gone": Look(VERMILION, "−", "2 2"),
-    "shared": Look(PURPLE, "=", "1 2"),
-    "current": Look(ORANGE, "▶"),
+    N_("new"): Look(GREEN, "+"),
+    N_("gone"): Look(VERMILION, "−", "2 2"),
+    N_("shared"): Look(PURPLE, "=", "1 2"),
+    N_("current"): Look(ORANGE, "▶"),
 }
 STRONG = ("new", "current")  # marks drawn thick and bold

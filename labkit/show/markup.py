@@ -12,24 +12,29 @@ from markupsafe import Markup
 LABKIT = Path(__file__).resolve().parent.parent
 
 
-def _escaped(value: object) -> Markup:
-    """Whatever a template shows, escaped unless it is HTML already.
+def _quotes_escaped(value: object) -> object:
+    """Quotes as the standard library escapes them; jinja2 itself does the rest.
 
-    As the standard library escapes: stored outputs are compared byte for byte, and hold ``&quot;``.
+    Stored outputs are compared byte for byte, and hold ``&quot;`` where jinja2 writes ``&#34;``.
     """
-    return value if isinstance(value, Markup) else Markup(escape(str(value)))
+    if isinstance(value, (Markup, int, float)):
+        return value
+    text = str(value)
+    return Markup(escape(text)) if '"' in text or "'" in text else text
 
 
 @lru_cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(LABKIT),
         autoescape=True,
-        finalize=_escaped,
+        finalize=_quotes_escaped,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["px"] = "{:g}".format  # a length as short as SVG takes it: 28, 4.5
+    return environment
 
 
 def render(template: str, **values: object) -> Markup:

@@ -1,4 +1,4 @@
-"""One output that grows while a command runs, with a bar for each part of it, and ends as the final one."""
+"""One output that grows while a command runs, a bar for each part, and ends as the final one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ class Live:
     """
 
     def __init__(self, read: Callable[[str], Sequence[Bar]]) -> None:
-        self._read, self._text, self._handle = read, "", None
+        self._read = read
+        self._text = ""
+        self._handle: Any = None  # of IPython's display, once something is shown
         self._enabled = os.environ.get("LABKIT_PROGRESS") != "off"
 
     @property
@@ -43,13 +45,7 @@ class Live:
 
     def _hear(self, text: str) -> None:
         self._text = (self._text + text)[-TAIL:]
-        bars = self._read(self._text)
-        html = (
-            macro("show/output.html", "progress", bars)
-            if bars
-            else pre(without_colours(self._text))
-        )
-        self.end({"text/plain": self._text, "text/html": html})
+        self.end({"text/plain": self._text, "text/html": progress(self._text, self._read)})
 
     def end(self, bundle: dict[str, Any]) -> None:
         """Replace what was shown, at last by the final output."""

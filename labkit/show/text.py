@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
@@ -11,34 +12,44 @@ _UNSAFE = re.compile(
 
 
 def clean(text: str) -> str:
-    """One line of valid XML and UTF-8: any white space is one space; controls and surrogates are U+FFFD."""
+    """One line of valid XML and UTF-8: any white space is one space, what is unsafe is U+FFFD.
+
+    Unsafe are control characters, marks that reorder text, surrogates and noncharacters.
+    """
     return _UNSAFE.sub("\ufffd", " ".join(text.split()))
 
 
+@lru_cache(maxsize=4096)
+def _width(character: str) -> int:
+    """0 for what combines with its neighbour, 2 for a wide character (Unicode annex 11), else 1."""
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    if unicodedata.east_asian_width(character) in ("W", "F"):
+        return 2
+    return 1
+
+
 def cells(text: str) -> int:
-    """Width in monospace cells: wide characters take 2 (Unicode annex 11), combining and format ones 0."""
-    return (
-        len(text)
-        if text.isascii()
-        else sum(
-            0
-            if unicodedata.category(c) in ("Mn", "Me", "Cf")
-            else 1 + (unicodedata.east_asian_width(c) in "WF")
-            for c in text
-        )
-    )
+    """Width of a text in monospace cells."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_width, text))
 
 
 def shorten(text: str, limit: int) -> str:
-    """At most `limit` cells: what is in the middle goes, since both ends of an instruction tell it apart."""
-    keep, short = limit, text
+    """At most ``limit`` cells: the middle goes, since both ends of an instruction tell it apart."""
+    short = text
+    kept = limit
     while cells(short) > limit:
-        keep -= 1
-        short = f"{text[: keep - keep // 3].rstrip()}…{text[len(text) - keep // 3 :].lstrip()}"
+        kept -= 1
+        end = kept // 3
+        short = f"{text[: kept - end].rstrip()}…{text[len(text) - end :].lstrip()}"
     return short
 
 
 def isolate(text: str) -> str:
     """Keep right-to-left text from reordering the columns beside it (Unicode annex 9: isolates)."""
-    rtl = not text.isascii() and any(unicodedata.bidirectional(c) in ("R", "AL") for c in text)
+    if text.isascii():
+        return text
+    rtl = any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
     return f"\u2068{text}\u2069" if rtl else text

@@ -1,13 +1,11 @@
-"""Outputs: what is read and what is seen are the same, and nothing an engine prints can act as a page or a terminal."""
+"""What is read and what is seen are the same, and nothing an engine prints can act as a page."""
 
 from __future__ import annotations
 
 import re
 from html import unescape
-from typing import Any
 
 import pytest
-from conftest import Notebook
 from hypothesis import given
 from hypothesis import strategies as st
 from samples.pages import Page
@@ -15,7 +13,7 @@ from samples.pages import Page
 from labkit.docker.progress import bars
 from labkit.show import output as show
 from labkit.show.look import SIGNS
-from labkit.show.progress import Live, progress
+from labkit.show.progress import progress
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="x">&amp;<a href=javascript:x>'
 ALLOWED = {"div", "span", "pre", "code", "strong", "br", "progress"}
@@ -207,73 +205,3 @@ def test_progress_is_harmless_at_any_moment(lines: list[str]) -> None:
     for name, percent, _doing in bars(text):
         assert name and 0 <= percent <= 100
     harmless(progress(text, bars))
-
-
-# -- displays -----------------------------------------------------------------------------------
-
-
-class Screen:
-    """Stands for the notebook: what was displayed, and each update of it."""
-
-    def __init__(self) -> None:
-        self.shown: list[tuple[str, Any]] = []
-
-    def put(self, bundle: dict[str, str], display_id: bool | None = None) -> Screen | None:
-        self.shown.append(("display", bundle))
-        return self if display_id else None
-
-    def update(self, bundle: dict[str, str], raw: bool) -> None:
-        assert raw
-        self.shown.append(("update", bundle))
-
-
-@pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
-    screen = Screen()
-    monkeypatch.setattr("labkit.show.progress.put", screen.put)
-    return screen
-
-
-FINAL = show.output(BADGES[0], "done")
-
-
-def test_progress_off_is_one_display(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABKIT_PROGRESS", "off")
-    live = Live(bars)
-    assert live.hear is None
-    live.end(FINAL)
-    assert screen.shown == [("display", FINAL)]
-
-
-def test_progress_on_is_one_display_that_ends_as_the_final_one(screen: Screen) -> None:
-    live = Live(bars)
-    assert live.hear
-    for line in PULL.splitlines(keepends=True):
-        live.hear(line)
-    live.end(FINAL)
-    assert [kind for kind, _ in screen.shown] == ["display", *["update"] * 11]
-    assert screen.shown[-1][1] == FINAL
-    assert screen.shown[1][1]["text/html"].count("<progress") == 1
-    assert (
-        screen.shown[-2][1]["text/plain"] == PULL
-        and screen.shown[-2][1]["text/html"].count("<progress") == 4
-    )
-
-
-def test_a_command_that_says_nothing_is_one_display(screen: Screen) -> None:
-    Live(bars).end(FINAL)
-    assert screen.shown == [("display", FINAL)]
-
-
-def test_a_flood_of_output_does_not_slow_itself_down(screen: Screen) -> None:
-    live = Live(bars)
-    assert live.hear
-    for _ in range(100):
-        live.hear("x" * 9_999 + "\n")
-    assert max(len(bundle["text/html"]) for _, bundle in screen.shown) < 100_000
-
-
-def test_put_is_one_display_of_both_forms(replay: Notebook) -> None:
-    replay.shell.user_ns.update(show=show, FINAL=FINAL)
-    replay.run("show.put(FINAL)")
-    assert replay.outputs == [FINAL]

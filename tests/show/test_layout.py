@@ -1,0 +1,78 @@
+"""Where nodes go is compared with the definition, never with the module's own reckoning."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from samples.trees import FOREST, chain, forests
+
+from labkit.show.trees import Node, Tree
+
+
+def rows(nodes: list[Node]) -> list[dict[str, Any]]:
+    return Tree(nodes).data()["nodes"]
+
+
+def columns(nodes: list[Node]) -> dict[str, int]:
+    """By definition: an only child keeps its parent's column, siblings are one further right."""
+    by_key = {node.key: node for node in nodes}
+    families = Counter(node.parent for node in nodes)
+
+    def column(node: Node) -> int:
+        if node.parent is None:
+            return 0
+        return column(by_key[node.parent]) + (1 if families[node.parent] > 1 else 0)
+
+    return {node.key: column(node) for node in nodes}
+
+
+def test_a_small_forest_in_full() -> None:
+    assert [(row["key"], row["x"], row["y"]) for row in rows(FOREST)] == [
+        ("base", 0, 0),
+        ("env", 1, 1),
+        ("run", 1, 2),
+        ("web", 2, 3),
+        ("mine", 2, 4),
+        ("py", 1, 5),
+        ("app", 1, 6),
+        ("hello", 0, 7),
+    ]
+
+
+@given(forests())
+def test_layout_of_any_forest(nodes: list[Node]) -> None:
+    placed = rows(nodes)
+    row = {node["key"]: node["y"] for node in placed}
+    assert len(placed) == len(nodes) and row.keys() == {node.key for node in nodes}
+    assert [node["y"] for node in placed] == list(range(len(nodes)))
+    assert all(row[node.parent] < row[node.key] for node in nodes if node.parent is not None)
+    expected = columns(nodes)
+    if max(expected.values(), default=0) <= 8:
+        assert {node["key"]: node["x"] for node in placed} == expected
+        for parent in {node.parent for node in nodes}:  # siblings keep the order they were given in
+            siblings = [row[node.key] for node in nodes if node.parent == parent]
+            assert siblings == sorted(siblings)
+
+
+def test_a_long_chain_is_one_column_from_the_root_down() -> None:
+    nodes = chain(10_000)
+    placed = rows(nodes[::-1])
+    assert [node["key"] for node in placed] == [node.key for node in nodes]
+    assert {node["x"] for node in placed} == {0}
+
+
+@pytest.mark.parametrize("chain_first", [True, False])
+def test_a_side_branch_at_every_node_keeps_the_rail_narrow(chain_first: bool) -> None:
+    nodes = [Node("0", "0")]
+    for i in range(1, 2_000):
+        pair = [Node(str(i), f"{i}", str(i - 1)), Node(f"c{i}", f"c{i}", str(i - 1))]
+        nodes += pair if chain_first else pair[::-1]
+    assert max(node["x"] for node in rows(nodes)) <= 9
+
+
+def test_a_bushy_tree_keeps_the_rail_narrow() -> None:
+    binary = [Node(str(i), str(i), str((i - 1) // 2) if i else None) for i in range(4_095)]
+    assert max(node["x"] for node in rows(binary)) <= 9 + 12
