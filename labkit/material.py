@@ -117,7 +117,7 @@ def material(folder: Path) -> Material:
     return Material(
         {task.name: task for task in module.TASKS},
         {prediction.name: prediction for prediction in module.PREDICTIONS},
-        dict(module.NEEDS),
+        dict(getattr(module, "NEEDS", ())),
     )
 
 

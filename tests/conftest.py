@@ -21,6 +21,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from live import engine, lab, on_engine, student  # noqa: F401  fixtures of the live tests
 from samples.shelf.engine import Shelf
+from samples.shelf_lesson import live, replayed, toy, toy_folder  # noqa: F401  fixtures
 from traitlets.config import Config
 
 from labkit.engine import SUBJECTS, engines
