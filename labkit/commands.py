@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from labkit.errors import Interrupted, LabError, MissingProgram
+from labkit.errors import LabError, MissingProgram
 
 GRACE = 1.5  # seconds a command has to end after an interrupt, and again after a request to end
 LAST_WORDS = (
@@ -49,6 +49,19 @@ class Result(NamedTuple):
     def text(self) -> str:
         """Both streams in the order they arrived, as a terminal shows them."""
         return "".join(text for _stream, text in self.chunks)
+
+
+class Interrupted(LabError):
+    """The user interrupted a command; it has ended. ``result`` holds what it had printed."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(
+            "Stopped by you after {seconds:.0f} s: {program} has ended, nothing is left running. "
+            "Run the cell again when you like.",
+            seconds=result.seconds,
+            program=result.argv[0],
+        )
+        self.result = result
 
 
 def merge(chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:

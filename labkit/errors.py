@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from labkit.messages import _
-
-if TYPE_CHECKING:
-    from labkit.commands import Result
 
 
 class LabError(Exception):
@@ -26,16 +21,3 @@ class LabError(Exception):
 
 class MissingProgram(LabError):
     """The program of a command is not installed, or not on PATH."""
-
-
-class Interrupted(LabError):
-    """The user interrupted a command; it has ended. ``result`` holds what it had printed."""
-
-    def __init__(self, result: Result) -> None:
-        super().__init__(
-            "Stopped by you after {seconds:.0f} s: {program} has ended, nothing is left running. "
-            "Run the cell again when you like.",
-            seconds=result.seconds,
-            program=result.argv[0],
-        )
-        self.result = result

@@ -21,7 +21,8 @@ from IPython.core.magic import (
 from labkit import tasks
 from labkit.doctor import examine
 from labkit.engine import engines, parts
-from labkit.errors import Interrupted, LabError
+from labkit.commands import Interrupted
+from labkit.errors import LabError
 from labkit.lesson import Lesson
 from labkit.material import Prediction, Task
 from labkit.messages import _
@@ -113,9 +114,13 @@ class LabMagics(LessonMagics):
             for program in kind.programs:
                 self._register(program)
         for module in parts("magics"):
-            magics = module.MAGICS(shell)
-            magics.lab = self
-            shell.register_magics(magics)
+            self._add(module.MAGICS)
+
+    def _add(self, kind: type[LessonMagics]) -> None:
+        """Add the magics of a subject, or of a lesson."""
+        magics = kind(self._shell)
+        magics.lab = self
+        self._shell.register_magics(magics)
 
     def _register(self, program: str) -> None:
         """A magic under the name a program has in a terminal, and under one that Python takes."""
@@ -135,6 +140,8 @@ class LabMagics(LessonMagics):
         self.current = None
         lesson = self.opens(words[0], words[1] if len(words) == 2 else None)
         self._hints.clear()
+        if lesson.material.magics:
+            self._add(lesson.material.magics)
         notes = lesson.reset()
         self.current = lesson
         note = lesson.tape.header.note if lesson.tape.replayed else lesson.lacking

@@ -8,11 +8,14 @@ the check.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 
 from labkit.engine import Session
 from labkit.errors import LabError
@@ -75,12 +78,14 @@ class Prediction:
 class Material:
     """What a lesson asks, by name.
 
-    ``needs``: the engines without which it is replayed, and the programs of each that it uses.
+    ``needs``: the engines without which it is replayed, and the programs of each that it uses;
+    ``magics``: a class of IPython magics of its own.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict)
     predictions: dict[str, Prediction] = field(default_factory=dict)
     needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    magics: type | None = None
 
     def task(self, name: str) -> Task:
         """A task by name. Raises :class:`LabError` naming those there are."""
@@ -106,19 +111,34 @@ def _unknown(what: str, name: str, known: Mapping[str, object]) -> LabError:
 
 @lru_cache
 def material(folder: Path) -> Material:
-    """Load a lesson's ``tasks.py``; a lesson without one needs nothing and asks nothing."""
-    path = folder / "tasks.py"
-    if not path.is_file():
-        return Material()
-    spec = importlib.util.spec_from_file_location(f"labkit_lesson_{folder.name}", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """Load a lesson's ``tasks.py``; a lesson without one needs nothing and asks nothing.
+
+    Its ``magics.py``, if there is one, holds ``MAGICS``, as that of a subject does.
+    """
+    package = _package(folder)
+    tasks, magics = _part(package, "tasks"), _part(package, "magics")
     return Material(
-        {task.name: task for task in module.TASKS},
-        {prediction.name: prediction for prediction in module.PREDICTIONS},
-        dict(getattr(module, "NEEDS", ())),
+        {task.name: task for task in getattr(tasks, "TASKS", ())},
+        {prediction.name: prediction for prediction in getattr(tasks, "PREDICTIONS", ())},
+        dict(getattr(tasks, "NEEDS", ())),
+        getattr(magics, "MAGICS", None),
     )
+
+
+def _package(folder: Path) -> str:
+    """Make a lesson's folder a package, anew, so that its modules find one another."""
+    name = f"labkit_lesson_{folder.name}"
+    for loaded in [each for each in sys.modules if each.partition(".")[0] == name]:
+        del sys.modules[loaded]
+    package = ModuleType(name)
+    package.__path__ = [str(folder)]
+    sys.modules[name] = package
+    return name
+
+
+def _part(package: str, name: str) -> ModuleType | None:
+    module = f"{package}.{name}"
+    return importlib.import_module(module) if importlib.util.find_spec(module) else None
 
 
 def number(answer: str, example: str, asked: str = "") -> int:

@@ -22,7 +22,8 @@ from traitlets.config import Config
 
 from labkit import commands
 from labkit.commands import Result, merge, run
-from labkit.errors import Interrupted, LabError, MissingProgram
+from labkit.commands import Interrupted
+from labkit.errors import LabError, MissingProgram
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and byte arguments are POSIX's")
 
@@ -272,7 +273,7 @@ def interrupted(code: str, tmp_path: Path, wait: str = "") -> tuple[dict[str, ob
         textwrap.dedent("""
         import json, sys, time
         from labkit import commands
-        from labkit.errors import Interrupted
+        from labkit.commands import Interrupted
         from labkit.commands import run
         commands.GRACE = 0.7
         try:

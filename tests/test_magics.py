@@ -17,7 +17,8 @@ from IPython.utils.capture import capture_output
 
 from labkit import tasks
 from labkit.commands import Result
-from labkit.errors import Interrupted, LabError
+from labkit.commands import Interrupted
+from labkit.errors import LabError
 from labkit.magics import LabMagics
 from labkit.virtualbox import engine as bench
 

@@ -18,7 +18,8 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from labkit.disks import human, open_disk
-from labkit.errors import Interrupted, LabError
+from labkit.commands import Interrupted
+from labkit.errors import LabError
 from labkit.show.text import clean, shorten
 from labkit.show.trees import Node, Tree
 

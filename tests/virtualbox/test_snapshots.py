@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from samples.machines import HDDS, ROOT, attached, chain, disks, home, machine, uuid
 
 from labkit.commands import Result
-from labkit.errors import Interrupted, LabError
+from labkit.commands import Interrupted
+from labkit.errors import LabError
 from labkit.virtualbox.engine import Bench
 from labkit.virtualbox.snapshots import (
     Graph,
