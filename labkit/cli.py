@@ -48,8 +48,9 @@ def _forest(args: argparse.Namespace) -> None:
 
 def _snapshots(args: argparse.Namespace) -> None:
     from labkit.virtualbox import engine as bench
-    from labkit.virtualbox import program as virtualbox
-    from labkit.virtualbox import snapshots
+    from labkit.virtualbox.inventory import read
+    from labkit.virtualbox.picture import machine_tree
+    from labkit.virtualbox.program import users_home
 
     if args.lesson and args.lesson not in (
         known := bench.left_over()
@@ -58,13 +59,13 @@ def _snapshots(args: argparse.Namespace) -> None:
             f"Lesson {args.lesson!r:.60} has nothing on this machine; these have: "
             f"{', '.join(known) or 'none'}. Run its %lesson cell first."
         )
-    graph = (
-        bench.Bench(args.lesson, True).graph()
-        if args.lesson
-        else snapshots.read(virtualbox.users_home())
-    )
+    graph = bench.Bench(args.lesson, True).graph() if args.lesson else read(users_home())
     graph = graph.only(*args.machine) if args.machine else graph
-    print(json.dumps(graph.to_json()) if args.json else "\n".join([str(graph), *graph.notes]))
+    print(
+        json.dumps(graph.to_json())
+        if args.json
+        else "\n".join([str(machine_tree(graph)), *graph.notes])
+    )
 
 
 def _disk(args: argparse.Namespace) -> None:

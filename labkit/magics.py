@@ -35,6 +35,8 @@ from labkit.show import output as show
 from labkit.show.progress import Live
 from labkit.show.text import clean
 from labkit.virtualbox import engine as bench
+from labkit.virtualbox.picture import machine_tree
+from labkit.virtualbox.preview import deleting, restoring
 from labkit.words import split
 
 _ENDLESS = {
@@ -276,7 +278,9 @@ class LabMagics(Magics):
         names = tuple(shellwords.split(line))
         graph = lesson.machines()
         graph = graph.only(*names) if names else graph
-        show.put(show.figure(lesson.badge, graph.tree(lesson.drawn.get(("snapshots", *names)))))
+        show.put(
+            show.figure(lesson.badge, machine_tree(graph, lesson.drawn.get(("snapshots", *names))))
+        )
         lesson.drawn["snapshots", *names] = graph
         for note in graph.notes:
             self._say("note", note, badge=False)
@@ -297,8 +301,8 @@ class LabMagics(Magics):
                 "`%what_if VBoxManage snapshot MACHINE delete SNAPSHOT`."
             )
         graph = lesson.machines()
-        ask = graph.deleting if words[3] == "delete" else graph.restoring
-        preview = ask(words[2], words[4])
+        ask = deleting if words[3] == "delete" else restoring
+        preview = ask(graph, words[2], words[4])
         show.put(
             show.message(
                 "ask", "\n".join(["Nothing has been done yet.", *preview.lines]), lesson.badge

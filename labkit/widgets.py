@@ -23,6 +23,8 @@ from labkit.lesson import Lesson, ending
 from labkit.show import output as show
 from labkit.show.panels import Panel, teaching
 from labkit.show.text import clean
+from labkit.virtualbox.picture import machine_tree
+from labkit.virtualbox.preview import deleting, restoring
 
 if TYPE_CHECKING:
     from labkit.virtualbox.snapshots import Graph
@@ -422,7 +424,7 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
         graph, chosen = now(), which.value
         which.options = list(dict.fromkeys(s.name for s in graph.machine(copy).snapshots)) or [""]
         which.value = chosen if chosen in which.options else which.options[0]
-        view.value = said["text/html"] + graph.tree(before).html()
+        view.value = said["text/html"] + machine_tree(graph, before).html()
 
     def started(_: object) -> None:
         sure.layout.display = "none"
@@ -446,8 +448,8 @@ def snapshot_panel(lesson: Lesson, machine: str) -> Panel:
             asked[:] = [(action, name)]
             if action not in ("Restore", "Delete"):
                 return done()
-            ask = lesson.machines().restoring if action == "Restore" else lesson.machines().deleting
-            preview = ask(copy, name)
+            ask = restoring if action == "Restore" else deleting
+            preview = ask(lesson.machines(), copy, name)
             sure.layout.display = ""
             draw(
                 show.message("ask", "\n".join([f"{action} {name}?", *preview.lines]), lesson.badge)

@@ -25,8 +25,11 @@ from labkit.disks import Disk, Elsewhere, open_disk
 from labkit.errors import LabError, MissingProgram
 from labkit.ledger import home
 from labkit.virtualbox import program as virtualbox
+from labkit.virtualbox.inventory import read
+from labkit.virtualbox.listings import parse_hdds
 from labkit.virtualbox.program import VirtualBox
-from labkit.virtualbox.snapshots import Graph, parse_hdds, read
+from labkit.virtualbox.snapshots import Graph
+from labkit.virtualbox.untrusted import examine_appliance, examine_settings
 
 # The programs of the lessons, and where one gets them.
 PROGRAMS = {
@@ -366,10 +369,10 @@ class Bench:
                 settings = path.suffix.lower() == ".vbox" or path.name == "VirtualBox.xml"
                 settings |= words[:1] == ["registervm"] and path in named  # whatever it is called
                 if name == "VBoxManage" and settings and path.is_file():
-                    virtualbox.examine_settings(path, self.folder, path.stat().st_mtime_ns)
+                    examine_settings(path, self.folder, path.stat().st_mtime_ns)
         if name == "VBoxManage" and "import" in words:
             for path in named:
-                virtualbox.examine(path)
+                examine_appliance(path)
         if name in ("qemu-img", "qemu-io"):
             for path in named:
                 self._stays(path, "commit" in words)

@@ -8,7 +8,8 @@ from labkit.disks import human
 from labkit.errors import LabError
 from labkit.lesson import Lesson
 from labkit.tasks import NotYet, Prediction, Task, Try
-from labkit.virtualbox.snapshots import Graph, parse_machinereadable
+from labkit.virtualbox.listings import parse_machinereadable
+from labkit.virtualbox.snapshots import Graph
 
 NEEDS = ("VBoxManage", "qemu-img", "qemu-io", "tar")
 SEATS = ("seat-1", "seat-2", "seat-3")
@@ -50,9 +51,9 @@ def check_seats(lesson: Lesson, answer: str) -> str:
                 f"`{name}` is a full clone: its disk alone takes {human(own_bytes(graph, name))}. Linked "
                 "clones share: `--options link`. Start again with `%task seats`."
             )
-        if machine.linked_to["machine"] != "lab10":
+        if machine.linked_to.machine != "lab10":
             raise NotYet(
-                f"`{name}` hangs from `{machine.linked_to['machine']}`, not from lab10: if that one goes, so "
+                f"`{name}` hangs from `{machine.linked_to.machine}`, not from lab10: if that one goes, so "
                 "does this."
             )
         total += own_bytes(graph, name)
