@@ -97,7 +97,7 @@ def _holders(machines: list[Machine]) -> dict[str, tuple[Machine, Snapshot]]:
 def _origin(
     graph: Graph, clone: Machine, holders: Mapping[str, tuple[Machine, Snapshot]]
 ) -> Origin | None:
-    """The nearest snapshot of another machine below the current state: then it is a linked clone."""
+    """The first snapshot of another machine below the current state: it is a linked clone then."""
     for uuid in clone.media:
         for medium in graph.chain(uuid):
             machine, snapshot = holders.get(medium.uuid, (clone, None))

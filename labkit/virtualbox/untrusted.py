@@ -23,8 +23,9 @@ DESCRIPTOR = 16 << 20  # bytes; a real one has some 10 KiB
 def examine_appliance(appliance: Path) -> None:
     """Raise :class:`LabError` if VirtualBox would use files outside the new machine's folder.
 
-    VirtualBox (7.2) puts a disk where ``href`` says, be it above the machine's folder or anywhere
-    on the computer, and deletes the ``stateFile`` of somebody else with the machine.
+    VirtualBox (7.2) puts a disk where ``href`` says and snapshots where ``snapshotFolder`` says, be
+    it above the machine's folder or anywhere on the computer, deletes the ``stateFile`` of somebody
+    else with the machine, and keeps the other paths for when the machine starts.
     """
     from defusedxml import ElementTree
 
@@ -43,7 +44,7 @@ def examine_appliance(appliance: Path) -> None:
                 file=appliance.name,
             )
         ) from None
-    for element, name, value in _attributes(root):
+    for _element, name, value in _attributes(root):
         if name.rpartition("}")[2] in PATHS and _leads_away(value):
             raise LabError(
                 _(
@@ -94,9 +95,9 @@ def examine_settings(path: Path, folder: Path, changed: int) -> None:
 def _descriptor(appliance: Path) -> bytes:
     """The OVF of an appliance, which in an archive must come first.
 
-    The first block of an OVA says it, so that VirtualBox and we can read no two different ones out
-    of one archive. Of one that is too long the end is missing, so it is not sound. Raises
-    :class:`ValueError` or :class:`tarfile.TarError` if it is not where it must be.
+    VirtualBox (7.2) looks for it behind other files, too; so that it and we can read no two
+    different ones out of one archive, the first block must say it. Of one that is too long the end
+    is missing, so it is not sound. Raises :class:`ValueError` or :class:`tarfile.TarError`.
     Source: DMTF DSP0243, "OVF package": a tar in USTAR format whose first file is the descriptor.
     """
     with appliance.open("rb") as file:

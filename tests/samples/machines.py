@@ -138,7 +138,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     ]
     for at, clone in enumerate(machines):
         base = draw(st.sampled_from(machines))
-        if base.snapshots and draw(st.booleans()):
+        if draw(st.booleans()) and base.snapshots:
             origin = Origin(base.name, "s", base.snapshots[0].uuid)
             machines[at] = replace(clone, linked_to=origin)
     users = [(user, used) for machine in machines for user, used in machine.attached().items()]
