@@ -48,7 +48,7 @@ def _forest(args: argparse.Namespace) -> None:
 
 def _snapshots(args: argparse.Namespace) -> None:
     from labkit.virtualbox import engine as bench
-    from labkit.virtualbox.inventory import read
+    from labkit.virtualbox.inventory import read_home
     from labkit.virtualbox.picture import machine_tree
     from labkit.virtualbox.program import users_home
 
@@ -59,7 +59,7 @@ def _snapshots(args: argparse.Namespace) -> None:
             f"Lesson {args.lesson!r:.60} has nothing on this machine; these have: "
             f"{', '.join(known) or 'none'}. Run its %lesson cell first."
         )
-    graph = bench.Bench(args.lesson, True).graph() if args.lesson else read(users_home())
+    graph = bench.Bench(args.lesson, True).graph() if args.lesson else read_home(users_home())
     graph = graph.only(*args.machine) if args.machine else graph
     print(
         json.dumps(graph.to_json())

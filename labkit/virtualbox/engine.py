@@ -25,7 +25,7 @@ from labkit.disks import Disk, Elsewhere, open_disk
 from labkit.errors import LabError, MissingProgram
 from labkit.ledger import home
 from labkit.virtualbox import program as virtualbox
-from labkit.virtualbox.inventory import read
+from labkit.virtualbox.inventory import read_home
 from labkit.virtualbox.listings import parse_hdds
 from labkit.virtualbox.program import VirtualBox
 from labkit.virtualbox.snapshots import Graph
@@ -445,7 +445,7 @@ class Bench:
         """
         if not self.virtualbox:
             return Graph([], [], [])
-        return read(self.virtualbox.home, self.virtualbox.ask if ask else None, self.thorough)
+        return read_home(self.virtualbox.home, self.virtualbox.ask if ask else None, self.thorough)
 
     def world(self) -> dict[str, Any]:
         """Machines, media (as :meth:`Graph.to_json`), and files with their size in bytes; paths begin with $PWD."""

@@ -23,7 +23,7 @@ from labkit.virtualbox.snapshots import Graph, Machine, Medium, Origin, Snapshot
 Ask = Callable[[list[str]], str]  # runs VBoxManage with an argv, gives its standard output
 
 
-def read(home: Path, ask: Ask | None = None, thorough: bool = True) -> Graph:
+def read_home(home: Path, ask: Ask | None = None, thorough: bool = True) -> Graph:
     """All of a VirtualBox home: its settings, and what VBoxManage says if there is ``ask``.
 
     ``thorough``: of each machine, too. Raises :class:`LabError` if the registry itself cannot be
@@ -81,7 +81,7 @@ def _used(media: list[Medium], machines: list[Machine], notes: list[str]) -> lis
                     notes.append(
                         _("{user} uses a disk that is not in the registry.", user=listed([user]))
                     )
-    return [replace(medium, used_by=tuple(users[medium.uuid])) for medium in media]
+    return [replace(medium, used_by=users[medium.uuid]) for medium in media]
 
 
 def _holders(machines: list[Machine]) -> dict[str, tuple[Machine, Snapshot]]:

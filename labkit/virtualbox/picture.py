@@ -76,5 +76,5 @@ def _disk_node(medium: Medium, label: str) -> Node:
         f"disk {medium.parent}" if medium.parent else None,
         note=_("missing") if size is None else human(size),
         kind="disk",
-        names=medium.used_by,
+        names=tuple(medium.used_by),
     )

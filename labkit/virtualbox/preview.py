@@ -85,11 +85,10 @@ class _Effect:
     def open(self, media: Iterable[Medium]) -> None:
         """VirtualBox opens all of these, and would not begin or would stop half way."""
         if missing := _missing(media):
-            label = self.labels[missing.uuid]
             raise _Refused(
                 _(
                     "VirtualBox would refuse: the file of {disk} is missing: put it back first.",
-                    disk=label,
+                    disk=self.labels[missing.uuid],
                 )
             )
 
@@ -97,24 +96,26 @@ class _Effect:
 
     def delete(self) -> None:
         """Nobody can go back any more, and disks are merged that were kept for that."""
-        above = [other.name for other in self.owner.snapshots if other.parent == self.snapshot.uuid]
-        owner, others = listed([self.owner.name]), listed(above)
+        gone = self.snapshot
         if self.owner.state == "inaccessible":
+            owner = listed([self.owner.name])
             raise _Refused(_("VirtualBox would refuse: {machine} is inaccessible.", machine=owner))
-        if above and self.snapshot.current:
+        above = [other.name for other in self.owner.snapshots if other.parent == gone.uuid]
+        names = listed(above)
+        if above and gone.current:
             raise _Refused(
                 _(
-                    "VirtualBox would refuse: {snapshots} and the current state stand on it.",
-                    snapshots=others,
+                    "VirtualBox would refuse: {names} and the current state stand on it.",
+                    names=names,
                 )
             )
         if len(above) > 1:
-            raise _Refused(_("VirtualBox would refuse: {snapshots} stand on it.", snapshots=others))
-        for disk in self.graph.known(self.snapshot.media):
+            raise _Refused(_("VirtualBox would refuse: {names} stand on it.", names=names))
+        for disk in self.graph.known(gone.media):
             self.release(disk)
         self.kept += [
             _("What the guest reads now stays as it is."),
-            _("Nobody can go back to {name!r:.60} any more.", name=self.snapshot.name),
+            _("Nobody can go back to {name!r:.60} any more.", name=gone.name),
         ]
 
     def release(self, disk: Medium) -> None:
@@ -142,7 +143,7 @@ class _Effect:
             )
         else:
             kept = _("{disk} stays, for it is a base disk.", disk=label)
-            self.kept.append(kept[:1].upper() + kept[1:])
+            self.kept.append(kept[:1].upper() + kept[1:])  # as a sentence begins
 
     def merge(self, lower: Medium, upper: Medium) -> None:
         """Two disks become one.
@@ -224,12 +225,13 @@ class _Effect:
 
     def drop(self, disk: Medium) -> None:
         """A differencing disk of the current state goes, if all below it is there."""
-        label, size = self.labels[disk.uuid], human(_size(disk))
+        label = self.labels[disk.uuid]
         if _missing(self.graph.chain(disk.parent)):
             self.kept.append(
                 _("{disk} stays, attached to nothing: a file that it needs is missing.", disk=label)
             )
             return
+        size = human(_size(disk))
         self.removed.append(disk.uuid)
         self.lost.append(
             _("Lost for ever: what was written since into {disk} ({size}).", disk=label, size=size)

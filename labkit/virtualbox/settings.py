@@ -71,7 +71,7 @@ def _machine(path: Path, notes: list[str]) -> tuple[Machine, list[Medium]]:
         str(path),
         _state(element),
         changed=current is not None and element.get("currentStateModified") != "false",
-        snapshots=tuple(_snapshots(element, name, notes)),
+        snapshots=_snapshots(element, name, notes),
         media=_attached(element),
     )
     return machine, _media(element.find("MediaRegistry", _XML), path.parent)
@@ -122,14 +122,14 @@ def _state(machine: Element) -> str:
     return "saved" if machine.get("stateFile") else "poweroff"
 
 
-def _attached(state: Element) -> tuple[str, ...]:
+def _attached(state: Element) -> list[str]:
     """UUIDs of the disks of a machine's or snapshot's own state, by controller and port."""
     devices = [
         *state.findall("Hardware/StorageControllers/*/AttachedDevice", _XML),
         *state.findall("StorageControllers/*/AttachedDevice", _XML),  # before VirtualBox 5
     ]
     images = [device.find("Image", _XML) for device in devices if device.get("type") == "HardDisk"]
-    return tuple(_uuid(image) for image in images if image is not None)
+    return [_uuid(image) for image in images if image is not None]
 
 
 def _nested(outermost: list[Element], inner: str) -> Iterator[tuple[Element, str | None]]:

@@ -32,7 +32,7 @@ class Snapshot:
     current: bool = False
     description: str = ""
     online: bool = False  # it holds the memory, too
-    media: tuple[str, ...] = ()  # UUIDs of what was attached
+    media: Sequence[str] = ()  # UUIDs of what was attached
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Machine:
     settings: str  # path of its .vbox
     state: str = "poweroff"  # in VirtualBox's words, or "inaccessible"
     changed: bool = False  # the current state is not that of the current snapshot
-    snapshots: tuple[Snapshot, ...] = ()
-    media: tuple[str, ...] = ()  # UUIDs of what is attached now
+    snapshots: Sequence[Snapshot] = ()
+    media: Sequence[str] = ()  # UUIDs of what is attached now
     linked_to: Origin | None = None
 
     def attached(self) -> dict[str, list[str]]:
@@ -76,22 +76,14 @@ class Medium:
     location: str
     capacity: int | None = None  # for the guest
     size_on_disk: int | None = None  # of the file; None if it is missing
-    used_by: tuple[str, ...] = ()  # as in Machine.attached
+    used_by: Sequence[str] = ()  # as in Machine.attached
 
 
-def _with_tuples(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The fields of a record, in which JSON has a list for a tuple."""
-    return {**values, name: tuple(values[name])}
-
-
-def _machine(values: Mapping[str, Any]) -> Machine:
+def _machine(record: Mapping[str, Any]) -> Machine:
     """The machine in a record."""
-    fields = _with_tuples(values, "media")
-    snapshots = [Snapshot(**_with_tuples(one, "media")) for one in values["snapshots"]]
-    fields["snapshots"] = tuple(snapshots)
-    if values["linked_to"]:
-        fields["linked_to"] = Origin(**values["linked_to"])
-    return Machine(**fields)
+    snapshots = [Snapshot(**snapshot) for snapshot in record["snapshots"]]
+    origin = Origin(**record["linked_to"]) if record["linked_to"] else None
+    return Machine(**{**record, "snapshots": snapshots, "linked_to": origin})
 
 
 class Graph:
@@ -132,7 +124,7 @@ class Graph:
         """What :meth:`to_json` gave. Raises :class:`LabError` for anything else."""
         try:
             machines = [_machine(machine) for machine in data["machines"]]
-            media = [Medium(**_with_tuples(medium, "used_by")) for medium in data["media"]]
+            media = [Medium(**medium) for medium in data["media"]]
             return cls(machines, media, data["notes"])
         except (KeyError, TypeError) as error:
             problem = repr(error)[:60]
@@ -234,8 +226,8 @@ class Graph:
 
     def disks(self, machine: str) -> list[Medium]:
         """A machine's first disk and all it stands on. Raises :class:`LabError` if it has none."""
-        first = next(iter(self.machine(machine).media), None)
-        disks = list(self.chain(first))
+        attached = self.machine(machine).media
+        disks = list(self.chain(attached[0])) if attached else []
         if not disks:
             raise LabError(
                 _(

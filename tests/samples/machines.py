@@ -110,7 +110,7 @@ def trees(draw: st.DrawFn, first: int, media: st.SearchStrategy[list[str]]) -> l
             "",
             current=n == current,
             online=draw(st.booleans()),
-            media=tuple(draw(media)),
+            media=draw(media),
         )
         for n in range(first, first + count)
     ]
@@ -131,8 +131,8 @@ def graphs(draw: st.DrawFn) -> Graph:
             "/m",
             draw(STATES),
             draw(st.booleans()),
-            tuple(draw(trees(100 * n + 1, some))),
-            tuple(draw(some)),
+            draw(trees(100 * n + 1, some)),
+            draw(some),
         )
         for n in range(1, 1 + draw(st.integers(0, 3)))
     ]
@@ -150,7 +150,7 @@ def graphs(draw: st.DrawFn) -> Graph:
             draw(TYPES),
             f"/{draw(st.integers(0, 9))}/{draw(st.sampled_from('ab'))}.vdi",
             size_on_disk=draw(SIZES),
-            used_by=tuple(user for user, used in users if uuid(n) in used),
+            used_by=[user for user, used in users if uuid(n) in used],
         )
         for n in range(count)
     ]

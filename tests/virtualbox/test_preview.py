@@ -12,7 +12,7 @@ from hypothesis import given
 from samples.machines import chain, graphs, home, machine, uuid
 
 from labkit.errors import LabError
-from labkit.virtualbox.inventory import read
+from labkit.virtualbox.inventory import read_home
 from labkit.virtualbox.preview import deleting, restoring
 from labkit.virtualbox.snapshots import Graph, Machine, Medium, Snapshot
 
@@ -41,7 +41,7 @@ def row(folder: Path, *sizes: int, **attributes: str) -> Graph:
             (folder / f"Snapshots/{number}.vdi").write_bytes(bytes(size << 10))
     depth = len(sizes) - 1
     attributes["currentSnapshot"] = uuid(999 + depth)
-    return read(home(folder, m=machine("m", 1, chain(depth), **attributes)))
+    return read_home(home(folder, m=machine("m", 1, chain(depth), **attributes)))
 
 
 @pytest.mark.parametrize(

@@ -71,14 +71,14 @@ def test_a_snapshot_as_it_is(tmp_path: Path) -> None:
     inside = chain(1).replace("<Snapshots>", "<Description>why</Description>", 1)
     inside = inside.replace("</Snapshots>", "").replace(' name="s0"', ' name="s0" stateFile="x"')
     ((read,),) = (m.snapshots for m in read_settings(home(tmp_path, m=machine("m", 1, inside)))[0])
-    assert (read.description, read.online, read.media) == ("why", True, (uuid(0),))
+    assert (read.description, read.online, read.media) == ("why", True, [uuid(0)])
     assert read.taken == "2026-01-01T00:00:00Z" and not read.current
 
 
 def test_disks_of_before_version_5(tmp_path: Path) -> None:
     inside = chain(1).replace("<Hardware>", "").replace("</Hardware>", "")
     (read,) = read_settings(home(tmp_path, m=machine("m", 1, inside))).machines
-    assert (read.media, read.snapshots[0].media) == ((uuid(1),), (uuid(0),))
+    assert (read.media, read.snapshots[0].media) == ([uuid(1)], [uuid(0)])
 
 
 def test_where_disks_are(tmp_path: Path) -> None:

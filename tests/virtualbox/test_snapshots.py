@@ -16,7 +16,7 @@ from labkit.virtualbox.snapshots import Graph, Machine, Medium, Origin, Snapshot
 # -- records ------------------------------------------------------------------------------------
 
 TEXTS = st.text(max_size=20)
-MANY = st.lists(TEXTS, max_size=2).map(tuple)
+MANY = st.lists(TEXTS, max_size=2)
 SIZES = st.none() | st.integers(0, 1 << 60)
 SNAPSHOTS = st.builds(
     Snapshot, TEXTS, TEXTS, st.none() | TEXTS, TEXTS, st.booleans(), TEXTS, st.booleans(), MANY
@@ -28,7 +28,7 @@ MACHINES = st.builds(
     TEXTS,
     TEXTS,
     st.booleans(),
-    st.lists(SNAPSHOTS, max_size=3).map(tuple),
+    st.lists(SNAPSHOTS, max_size=3),
     MANY,
     st.none() | st.builds(Origin, TEXTS, TEXTS, TEXTS),
 )
