@@ -84,6 +84,13 @@ def home(folder: Path, **machines: str | bytes) -> Path:
 
 # -- graphs -------------------------------------------------------------------------------------
 
+
+def numbered(*numbers: int) -> Graph:
+    """Disk 0 and, on it, the others."""
+    parents = {n: uuid(0) if n else None for n in numbers}
+    return Graph([], [Medium(uuid(n), parents[n], "VDI", "", f"/{n}.vdi") for n in numbers])
+
+
 NAMES = st.sampled_from(["m", "s", "m @ s", "now", "", 'x"\ny', "é😀", "n" * 300, "\x1b[31m\u202e"])
 TYPES = st.sampled_from(["normal", "writethrough", "shareable"])
 SIZES = st.sampled_from([1, 2, 3, 4, None])

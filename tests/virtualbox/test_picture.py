@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from samples.machines import graphs, uuid
+from samples.machines import graphs, numbered, uuid
 
 from labkit.errors import LabError
 from labkit.virtualbox.picture import machine_tree
@@ -39,12 +39,6 @@ def test_words_of_a_machine() -> None:
         ("4.vdi", "missing", None),
     ]
     assert nodes[-1]["names"] == ["m"]
-
-
-def numbered(*numbers: int) -> Graph:
-    """Disk 0 and, on it, the others."""
-    parents = {n: uuid(0) if n else None for n in numbers}
-    return Graph([], [Medium(uuid(n), parents[n], "VDI", "", f"/{n}.vdi") for n in numbers])
 
 
 def test_what_is_new_and_what_is_gone() -> None:

@@ -8,7 +8,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples.machines import graphs, uuid
+from samples.machines import graphs, numbered, uuid
 
 from labkit.errors import LabError
 from labkit.virtualbox.snapshots import Graph, Machine, Medium, Origin, Snapshot
@@ -143,12 +143,6 @@ def test_numbers_stay_when_a_graph_is_read_again(graph: Graph, chance: random.Ra
         assert {medium.parent for medium in part.media} <= {None, *part.labels()}
         for uuid_, label in part.labels().items():
             assert label == labels[uuid_] or not label.startswith("diff ")
-
-
-def numbered(*numbers: int) -> Graph:
-    """Disk 0 and, on it, the others."""
-    parents = {n: uuid(0) if n else None for n in numbers}
-    return Graph([], [Medium(uuid(n), parents[n], "VDI", "", f"/{n}.vdi") for n in numbers])
 
 
 def test_a_disk_keeps_its_number() -> None:
