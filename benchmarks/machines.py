@@ -14,7 +14,8 @@ from time import perf_counter
 
 from labkit.disks import open_disk
 from labkit.errors import LabError
-from labkit.virtualbox.snapshots import read
+from labkit.virtualbox.inventory import read_home
+from labkit.virtualbox.picture import machine_tree
 
 SPACE = 'xmlns="http://www.virtualbox.org/" version="1.19-linux"'
 
@@ -110,8 +111,8 @@ def snapshots(folder: Path) -> None:
             f'<VirtualBox {SPACE}><Global><MachineRegistry><MachineEntry src="m.vbox"/></MachineRegistry></Global>'
             "</VirtualBox>"
         )
-        laid = seconds(lambda: read(folder).tree(), 5)
-        tree = read(folder).tree()
+        laid = seconds(lambda: machine_tree(read_home(folder)), 5)
+        tree = machine_tree(read_home(folder))
         drawn = seconds(tree.svg, 5)
         limits = "0.3 s, 1 s" if count == 1000 else ""
         print(

@@ -19,9 +19,9 @@ from IPython.core.magic import (
 )
 
 from labkit import tasks
+from labkit.commands import Interrupted
 from labkit.doctor import examine
 from labkit.engine import engines, parts
-from labkit.commands import Interrupted
 from labkit.errors import LabError
 from labkit.lesson import Lesson
 from labkit.material import Prediction, Task

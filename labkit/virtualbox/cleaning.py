@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from labkit.commands import Result
 from labkit.messages import _
 from labkit.virtualbox.folder import SETTINGS, Folder
-from labkit.virtualbox.snapshots import parse_hdds
+from labkit.virtualbox.listings import parse_hdds
 
 Refused = tuple[str, str]  # what had to stay, and why
 

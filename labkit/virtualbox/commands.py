@@ -24,19 +24,21 @@ def add(commands: Commands) -> None:
 
 
 def _snapshots(args: argparse.Namespace) -> None:
-    from labkit.virtualbox import engine, program, snapshots
+    from labkit.virtualbox import engine, program
+    from labkit.virtualbox.inventory import read_home
+    from labkit.virtualbox.picture import machine_tree
 
     if args.lesson:
         _must_be_there(args.lesson, engine.left_over())
         graph = engine.Bench(args.lesson).folder.graph()
     else:
-        graph = snapshots.read(program.users_home())
+        graph = read_home(program.users_home())
     if args.machine:
         graph = graph.only(*args.machine)
     if args.json:
         print(json.dumps(graph.to_json()))
         return
-    draw(args, graph.tree())
+    draw(args, machine_tree(graph))
     for note in graph.notes:
         print(note)
 

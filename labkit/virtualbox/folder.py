@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from labkit.virtualbox.inventory import read_home
 from labkit.virtualbox.program import VirtualBox
-from labkit.virtualbox.snapshots import Graph, read
+from labkit.virtualbox.snapshots import Graph
 
 HOME = ".virtualbox"  # the VirtualBox home in it
 SETTINGS = (".vbox", ".nvram")  # files that come and go with their machine
@@ -61,7 +62,7 @@ class Folder:
         """
         if not self.virtualbox:
             return Graph([], [], [])
-        return read(self.virtualbox.home, self.virtualbox.ask if ask else None, self.thorough)
+        return read_home(self.virtualbox.home, self.virtualbox.ask if ask else None, self.thorough)
 
     def chain(self, machine: str) -> list[Path]:
         """The files of a machine's first disk, that of the current state first. Raises LabError."""

@@ -14,7 +14,7 @@ from pathlib import Path, PureWindowsPath
 
 from labkit.disks import Elsewhere, open_disk
 from labkit.errors import LabError
-from labkit.virtualbox import program
+from labkit.virtualbox import untrusted
 
 # Beyond a lesson's folder: they alter the machine itself, reach other hosts, or run what they get.
 _MACHINE_WIDE = {
@@ -154,14 +154,14 @@ def settings_inside(asked: Asked) -> None:
     for path in asked.folder.rglob("*"):
         settings = path.suffix.lower() == ".vbox" or path.name == "VirtualBox.xml"
         if (settings or path in registered) and path.is_file():
-            program.examine_settings(path, asked.folder, path.stat().st_mtime_ns)
+            untrusted.examine_settings(path, asked.folder, path.stat().st_mtime_ns)
 
 
 def appliances_inside(asked: Asked) -> None:
     """VirtualBox writes where an appliance says."""
     if "import" in asked.words:
         for path in asked.files:
-            program.examine(path)
+            untrusted.examine_appliance(path)
 
 
 def disks_inside(asked: Asked) -> None:

@@ -17,7 +17,8 @@ from labkit.magics import LessonMagics, put, shown
 from labkit.messages import _
 from labkit.show import output as show
 from labkit.show.text import clean
-from labkit.virtualbox import reads
+from labkit.virtualbox import preview, reads
+from labkit.virtualbox.picture import machine_tree
 from labkit.words import number, split
 
 
@@ -63,7 +64,7 @@ class MAGICS(LessonMagics):
         if names:
             graph = graph.only(*names)
         before = lesson.memory.get(("snapshots", names))
-        show.put(show.figure(lesson.badge, graph.tree(before)))
+        show.put(show.figure(lesson.badge, machine_tree(graph, before)))
         lesson.memory["snapshots", names] = graph
         for note in graph.notes:
             self.say("note", note, badge=False)
@@ -80,9 +81,9 @@ class MAGICS(LessonMagics):
                 "`%what_if VBoxManage snapshot MACHINE delete SNAPSHOT`."
             )
         graph = reads.graph(lesson)
-        foretell = graph.deleting if words[3] == "delete" else graph.restoring
-        preview = foretell(words[2], words[4])
-        text = "\n".join([_("Nothing has been done yet."), *preview.lines])
+        foretell = preview.deleting if words[3] == "delete" else preview.restoring
+        told = foretell(graph, words[2], words[4])
+        text = "\n".join([_("Nothing has been done yet."), *told.lines])
         show.put(show.message("ask", text, lesson.badge))
 
     @line_magic

@@ -17,7 +17,8 @@ from labkit.messages import N_, _
 from labkit.show import output as show
 from labkit.show.panels import Panel, teaching
 from labkit.tasks import aside, run_all, succeed
-from labkit.virtualbox import reads
+from labkit.virtualbox import preview, reads
+from labkit.virtualbox.picture import machine_tree
 from labkit.virtualbox.snapshots import Graph
 
 _WRAPPED = {"flex_flow": "row wrap"}
@@ -191,7 +192,7 @@ class SnapshotPanel(Panel):
         self.which.options = self._names(graph, self.copy) or [""]
         kept = chosen in self.which.options
         self.which.value = chosen if kept else self.which.options[0]
-        self.view.value = "".join([said["text/html"], graph.tree(before).html()])
+        self.view.value = "".join([said["text/html"], machine_tree(graph, before).html()])
 
     def _started(self, _button: object) -> None:
         self.sure.layout.display = _HIDDEN
@@ -220,11 +221,11 @@ class SnapshotPanel(Panel):
     def _ask(self, action: Action, name: str) -> None:
         """Say what would be merged or lost, and wait for a yes."""
         graph = reads.graph(self.lesson)
-        foretell = graph.restoring if action is self.RESTORE else graph.deleting
-        preview = foretell(self.copy, name)
+        foretell = preview.restoring if action is self.RESTORE else preview.deleting
+        told = foretell(graph, self.copy, name)
         self.sure.layout.display = _SEEN
         question = _("{action} {name}?", action=_(action.label), name=name)
-        text = "\n".join([question, *preview.lines])
+        text = "\n".join([question, *told.lines])
         self._draw(show.message("ask", text, self.lesson.badge))
 
     def _done(self, _button: object = None) -> None:

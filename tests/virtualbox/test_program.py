@@ -72,6 +72,14 @@ def test_a_call_to_a_server_about_to_go_is_made_again_once(
     assert (tmp_path / "calls").read_text() == "x" * min(refusals + 1, 2)
 
 
+def test_what_does_not_tell_its_version(box: VirtualBox) -> None:
+    box.program = sys.executable
+    with pytest.raises(
+        LabError, match=r"does not tell its version \('Python 3.*install VirtualBox"
+    ):
+        str(box)
+
+
 def test_each_home_has_its_own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtualbox, "find_program", lambda: "VBoxManage")
     one, two = VirtualBox(tmp_path / "a", tmp_path), VirtualBox(tmp_path / "b", tmp_path)
@@ -157,7 +165,7 @@ def test_a_new_home_is_empty_and_its_machines_are_in_its_folder(
 def test_a_server_of_another_home_is_noticed_and_left_alone(
     real: VirtualBox, tmp_path: Path
 ) -> None:
-    """As on Windows, where all programs share the one server that runs: that may be the user's own."""
+    """As on Windows, where all programs share one server, which may be that of the user."""
     other = VirtualBox(tmp_path / "users" / "home", tmp_path / "users")
     other.env["VBOX_IPC_SOCKETID"] = real.env["VBOX_IPC_SOCKETID"]
     (tmp_path / "users").mkdir()

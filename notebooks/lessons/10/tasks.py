@@ -9,7 +9,8 @@ from labkit.engine import Session
 from labkit.errors import LabError
 from labkit.material import NotYet, Prediction, Task, Try
 from labkit.virtualbox import reads as virtualbox
-from labkit.virtualbox.snapshots import Graph, parse_machinereadable
+from labkit.virtualbox.listings import parse_machinereadable
+from labkit.virtualbox.snapshots import Graph
 
 NEEDS = {"virtualbox": ["VBoxManage", "qemu-img", "qemu-io", "tar"]}
 SEATS = ("seat-1", "seat-2", "seat-3")
@@ -51,9 +52,9 @@ def check_seats(lesson: Session, answer: str) -> str:
                 f"`{name}` is a full clone: its disk alone takes {human(own_bytes(graph, name))}. Linked "
                 "clones share: `--options link`. Start again with `%task seats`."
             )
-        if machine.linked_to["machine"] != "lab10":
+        if machine.linked_to.machine != "lab10":
             raise NotYet(
-                f"`{name}` hangs from `{machine.linked_to['machine']}`, not from lab10: if that one goes, so "
+                f"`{name}` hangs from `{machine.linked_to.machine}`, not from lab10: if that one goes, so "
                 "does this."
             )
         total += own_bytes(graph, name)
