@@ -11,7 +11,7 @@ from machines import seconds
 from labkit.docker.engine import Docker
 from labkit.errors import LabError
 from labkit.net import live
-from labkit.net.headers import BROADCAST, ethernet
+from labkit.net.packets import BROADCAST, ethernet
 from labkit.net.picture import Map
 from labkit.net.reach import Reach
 from labkit.net.switching import Network

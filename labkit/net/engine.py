@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import LabError
-from labkit.net import headers, picture
+from labkit.net import packets, picture
 from labkit.net.reach import Reach
 from labkit.net.switching import Network, Step, table
 from labkit.net.topology import CHANGES, Topology, parse
@@ -42,7 +42,7 @@ def crafted(made: Topology, start: str, target: str, tags: Sequence[str]) -> byt
         made.host(start),
         made.host(target),
     )
-    return headers.ethernet(other.mac, one.mac, EXPERIMENT, NOTHING, numbers)
+    return packets.ethernet(other.mac, one.mac, EXPERIMENT, NOTHING, numbers)
 
 
 class Answer(Figure):
@@ -165,7 +165,7 @@ class Console:
     def _broadcast(self, words: list[str]) -> Answer:
         host = self.topology.host(words[0])
         self.steps = self.now.send(
-            host.name, headers.ethernet(headers.BROADCAST, host.mac, EXPERIMENT, NOTHING)
+            host.name, packets.ethernet(packets.BROADCAST, host.mac, EXPERIMENT, NOTHING)
         )
         got = [step.end.device for step in self.steps if step.end.device in self.topology.hosts]
         others = len(self.topology.hosts) - 1

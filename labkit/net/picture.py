@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from textwrap import wrap
 
-from labkit.net.headers import LAYOUTS, Header, dissect, summary
+from labkit.net.headers import Header, dissect, summary
+from labkit.net.layouts import LAYOUTS
 from labkit.net.switching import Step
 from labkit.net.topology import Plug, Port, Topology, ranges
 from labkit.show.figure import Figure

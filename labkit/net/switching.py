@@ -12,8 +12,9 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from labkit.errors import LabError
-from labkit.net import headers
-from labkit.net.headers import ARP, BROADCAST, IPV4
+from labkit.net import headers, packets
+from labkit.net.layouts import ARP, IPV4
+from labkit.net.packets import BROADCAST
 from labkit.net.topology import Host, Plug, Router, Topology
 
 AGEING = 300.0  # seconds that a switch remembers an address unheard: IEEE 802.1Q-2022, table 8-6
@@ -120,8 +121,8 @@ class Network:
         )
         address = int(address_of(target) if target not in names else names[target])
         self._steps, self.sent = [], self.sent + 1
-        packet = headers.ipv4(
-            int(one.address.ip), address, 1, headers.icmp(8, 1, self.sent & 0xFFFF, PING)
+        packet = packets.ipv4(
+            int(one.address.ip), address, 1, packets.icmp(8, 1, self.sent & 0xFFFF, PING)
         )
         if address == int(one.address.ip) or (hop := _hop(one, address)) is None:
             return address == int(
@@ -146,14 +147,14 @@ class Network:
         tags = [vlan] if vlan else []
         if mac:
             self._put(
-                Plug(device), headers.ethernet(mac, self._devices[device].mac, IPV4, packet, tags)
+                Plug(device), packets.ethernet(mac, self._devices[device].mac, IPV4, packet, tags)
             )
             return
         self._waiting.setdefault(device, []).append((vlan or 0, hop, packet))
         one = self._devices[device]
         own = one.address.ip if isinstance(one, Host) else one.addresses[vlan or 0].ip
-        question = headers.arp(1, (one.mac, int(own)), (bytes(6), hop))
-        self._put(Plug(device), headers.ethernet(BROADCAST, one.mac, ARP, question, tags))
+        question = packets.arp(1, (one.mac, int(own)), (bytes(6), hop))
+        self._put(Plug(device), packets.ethernet(BROADCAST, one.mac, ARP, question, tags))
 
     def _run(self) -> None:
         count, switches = 0, self.tables
@@ -262,10 +263,10 @@ class Network:
             return f"{name} ignores it: not its address", False
         self.caches[name][sender] = mac
         if packet[7] == 1:
-            answer = headers.arp(2, (self._devices[name].mac, own), (mac, sender))
+            answer = packets.arp(2, (self._devices[name].mac, own), (mac, sender))
             self._put(
                 Plug(name),
-                headers.ethernet(mac, self._devices[name].mac, ARP, answer, [vlan] if vlan else []),
+                packets.ethernet(mac, self._devices[name].mac, ARP, answer, [vlan] if vlan else []),
             )
             return f"{name} answers: that is me", True
         waiting = self._waiting.pop(name, [])
@@ -286,8 +287,8 @@ class Network:
         if target in mine:
             if packet[9] == 1 and packet[20:21] == b"\x08":
                 size = int.from_bytes(packet[2:4], "big")
-                reply = headers.icmp(0, *_ids(packet), packet[28:size])
-                back = headers.ipv4(target, source, 1, reply)
+                reply = packets.icmp(0, *_ids(packet), packet[28:size])
+                back = packets.ipv4(target, source, 1, reply)
                 if isinstance(one, Router):
                     return f"{name} answers", self._route(one, back, source)
                 if (hop := _hop(one, source)) is None:
@@ -300,7 +301,7 @@ class Network:
         if packet[8] <= 1:
             return f"{name} drops it: its time to live is over", False
         aged = packet[:8] + bytes([packet[8] - 1]) + packet[9:10] + b"\0\0" + packet[12:20]
-        aged = aged[:10] + headers.checksum(aged).to_bytes(2, "big") + aged[12:] + packet[20:]
+        aged = aged[:10] + packets.checksum(aged).to_bytes(2, "big") + aged[12:] + packet[20:]
         if (vlan, route(one, target)) in one.denied:
             return f"{name} drops it: {vlan} to {route(one, target)} is denied", False
         if not self._route(one, aged, target):

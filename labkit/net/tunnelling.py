@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from labkit.errors import LabError
 from labkit.net import picture
 from labkit.net.engine import Answer, Text
-from labkit.net.headers import ipv4, tcp
+from labkit.net.packets import ipv4, tcp
 from labkit.net.tunnels import KINDS, Tunnel, fragments, largest, overhead
 from labkit.show.text import clean
 from labkit.words import number

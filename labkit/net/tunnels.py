@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labkit.errors import LabError
-from labkit.net import headers
-from labkit.net.headers import IPV4, LAYOUTS, PORTS, ethernet, ipv4, udp
+from labkit.net.layouts import IPV4, LAYOUTS, PORTS
+from labkit.net.packets import checksum, ethernet, ipv4, udp
 
 _SALT = bytes(4)
 _NOT_OURS = "That is no packet of this tunnel, or only a part of one: it is dropped."
@@ -247,5 +247,5 @@ def fragments(packet: bytes, mtu: int) -> list[bytes]:
         where = (more | (said & 0x1FFF) + at // 8).to_bytes(2, "big")
         head = packet[:2] + (20 + len(piece)).to_bytes(2, "big") + packet[4:6] + where
         head += packet[8:10] + b"\0\0" + packet[12:20]
-        found.append(head[:10] + headers.checksum(head).to_bytes(2, "big") + head[12:] + piece)
+        found.append(head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + piece)
     return found

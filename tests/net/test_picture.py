@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from samples.networks import topologies
 
 from labkit.errors import LabError
-from labkit.net.headers import IPV4, ethernet, icmp, ipv4
+from labkit.net.layouts import IPV4
+from labkit.net.packets import ethernet, icmp, ipv4
 from labkit.net.picture import MOST, Boxes, Bytes, Journey, Map
 from labkit.net.switching import Network, Step
 from labkit.net.topology import Topology, parse

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from samples.networks import scapy, topologies
 
 from labkit.errors import LabError
-from labkit.net import headers
-from labkit.net.headers import ARP, BROADCAST, IPV4, ethernet
+from labkit.net import packets
+from labkit.net.layouts import ARP, IPV4
+from labkit.net.packets import BROADCAST, ethernet
 from labkit.net.switching import PING, Network, Step, address_of, on, table
 from labkit.net.topology import Plug, parse
 
@@ -313,10 +314,10 @@ def test_a_ping_is_arp_and_icmp() -> None:
     assert ok
     a, b = address_of("10.0.10.1"), address_of("10.0.10.2")
     assert [step.frame for step in on(steps, Plug("ben"))] == [
-        ethernet(BROADCAST, ANA, ARP, headers.arp(1, (ANA, a), (bytes(6), b))),
-        ethernet(ANA, BEN, ARP, headers.arp(2, (BEN, b), (ANA, a))),
-        ethernet(BEN, ANA, IPV4, headers.ipv4(a, b, 1, headers.icmp(8, 1, 1, PING))),
-        ethernet(ANA, BEN, IPV4, headers.ipv4(b, a, 1, headers.icmp(0, 1, 1, PING))),
+        ethernet(BROADCAST, ANA, ARP, packets.arp(1, (ANA, a), (bytes(6), b))),
+        ethernet(ANA, BEN, ARP, packets.arp(2, (BEN, b), (ANA, a))),
+        ethernet(BEN, ANA, IPV4, packets.ipv4(a, b, 1, packets.icmp(8, 1, 1, PING))),
+        ethernet(ANA, BEN, IPV4, packets.ipv4(b, a, 1, packets.icmp(0, 1, 1, PING))),
     ]
     assert [step.does for step in steps if step.taken] == [
         "ben answers: that is me",
@@ -366,8 +367,8 @@ def cross(ttl: int = 64) -> tuple[Network, list[Step]]:
     net = Network(parse(STICK))
     assert net.ping("ana", "ben")[0]
     router = net.topology.routers["r"].mac
-    packet = headers.ipv4(
-        address_of("10.0.10.1"), address_of("10.0.20.1"), 1, headers.icmp(8, 7, 7, b"x"), ttl, 99
+    packet = packets.ipv4(
+        address_of("10.0.10.1"), address_of("10.0.20.1"), 1, packets.icmp(8, 7, 7, b"x"), ttl, 99
     )
     return net, net.send("ana", ethernet(router, ANA, IPV4, packet))
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from samples.pages import Page
 
 from labkit.errors import LabError
-from labkit.net.headers import dissect, ethernet, ipv4
+from labkit.net.headers import dissect
+from labkit.net.packets import ethernet, ipv4
 from labkit.net.picture import Bytes
 from labkit.net.tunnelling import HELP, SECRET, do, packet, pasted, through
 from labkit.net.tunnels import KINDS, Tunnel, overhead

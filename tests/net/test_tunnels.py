@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from samples.networks import scapy
 
 from labkit.errors import LabError
-from labkit.net.headers import checksum, dissect, icmp, ipv4, udp
+from labkit.net.headers import dissect
+from labkit.net.packets import checksum, icmp, ipv4, udp
 from labkit.net.tunnels import KINDS, Tunnel, fragments, largest, overhead
 
 SEALED = [kind for kind, about in KINDS.items() if about.encrypts]

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 
 from labkit.errors import LabError
+from labkit.net.headers import dissect
 from labkit.net.topology import Topology, parse
 
 
 def scapy() -> Any:
     """All layers of scapy, for tests with that marker: only contributors install it."""
     return import_module("scapy.all")
+
+
+def names(frame: bytes, first: str = "Ethernet") -> list[str]:
+    """The headers of a frame, in order."""
+    return [header.name for header in dissect(frame, first)]
+
+
+def fields(frame: bytes, name: str, first: str = "Ethernet") -> dict[str, int]:
+    """The fields of the first header with that name."""
+    header = next(header for header in dissect(frame, first) if header.name == name)
+    return {value.name: value.value for value in header.values}
+
+
+def refused(ask: Callable[[], object]) -> str:
+    """The one line with which something is refused."""
+    with pytest.raises(LabError) as error:
+        ask()
+    assert str(error.value).isprintable()
+    return str(error.value)
 
 
 def parsed(text: str) -> Topology:
