@@ -81,7 +81,7 @@ def _disk(args: argparse.Namespace) -> None:
 
 def _net(args: argparse.Namespace) -> None:
     from labkit.net.reach import Reach
-    from labkit.net.topology import parse
+    from labkit.net.statements import parse
     from labkit.show.text import clean
 
     name, most = f"{clean(args.file):.200}", 1 << 22

@@ -21,9 +21,10 @@ from typing import Any
 
 from labkit.errors import LabError
 from labkit.net import packets, picture
+from labkit.net.network import Network, Step
 from labkit.net.reach import Reach
-from labkit.net.switching import Network, Step, table
-from labkit.net.topology import CHANGES, Topology, parse
+from labkit.net.statements import CHANGES, changed, parse
+from labkit.net.topology import Topology
 from labkit.show.figure import Figure
 from labkit.show.output import pre
 from labkit.words import number
@@ -104,7 +105,7 @@ class Console:
         """Run one command. Raises :class:`LabError` for one that is none."""
         name, rest = (words[0] if words else "show"), list(words[1:])
         if name in CHANGES:
-            self.now.change(self.topology.changed(" ".join(words)))
+            self.now.change(changed(self.topology, " ".join(words)))
             return Answer(picture.Map(self.topology))
         if name not in _COMMANDS:
             raise LabError(
@@ -178,7 +179,7 @@ class Console:
         rows = [f"{'VLAN':>4}  {'MAC':<17}  {'port':>4}  {'age':>5}  whose"]
         rows += [
             f"{vlan:>4}  {mac}  {port:>4}  {age:>3.0f} s  {names.get(mac, '')}"
-            for vlan, mac, port, age in table(self.now, words[0])
+            for vlan, mac, port, age in self.now.mac_table(words[0])
         ]
         return Answer(Text("\n".join(rows if len(rows) > 1 else ["(nothing learned)"])))
 

@@ -26,7 +26,7 @@ from labkit.errors import LabError
 from labkit.net import capture
 from labkit.net.engine import Answer, Text, crafted
 from labkit.net.headers import summary, vlans
-from labkit.net.switching import Network, Step, on
+from labkit.net.network import Network, Step, steps_at
 from labkit.net.topology import Host, Plug, Topology, ranges
 
 if TYPE_CHECKING:
@@ -501,7 +501,7 @@ def expected(made: Topology, steps: Sequence[Step]) -> list[str]:
     return [
         line
         for plug in sorted(plug for plug in made.cables if plug.port)
-        for line in lines(plug, [step.frame for step in on(steps, plug)], made)
+        for line in lines(plug, [step.frame for step in steps_at(steps, plug)], made)
     ]
 
 

@@ -12,6 +12,7 @@ from labkit.net import tunnelling
 from labkit.net.engine import MODEL
 from labkit.net.picture import Bytes, Journey, Map
 from labkit.net.reach import Reach
+from labkit.net.statements import changed
 from labkit.net.topology import Topology
 from labkit.net.tunnels import KINDS
 from labkit.show import output as show
@@ -76,8 +77,8 @@ def net_panel(lesson: Lesson) -> Panel:
         with teaching(view):
             for host in hosts:
                 if picks[host.name].value != start.port(host.plug).vlan:
-                    made = made.changed(f"access {picks[host.name].value} {host.plug}")
-            view.value = str(show.badge_html(MODEL)) + Map(made).svg() + matrix_html(made)
+                    made = changed(made, f"access {picks[host.name].value} {host.plug}")
+            view.value = f"{show.badge_html(MODEL)}{Map(made).svg()}{matrix_html(made)}"
 
     def back(_: object) -> None:
         for host in hosts:

@@ -12,7 +12,7 @@ from textwrap import wrap
 
 from labkit.net.headers import Header, dissect, summary
 from labkit.net.layouts import LAYOUTS
-from labkit.net.switching import Step
+from labkit.net.network import Step
 from labkit.net.topology import Plug, Port, Topology, ranges
 from labkit.show.figure import Figure
 from labkit.show.look import ink

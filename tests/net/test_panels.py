@@ -18,7 +18,8 @@ from labkit.net.engine import Console
 from labkit.net.headers import summary
 from labkit.net.panels import MOST, matrix_html, net_panel, net_steps, tunnel_panel
 from labkit.net.reach import Reach
-from labkit.net.topology import Topology, parse
+from labkit.net.statements import changed, parse
+from labkit.net.topology import Topology
 from labkit.net.tunnelling import SECRET, packet
 from labkit.net.tunnels import KINDS, Tunnel
 
@@ -98,8 +99,8 @@ def test_a_vlan_chosen_is_seen_at_once_and_the_lesson_keeps_its_own() -> None:
     assert matrix(view(panel)) == expected(start)
     before = view(panel)
     picks["eva"].value = 10
-    changed = start.changed("access 10 s1.2")
-    assert matrix(view(panel)) == expected(changed) and matrix(view(panel))["ana"]["eva"] == "✔ yes"
+    after = changed(start, "access 10 s1.2")
+    assert matrix(view(panel)) == expected(after) and matrix(view(panel))["ana"]["eva"] == "✔ yes"
     assert "s1.2: access 10" in view(panel) and "s1.2: access 20" not in view(panel)
     named(panel, "As it was").click()
     assert view(panel) == before and picks["eva"].value == 20
@@ -111,7 +112,7 @@ def test_any_choices_are_drawn_as_they_are() -> None:
     for _ in range(25):
         for name, pick in choices(panel).items():
             pick.value = dice.choice([1, 10, 20])
-            start = start.changed(f"access {pick.value} {start.host(name).plug}")
+            start = changed(start, f"access {pick.value} {start.host(name).plug}")
         assert matrix(view(panel)) == expected(start)
 
 

@@ -17,10 +17,11 @@ from samples.networks import topologies
 
 from labkit.errors import LabError
 from labkit.net.layouts import IPV4
+from labkit.net.network import Network, Step
 from labkit.net.packets import ethernet, icmp, ipv4
 from labkit.net.picture import MOST, Boxes, Bytes, Journey, Map
-from labkit.net.switching import Network, Step
-from labkit.net.topology import Topology, parse
+from labkit.net.statements import parse
+from labkit.net.topology import Topology
 from labkit.net.tunnels import Tunnel
 
 TEXT = """\

@@ -5,9 +5,10 @@ from __future__ import annotations
 from labkit.lesson import Lesson
 from labkit.net.engine import crafted
 from labkit.net.headers import dissect, vlans
+from labkit.net.network import PING, Network
 from labkit.net.reach import Reach
-from labkit.net.switching import PING, Network
-from labkit.net.topology import Topology, parse
+from labkit.net.statements import changed, parse
+from labkit.net.topology import Topology
 from labkit.tasks import NotYet, Prediction, Task, Try, number
 
 CLASSROOM, SECRETARIAT = ("pc1", "pc2"), ("sec1", "sec2")
@@ -209,7 +210,7 @@ def right_first(lesson: Lesson) -> str:
 
 
 def right_across(lesson: Lesson) -> str:
-    made = opened(lesson, "flat").changed("access 10 s1.1 s1.3 s2.1")
+    made = changed(opened(lesson, "flat"), "access 10 s1.1 s1.3 s2.1")
     return "A" if not Reach(made).why_not("pc1", "pc2") else "B"
 
 
