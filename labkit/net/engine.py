@@ -21,6 +21,7 @@ from typing import Any
 
 from labkit.errors import LabError
 from labkit.net import packets, picture
+from labkit.net.diagram import TopologyDiagram
 from labkit.net.network import Network, Step
 from labkit.net.reach import Reach
 from labkit.net.statements import CHANGES, changed, parse
@@ -99,14 +100,14 @@ class Console:
     def load(self, text: str) -> Answer:
         """Build the network that a text describes. Raises :class:`LabError`."""
         self.network, self.steps = Network(parse(text)), []
-        return Answer(picture.Map(self.topology))
+        return Answer(TopologyDiagram(self.topology))
 
     def do(self, words: Sequence[str]) -> Answer:
         """Run one command. Raises :class:`LabError` for one that is none."""
         name, rest = (words[0] if words else "show"), list(words[1:])
         if name in CHANGES:
             self.now.change(changed(self.topology, " ".join(words)))
-            return Answer(picture.Map(self.topology))
+            return Answer(TopologyDiagram(self.topology))
         if name not in _COMMANDS:
             raise LabError(
                 f"{name!r:.30} is no command of the network; there are: "
@@ -143,7 +144,7 @@ class Console:
         names = self.topology.names()
         return Answer(
             Text(said),
-            picture.Map(self.topology, self.steps),
+            TopologyDiagram(self.topology, self.steps),
             picture.Journey(self.steps, names),
             ok=ok,
         )
@@ -215,7 +216,7 @@ class Console:
         return Answer(Text("Nothing is learned any more."))
 
     def _show(self, words: list[str]) -> Answer:
-        return Answer(picture.Map(self.topology))
+        return Answer(TopologyDiagram(self.topology))
 
 
 # Command → what does it, what follows it, and how many words that may be.

@@ -18,6 +18,9 @@ LONGEST = 65_515  # bytes that one IPv4 packet carries: its length is told in 16
 _HEADER = 20  # bytes, without options
 _HEADER_BEGINS = 0x45  # version 4, five words: no options
 _DO_NOT_FRAGMENT = 0x4000
+_MORE = 0x2000  # pieces follow
+_OFFSET = 0x1FFF  # of a piece
+_UNIT = 8  # bytes that an offset counts
 
 
 def checksum(data: bytes) -> int:
@@ -109,3 +112,51 @@ def tcp(
     header = struct.pack("!HHIIBBH", source[1], destination[1], sequence, 1, 0x50, flags, 64240)
     total = _transport_checksum(TCP, source[0], destination[0], header + bytes(4) + data)
     return header + total.to_bytes(2, "big") + bytes(2) + data
+
+
+# -- cut into pieces, as a router does whose next network takes less (RFC 791, 3.2) --------------
+
+
+def fragments(packet: bytes, mtu: int) -> list[bytes]:
+    """An IPv4 packet in pieces of at most ``mtu`` bytes; it may be a piece itself.
+
+    Raises :class:`LabError` if it may not be cut: the sender has said so, or there is room for no
+    data at all.
+    """
+    if len(packet) <= mtu:
+        return [packet]
+    _check(packet, mtu)
+    control = int.from_bytes(packet[6:8], "big")
+    step = (mtu - _HEADER) // _UNIT * _UNIT
+    data = packet[_HEADER:]
+    pieces = list[bytes]()
+    for start in range(0, len(data), step):
+        piece = data[start : start + step]
+        more = control & _MORE if start + step >= len(data) else _MORE
+        offset = (control & _OFFSET) + start // _UNIT
+        size = (_HEADER + len(piece)).to_bytes(2, "big")
+        header = packet[:2] + size + packet[4:6] + (more | offset).to_bytes(2, "big") + packet[8:20]
+        pieces.append(with_checksum(header) + piece)
+    return pieces
+
+
+def _check(packet: bytes, mtu: int) -> None:
+    """Raise :class:`LabError` if a packet may not be cut."""
+    if packet[0] != _HEADER_BEGINS:
+        raise LabError(_("Only IPv4 packets without options are cut here."))
+    if mtu < _HEADER + _UNIT:
+        why = _(
+            "{mtu} bytes hold no header of 20 and eight of data: an IPv4 network takes at "
+            "least 68.",
+            mtu=mtu,
+        )
+        raise LabError(why)
+    if int.from_bytes(packet[6:8], "big") & _DO_NOT_FRAGMENT:
+        why = _(
+            'The packet of {size} bytes says "do not fragment", and the next network takes '
+            "{mtu}: the router drops it and tells the sender so (ICMP, RFC 1191). If a "
+            "firewall stops that word, the connection just hangs.",
+            size=len(packet),
+            mtu=mtu,
+        )
+        raise LabError(why)

@@ -6,15 +6,17 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w
+from markupsafe import Markup
 
 from labkit.errors import LabError
 from labkit.net import tunnelling
+from labkit.net.diagram import TopologyDiagram
 from labkit.net.engine import MODEL
-from labkit.net.picture import Bytes, Journey, Map
+from labkit.net.picture import Bytes, Journey
 from labkit.net.reach import Reach
 from labkit.net.statements import changed
 from labkit.net.topology import Topology
-from labkit.net.tunnels import KINDS
+from labkit.net.tunnels import TUNNEL_KINDS
 from labkit.show import output as show
 from labkit.show.panels import Panel, teaching
 
@@ -78,7 +80,7 @@ def net_panel(lesson: Lesson) -> Panel:
             for host in hosts:
                 if picks[host.name].value != start.port(host.plug).vlan:
                     made = changed(made, f"access {picks[host.name].value} {host.plug}")
-            view.value = f"{show.badge_html(MODEL)}{Map(made).svg()}{matrix_html(made)}"
+            view.value = f"{show.badge_html(MODEL)}{TopologyDiagram(made).svg()}{matrix_html(made)}"
 
     def back(_: object) -> None:
         for host in hosts:
@@ -108,11 +110,12 @@ def net_steps(lesson: Lesson) -> Panel:
     def draw(_: object = None) -> None:
         at = slider.value - 1
         step = steps[at : at + 1]
-        view.value = (
-            str(show.badge_html(MODEL))
-            + Map(made, step, first=at + 1).svg()
-            + Journey(step, names, at + 1).html()
-            + Bytes(step[0].frame).html()
+        view.value = show.badge_html(MODEL) + Markup().join(
+            [
+                TopologyDiagram(made, step, first=at + 1).svg(),
+                Journey(step, names, at + 1).html(),
+                Bytes(step[0].frame).html(),
+            ]
         )
 
     def move(by: int) -> Any:
@@ -134,7 +137,7 @@ def net_steps(lesson: Lesson) -> Panel:
 def tunnel_panel(lesson: Lesson) -> Panel:
     """Choose a tunnel and a text: the packet in its boxes, and the wire as an eavesdropper sees it."""
     kind = w.Dropdown(
-        options=[*KINDS], value="none", description="Tunnel", layout={"width": "240px"}
+        options=[*TUNNEL_KINDS], value="none", description="Tunnel", layout={"width": "240px"}
     )
     text = w.Text(value=tunnelling.SECRET, description="Text", layout={"width": "50%"})
     view = w.HTML()
@@ -150,5 +153,5 @@ def tunnel_panel(lesson: Lesson) -> Panel:
     draw()
     return Panel(
         [w.HBox([kind, text], layout={"flex_flow": "row wrap"}), view],
-        f"Tunnels (needs JupyterLab): {', '.join(KINDS)}",
+        f"Tunnels (needs JupyterLab): {', '.join(TUNNEL_KINDS)}",
     )

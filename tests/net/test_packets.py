@@ -1,18 +1,18 @@
-"""Packets against scapy, byte for byte and field for field."""
+"""Packets against scapy, byte for byte and field for field; pieces that scapy puts together."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from samples.networks import fields, refused, scapy
 
 from labkit.net import packets
 from labkit.net.headers import dissect, vlans
 from labkit.net.layouts import ARP, IPV4, LAYOUTS
-from labkit.net.packets import BROADCAST, checksum
+from labkit.net.packets import BROADCAST, checksum, fragments
 
 ANA, BEN = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2"
 A, B = 0x0A00_0A01, 0x0A00_0A02  # 10.0.10.1 and .2
@@ -191,3 +191,37 @@ def test_a_packet_has_a_longest() -> None:
     assert len(packets.ipv4(A, B, 17, bytes(65515))) == 65535
     said = refused(lambda: packets.ipv4(A, B, 17, bytes(65516)))
     assert said.startswith("65516 bytes do not fit into one IPv4 packet, which holds 65,515")
+
+
+# -- fragments ----------------------------------------------------------------------------------
+
+
+@pytest.mark.scapy
+@settings(max_examples=30)
+@given(st.integers(0, 3000), st.integers(28, 1500), st.integers(28, 1500))
+def test_scapy_puts_fragments_together(size: int, mtu: int, narrower: int) -> None:
+    s = scapy()
+    data = packets.icmp(8, 1, 1, bytes(n % 251 for n in range(size)))
+    whole = bytes(s.IP(src=ip(A), dst=ip(B), id=7, proto=1) / data)
+    pieces = [small for piece in fragments(whole, mtu) for small in fragments(piece, narrower)]
+    assert all(len(piece) <= min(mtu, narrower) for piece in pieces)
+    assert all((len(piece) - 20) % 8 == 0 for piece in pieces[:-1])
+    assert all(checksum(piece[:20]) == 0 for piece in pieces)
+    [found] = s.defragment([s.IP(piece) for piece in pieces])
+    assert found.build() == whole
+
+
+def test_what_fits_stays_as_it_is() -> None:
+    assert fragments(PING, len(PING)) == [PING]
+
+
+@pytest.mark.parametrize(
+    "packet, mtu, said",
+    [
+        (b"\x46" + PING[1:], 28, "Only IPv4 packets without options are cut here"),
+        (PING, 27, "27 bytes hold no header of 20 and eight of data"),
+        (PING, 28, 'The packet of 29 bytes says "do not fragment", and the next network takes 28:'),
+    ],
+)
+def test_what_may_not_be_cut(packet: bytes, mtu: int, said: str) -> None:
+    assert said in refused(lambda: fragments(packet, mtu))
