@@ -11,11 +11,12 @@ from machines import seconds
 from labkit.docker.engine import Docker
 from labkit.errors import LabError
 from labkit.net import live
-from labkit.net.headers import BROADCAST, ethernet
-from labkit.net.picture import Map
+from labkit.net.diagram import TopologyDiagram
+from labkit.net.network import Network
+from labkit.net.packets import BROADCAST, ethernet
 from labkit.net.reach import Reach
-from labkit.net.switching import Network
-from labkit.net.topology import Topology, parse
+from labkit.net.statements import changed, parse
+from labkit.net.topology import Topology
 
 
 def office(hosts: int, vlans: int, switches: int) -> Topology:
@@ -71,9 +72,9 @@ def change() -> None:
 
     def click() -> None:
         vlans.reverse()
-        network.change(network.topology.changed(f"access {vlans[0]} s0.1"))
+        network.change(changed(network.topology, f"access {vlans[0]} s0.1"))
         str(Reach(network.topology))
-        Map(network.topology).svg()
+        TopologyDiagram(network.topology).svg()
 
     print(
         f"| a port of 24 hosts changes its VLAN: switches, matrix and picture | {seconds(click, 31) * 1e3:.1f} ms | "

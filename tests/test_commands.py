@@ -21,8 +21,7 @@ from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from labkit import commands
-from labkit.commands import Result, merge, run
-from labkit.commands import Interrupted
+from labkit.commands import Interrupted, Result, merge, run
 from labkit.errors import LabError, MissingProgram
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and byte arguments are POSIX's")

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from IPython.utils.capture import capture_output
 
 from labkit import tasks
-from labkit.commands import Result
-from labkit.commands import Interrupted
+from labkit.commands import Interrupted, Result
 from labkit.errors import LabError
 from labkit.magics import LabMagics
 from labkit.virtualbox import engine as bench

@@ -31,7 +31,8 @@ def language_of(folder: Path) -> str:
 
 
 @lru_cache
-def _translations(file: Path) -> gettext.NullTranslations:
+def _translations(folder: Path, language: str) -> gettext.NullTranslations:
+    file = folder / f"{language}.po"
     if not file.is_file():
         return gettext.NullTranslations()
     from babel.messages.mofile import write_mo  # late: English needs no catalogue
@@ -51,7 +52,7 @@ class Catalogue:
         self.folder = folder
 
     def _known(self) -> gettext.NullTranslations:
-        return _translations(self.folder / f"{_language}.po")
+        return _translations(self.folder, _language)
 
     def __call__(self, message: str, /, **values: object) -> str:
         """A sentence in the language spoken, its ``{places}`` filled with ``values``.

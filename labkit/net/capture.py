@@ -5,35 +5,50 @@ from __future__ import annotations
 import struct
 
 from labkit.errors import LabError
+from labkit.messages import _
 
-_ORDER = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}
-LONGEST = 262_144  # bytes of one packet: tcpdump's own limit
+LONGEST_PACKET = 262_144  # bytes: tcpdump's own limit
+_ORDERS = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}  # of bytes, by the first four
+_HEADER = 24  # bytes, of the file
+_RECORD = 16  # bytes, in front of each packet
+_ETHERNET = 1  # link type
 
 
 def read(data: bytes) -> list[bytes]:
-    """The frames of a capture; a last one cut short is left out.
+    """The frames of a capture; a last one cut short is left out, for tcpdump was still writing.
 
     Raises :class:`LabError` for anything else than a capture of Ethernet.
     """
-    if data[:4] not in _ORDER:
-        raise LabError("That is no capture of tcpdump's (pcap): write one with `tcpdump -w FILE`.")
-    order = _ORDER[data[:4]]
-    if len(data) < 24:
-        raise LabError(
+    order = _ORDERS.get(data[:4])
+    if not order:
+        why = _("That is no capture of tcpdump's (pcap): write one with `tcpdump -w FILE`.")
+        raise LabError(why)
+    if len(data) < _HEADER:
+        why = _(
             "The capture ends within its own header: capture again, and stop tcpdump with Ctrl-C."
         )
-    link = struct.unpack_from(order + "I", data, 20)[0] & 0xFFFF
-    if link != 1:
-        raise LabError(f"The capture is of link type {link}, and only Ethernet (1) is read here.")
-    found, at = list[bytes](), 24
-    while at + 16 <= len(data):
-        size = struct.unpack_from(order + "I", data, at + 8)[0]
-        if size > LONGEST:
-            raise LabError(
-                f"A packet of {size:,} bytes in the capture: the file is damaged from byte {at:,} on."
+        raise LabError(why)
+    number = struct.Struct(order + "I")
+    link = number.unpack_from(data, 20)[0] & 0xFFFF  # above: how long a check sequence is
+    if link != _ETHERNET:
+        why = _(
+            "The capture is of link type {link}, and only Ethernet (1) is read here.", link=link
+        )
+        raise LabError(why)
+    frames = list[bytes]()
+    offset = _HEADER
+    while offset + _RECORD <= len(data):
+        (size,) = number.unpack_from(data, offset + 8)
+        if size > LONGEST_PACKET:
+            why = _(
+                "A packet of {size:,} bytes in the capture: the file is damaged from byte "
+                "{offset:,} on.",
+                size=size,
+                offset=offset,
             )
-        if at + 16 + size > len(data):
-            break  # tcpdump was still writing
-        found.append(data[at + 16 : at + 16 + size])
-        at += 16 + size
-    return found
+            raise LabError(why)
+        start = offset + _RECORD
+        offset = start + size
+        if offset <= len(data):
+            frames.append(data[start:offset])
+    return frames

@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
 
 def _net(args: argparse.Namespace) -> None:
     from labkit.net.reach import Reach
-    from labkit.net.topology import parse
+    from labkit.net.statements import parse
 
     tell(args, Reach(parse(_text(args.file))))
 

@@ -29,10 +29,12 @@ from labkit.errors import LabError
 from labkit.messages import N_, _
 from labkit.net import picture, twin
 from labkit.net.answer import Answer, Text
+from labkit.net.diagram import TopologyDiagram
 from labkit.net.frames import broadcast, crafted
+from labkit.net.network import Network, Step
 from labkit.net.reach import Reach
-from labkit.net.switching import Network, Step, table
-from labkit.net.topology import CHANGES, Topology, parse
+from labkit.net.statements import CHANGES, changed, parse
+from labkit.net.topology import Topology
 from labkit.words import number
 
 MODEL = N_("model · real frames, in this notebook's own process")  # the badge
@@ -78,14 +80,14 @@ class Console(Engine):
     def load(self, text: str) -> Answer:
         """Build the network that a text describes. Raises :class:`LabError`."""
         self.network, self.steps = Network(parse(text)), []
-        return Answer(picture.Map(self.topology))
+        return Answer(TopologyDiagram(self.topology))
 
     def do(self, words: Sequence[str], heard: Heard = None) -> Answer:
         """Run one command. Raises :class:`LabError` for one that is none."""
         name, rest = (words[0] if words else "show"), list(words[1:])
         if name in CHANGES:
-            self.now.change(self.topology.changed(" ".join(words)))
-            return Answer(picture.Map(self.topology))
+            self.now.change(changed(self.topology, " ".join(words)))
+            return Answer(TopologyDiagram(self.topology))
         if name in twin.USAGE:
             return twin.do(self.session, self.topology, name, rest, heard)
         if name not in _COMMANDS:
@@ -133,7 +135,7 @@ class Console(Engine):
         """Where the frames of the last journey went."""
         return Answer(
             Text(text),
-            picture.Map(self.topology, self.steps),
+            TopologyDiagram(self.topology, self.steps),
             picture.Journey(self.steps, self.topology.names()),
             ok=ok,
         )
@@ -174,7 +176,7 @@ class Console(Engine):
         names = self.topology.names()
         learned = [
             f"{vlan:>4}  {mac}  {port:>4}  {age:>3.0f} s  {names.get(mac, '')}"
-            for vlan, mac, port, age in table(self.now, words[0])
+            for vlan, mac, port, age in self.now.mac_table(words[0])
         ]
         if not learned:
             return Answer(Text(_("(nothing learned)")))
@@ -222,7 +224,7 @@ class Console(Engine):
         return Answer(Text(_("Nothing is learned any more.")))
 
     def _show(self, words: list[str]) -> Answer:
-        return Answer(picture.Map(self.topology))
+        return Answer(TopologyDiagram(self.topology))
 
 
 class _Form(NamedTuple):

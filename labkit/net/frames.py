@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labkit.messages import _
-from labkit.net import headers
+from labkit.net import packets
 from labkit.net.topology import Topology
 from labkit.words import number
 
@@ -23,10 +23,10 @@ def crafted(topology: Topology, start: str, target: str, tags: Sequence[str]) ->
     )
     vlans = [number(tag, 0, 4095, usage) for tag in tags]
     source, destination = topology.host(start).mac, topology.host(target).mac
-    return headers.ethernet(destination, source, EXPERIMENT, NOTHING, vlans)
+    return packets.ethernet(destination, source, EXPERIMENT, NOTHING, vlans)
 
 
 def broadcast(topology: Topology, start: str) -> bytes:
     """A frame from a host to all. Raises :class:`LabError`."""
     source = topology.host(start).mac
-    return headers.ethernet(headers.BROADCAST, source, EXPERIMENT, NOTHING)
+    return packets.ethernet(packets.BROADCAST, source, EXPERIMENT, NOTHING)

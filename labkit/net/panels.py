@@ -10,11 +10,13 @@ from markupsafe import Markup
 from labkit.errors import LabError
 from labkit.messages import _
 from labkit.net import tunnelling
+from labkit.net.diagram import TopologyDiagram
 from labkit.net.engine import MODEL, Console
-from labkit.net.picture import Bytes, Journey, Map
+from labkit.net.picture import Bytes, Journey
 from labkit.net.reach import Reach
+from labkit.net.statements import changed
 from labkit.net.topology import Host, Topology
-from labkit.net.tunnels import KINDS
+from labkit.net.tunnels import TUNNEL_KINDS
 from labkit.show import output as show
 from labkit.show.markup import render
 from labkit.show.panels import Panel, teaching
@@ -105,8 +107,8 @@ class NetPanel(Panel):
             for host in self.hosts:
                 vlan = self.picks[host.name].value
                 if vlan != self._vlan(host):
-                    topology = topology.changed(f"access {vlan} {host.plug}")
-            self.view.value = _drawn(Map(topology).svg(), matrix_html(topology))
+                    topology = changed(topology, f"access {vlan} {host.plug}")
+            self.view.value = _drawn(TopologyDiagram(topology).svg(), matrix_html(topology))
 
     def _back(self, _button: object) -> None:
         for host in self.hosts:
@@ -141,7 +143,7 @@ class StepsPanel(Panel):
         number: int = self.slider.value
         step = self.steps[number - 1 : number]
         self.view.value = _drawn(
-            Map(self.topology, step, first=number).svg(),
+            TopologyDiagram(self.topology, step, first=number).svg(),
             Journey(step, self.topology.names(), number).html(),
             Bytes(step[0].frame).html(),
         )
@@ -155,13 +157,16 @@ class TunnelPanel(Panel):
 
     def __init__(self) -> None:
         self.kind = w.Dropdown(
-            options=list(KINDS), value="none", description=_("Tunnel"), layout={"width": "240px"}
+            options=list(TUNNEL_KINDS),
+            value="none",
+            description=_("Tunnel"),
+            layout={"width": "240px"},
         )
         self.text = w.Text(value=tunnelling.SECRET, description=_("Text"), layout={"width": "50%"})
         self.view = w.HTML()
         super().__init__(
             [w.HBox([self.kind, self.text], layout=_WRAPPED), self.view],
-            _("Tunnels (needs JupyterLab): {kinds}", kinds=", ".join(KINDS)),
+            _("Tunnels (needs JupyterLab): {kinds}", kinds=", ".join(TUNNEL_KINDS)),
         )
         for control in (self.kind, self.text):
             control.observe(self._draw, "value")

@@ -1,126 +1,150 @@
-"""What ``%tunnel`` and ``%%bytes`` show: packets through tunnels, and bytes pasted from elsewhere."""
+"""What ``%tunnel`` and ``%%bytes`` show: packets through tunnels, and bytes pasted."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from labkit.errors import LabError
-from labkit.net import picture
+from labkit.messages import N_, _
 from labkit.net.answer import Answer, Text
-from labkit.net.headers import ipv4, tcp
-from labkit.net.tunnels import KINDS, Tunnel, fragments, largest, overhead
+from labkit.net.layouts import TCP, UDP
+from labkit.net.packets import fragments, ipv4, tcp
+from labkit.net.picture import Boxes, Bytes
+from labkit.net.tunnels import TUNNEL_KINDS, Tunnel, largest, overhead
 from labkit.show.text import clean
 from labkit.words import number
 
-CLIENT, SERVER = 0x0A320001, 0x0A320002  # 10.50.0.1 and .2: the network inside
-_OFFSET = re.compile(r"\s*(?:0x)?([0-9a-fA-F]{4})(:\s|\s\s)")
-MOST = 20  # pieces told one by one
+CLIENT = 0x0A320001  # 10.50.0.1: in the network inside
+SERVER = 0x0A320002  # 10.50.0.2
+MOST_BYTES = 1400  # of a text, so that it fits into one packet
+MOST_PIECES = 20  # told one by one
+MOST_PASTED = 20_000  # digits
 SECRET = "GET /nota?pin=1234"
-HELP = """%tunnel KIND ["text"]       send a text through a tunnel, and look at the wire
+HELP = N_("""%tunnel KIND ["text"]       send a text through a tunnel, and look at the wire
 %tunnel sizes               what each kind adds to a packet, and whether it encrypts
 %tunnel mtu MTU             the longest packet that fits through each
 %tunnel tamper KIND         change one byte on the way
 %tunnel replay KIND         send a recorded packet again
-%tunnel fragment SIZE MTU   a packet that is too long, cut by a router"""
+%tunnel fragment SIZE MTU   a packet that is too long, cut by a router""")
+_OFFSET = re.compile(r"\s*(?:0x)?([0-9a-fA-F]{4})(:\s|\s\s)")
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
 
 
 def _data(text: str) -> bytes:
-    return text.encode(
-        "utf-8", "replace"
-    )  # half a character, which no browser sends, is a question mark
+    return text.encode("utf-8", "replace")  # half a character, which no browser sends, is a "?"
 
 
 def packet(text: str) -> bytes:
     """A text from a client to a web server inside, as an IPv4 packet. Raises :class:`LabError`."""
     data = _data(text)
-    if len(data) > 1400:
-        raise LabError(
-            "Send up to 1,400 bytes: what does not fit into one packet is another story."
+    if len(data) > MOST_BYTES:
+        why = _(
+            "Send up to {most:,} bytes: what does not fit into one packet is another story.",
+            most=MOST_BYTES,
         )
-    return ipv4(CLIENT, SERVER, 6, tcp((CLIENT, 40000), (SERVER, 80), data))
+        raise LabError(why)
+    return ipv4(CLIENT, SERVER, TCP, tcp((CLIENT, 40000), (SERVER, 80), data))
 
 
 def through(kind: str, text: str = SECRET) -> Answer:
-    """A text sent through a tunnel: what is on the wire, and whether an eavesdropper can read it."""
+    """A text sent through a tunnel: what is on the wire, and whether an eavesdropper can read it.
+
+    Raises :class:`LabError`.
+    """
     if not text:
         raise LabError('Send one letter at least: `%tunnel gre "hello"`.')
     inside = packet(text)
     outside = Tunnel(kind).wrap(inside)
     hits = outside.count(_data(text))
-    often = {0: "not once", 1: "once"}.get(hits, f"{hits} times")
-    said = f'An eavesdropper who searches the {len(outside)} bytes for "{clean(text)}" finds it {often}.'
+    often = {0: _("not once"), 1: _("once")}.get(hits) or _("{number} times", number=hits)
+    told = _(
+        'An eavesdropper who searches the {size} bytes for "{text}" finds it {often}.',
+        size=len(outside),
+        text=clean(text),
+        often=often,
+    )
     return Answer(
-        picture.Boxes(outside, inside, f"tunnel: {kind}"),
-        picture.Bytes(outside, "on the wire", "IPv4"),
-        Text(said),
+        Boxes(outside, inside, _("tunnel: {kind}", kind=kind)),
+        Bytes(outside, _("on the wire"), "IPv4"),
+        Text(told),
         ok=not hits,
-    )
-
-
-def _sizes() -> Answer:
-    rows = [
-        f"{kind:<10} {overhead(kind):>4}  {'yes' if known.encrypts else 'no':<8}  {known.source}".rstrip()
-        for kind, known in KINDS.items()
-    ]
-    head = ["bytes added to a packet of 1,000", f"{'tunnel':<10} adds  encrypts  source"]
-    return Answer(Text("\n".join([*head, *rows])))
-
-
-def _mtu(word: str) -> Answer:
-    mtu = number(
-        word, 100, 9000, "The MTU is a number of bytes from 100 to 9000: `%tunnel mtu 1500`."
-    )
-    rows = [f"{kind:<10} {largest(kind, mtu):>4}" for kind in KINDS]
-    return Answer(
-        Text("\n".join([f"bytes of the longest packet inside, when outside {mtu} fit", *rows]))
     )
 
 
 def altered(kind: str, outside: bytes) -> bytes:
     """A packet with one bit turned over on the way, in the last byte before a tag."""
-    at = len(outside) - (17 if KINDS[kind].encrypts else 1)
+    at = len(outside) - (17 if TUNNEL_KINDS[kind].encrypts else 1)
     return outside[:at] + bytes([outside[at] ^ 1]) + outside[at + 1 :]
 
 
-def _attack(how: str, kind: str) -> Answer:
-    """Alter or repeat a packet on the way, and see what the other end makes of it."""
+# -- commands -----------------------------------------------------------------------------------
+
+
+def _sizes() -> Answer:
+    lines = [_("bytes added to a packet of 1,000"), _("tunnel     adds  encrypts  source")]
+    for name, kind in TUNNEL_KINDS.items():
+        encrypts = _("yes") if kind.encrypts else _("no")
+        lines.append(f"{name:<10} {overhead(name):>4}  {encrypts:<8}  {kind.source}".rstrip())
+    return Answer(Text("\n".join(lines)))
+
+
+def _mtu(word: str) -> Answer:
+    mtu = number(
+        word, 100, 9000, _("The MTU is a number of bytes from 100 to 9000: `%tunnel mtu 1500`.")
+    )
+    lines = [_("bytes of the longest packet inside, when outside {mtu} fit", mtu=mtu)]
+    lines += [f"{kind:<10} {largest(kind, mtu):>4}" for kind in TUNNEL_KINDS]
+    return Answer(Text("\n".join(lines)))
+
+
+def _tamper(kind: str) -> Answer:
+    tunnel = Tunnel(kind)
+    return _arrives(tunnel, altered(kind, tunnel.wrap(packet(SECRET))))
+
+
+def _replay(kind: str) -> Answer:
     tunnel = Tunnel(kind)
     outside = tunnel.wrap(packet(SECRET))
-    if how == "replay":
-        tunnel.unwrap(outside)
-    else:
-        outside = altered(kind, outside)
+    tunnel.unwrap(outside)
+    return _arrives(tunnel, outside)
+
+
+def _arrives(tunnel: Tunnel, outside: bytes) -> Answer:
+    """What the other end makes of a packet that an attacker had in his hands."""
     try:
-        found = tunnel.unwrap(outside)
+        inside = tunnel.unwrap(outside)
     except LabError as error:
         return Answer(Text(str(error)), ok=False)
-    text = found[40:].decode("ascii", "replace")
-    return Answer(Text(f'It is taken as if nothing had happened, and says "{text}".'))
+    text = inside[40:].decode("ascii", "replace")  # behind IPv4 and TCP
+    return Answer(Text(_('It is taken as if nothing had happened, and says "{text}".', text=text)))
 
 
-def _fragment(words: Sequence[str]) -> Answer:
-    size, mtu = (
-        number(word, 0, 65535, "Two numbers of bytes up to 65535: `%tunnel fragment 1600 1500`.")
-        for word in words
-    )
+def _fragment(size_word: str, mtu_word: str) -> Answer:
+    usage = _("Two numbers of bytes up to 65535: `%tunnel fragment 1600 1500`.")
+    size, mtu = (number(word, 0, 65535, usage) for word in (size_word, mtu_word))
     if size < 28:
         raise LabError("A packet with anything in it takes 28 bytes at least.")
     if size <= mtu:
-        return Answer(Text(f"A packet of {size} bytes fits into {mtu} as it is: nobody cuts it."))
-    whole = ipv4(CLIENT, SERVER, 17, bytes(size - 20), identification=7)
-    may = whole[:6] + b"\0\0" + whole[8:10] + b"\0\0" + whole[12:]  # without "do not fragment"
-    pieces = fragments(may, mtu)
-    lines = [
-        f"piece {count}: {len(piece)} bytes, from byte {8 * (int.from_bytes(piece[6:8], 'big') & 0x1FFF)} of the "
-        f"data, {'more follow' if piece[6] & 0x20 else 'the last'}"
-        for count, piece in enumerate(pieces, 1)
-    ]
-    if len(lines) > MOST:
-        lines[MOST - 1 : -1] = [f"… and {len(lines) - MOST} between"]
+        told = _(
+            "A packet of {size} bytes fits into {mtu} as it is: nobody cuts it.", size=size, mtu=mtu
+        )
+        return Answer(Text(told))
+    whole = ipv4(CLIENT, SERVER, UDP, bytes(size - 20), identification=7)
+    divisible = whole[:6] + b"\0\0" + whole[8:]  # without "do not fragment"
+    pieces = fragments(divisible, mtu)
+    lines = [_piece(count, piece) for count, piece in enumerate(pieces, 1)]
+    if len(lines) > MOST_PIECES:
+        between = len(lines) - MOST_PIECES
+        lines[MOST_PIECES - 1 : -1] = [_("… and {number} between", number=between)]
     total = sum(map(len, pieces))
     lines.append(
-        f"{len(pieces)} pieces, {total} bytes in all, {total - size} more than before; one lost loses all."
+        _(
+            "{number} pieces, {total} bytes in all, {more} more than before; one lost loses all.",
+            number=len(pieces),
+            total=total,
+            more=total - size,
+        )
     )
     try:
         fragments(whole, mtu)
@@ -129,37 +153,59 @@ def _fragment(words: Sequence[str]) -> Answer:
     return Answer(Text("\n".join(lines)))
 
 
+def _piece(count: int, piece: bytes) -> str:
+    more, offset = piece[6] & 0x20, 8 * (int.from_bytes(piece[6:8], "big") & 0x1FFF)
+    return _(
+        "piece {count}: {size} bytes, from byte {offset} of the data, {which}",
+        count=count,
+        size=len(piece),
+        offset=offset,
+        which=_("more follow") if more else _("the last"),
+    )
+
+
+_COMMANDS: dict[tuple[str, int], Callable[..., Answer]] = {  # by name and number of words
+    ("sizes", 0): _sizes,
+    ("mtu", 1): _mtu,
+    ("tamper", 1): _tamper,
+    ("replay", 1): _replay,
+    ("fragment", 2): _fragment,
+}
+
+
 def do(words: Sequence[str]) -> Answer:
     """Run one ``%tunnel`` command. Raises :class:`LabError`."""
-    name, rest = (words[0], list(words[1:])) if words else ("help", [])
-    if name in KINDS and len(rest) <= 1:
-        return through(name, *rest)
-    if name == "sizes" and not rest:
-        return _sizes()
-    if name == "mtu" and len(rest) == 1:
-        return _mtu(*rest)
-    if name in ("tamper", "replay") and len(rest) == 1:
-        return _attack(name, *rest)
-    if name == "fragment" and len(rest) == 2:
-        return _fragment(rest)
+    name, *rest = words or ["help"]
     if name == "help":
-        return Answer(Text(f"{HELP}\nKINDs: {', '.join(KINDS)}"))
-    raise LabError(f"`%tunnel {' '.join(words)[:40]}` is not known; `%tunnel help` shows what is.")
+        kinds = ", ".join(TUNNEL_KINDS)
+        return Answer(Text(_("{help}\nKINDs: {kinds}", help=_(HELP), kinds=kinds)))
+    if name in TUNNEL_KINDS and len(rest) <= 1:
+        return through(name, *rest)
+    command = _COMMANDS.get((name, len(rest)))
+    if not command:
+        why = _(
+            "`%tunnel {words:.40}` is not known; `%tunnel help` shows what is.",
+            words=" ".join(words),
+        )
+        raise LabError(why)
+    return command(*rest)
 
 
 def pasted(text: str, first: str) -> Answer:
-    """Bytes in hex, with or without offsets, taken apart. Raises :class:`LabError` for anything else."""
-    found = ""
+    """Bytes in hex, with or without offsets, taken apart; ``first``: the header they begin with.
+
+    Raises :class:`LabError` for anything else.
+    """
+    digits = ""
     for row, line in enumerate(filter(str.strip, text.splitlines())):
         offset = _OFFSET.match(line)
-        if offset and (
-            offset[2][0] == ":" or int(offset[1], 16) == 16 * row
-        ):  # tcpdump's, or as we print them
-            line = line[offset.end() :]
-        found += "".join(line.split())
-    if not re.fullmatch(r"(?:[0-9a-fA-F]{2})+", found) or len(found) > 20_000:
-        raise LabError(
-            "That is no frame in hex: paste lines as `tcpdump -xx` prints them, two digits a byte, up to "
-            "10,000 bytes."
+        if offset and (offset[2][0] == ":" or int(offset[1], 16) == 16 * row):
+            line = line[offset.end() :]  # tcpdump's, or as we print them
+        digits += "".join(line.split())
+    if not _HEX.fullmatch(digits) or len(digits) > MOST_PASTED:
+        why = _(
+            "That is no frame in hex: paste lines as `tcpdump -xx` prints them, two digits a "
+            "byte, up to 10,000 bytes."
         )
-    return Answer(picture.Bytes(bytes.fromhex(found), "", first))
+        raise LabError(why)
+    return Answer(Bytes(bytes.fromhex(digits), "", first))

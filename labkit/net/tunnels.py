@@ -1,7 +1,8 @@
 """Tunnels: a packet inside a packet, encrypted for real where the tunnel encrypts.
 
-Each kind wraps an IPv4 packet into the packet that crosses the network outside, and unwraps it at the other end, which
-refuses what was altered on the way or comes twice. Only what carries data is here; handshakes are for the live tunnels.
+Each kind wraps an IPv4 packet into the packet that crosses the network outside, and unwraps it at
+the other end, which refuses what was altered on the way or comes twice. Only what carries data is
+here; handshakes are for the live tunnels.
 """
 
 from __future__ import annotations
@@ -9,29 +10,33 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from labkit.errors import LabError
-from labkit.net import headers
-from labkit.net.headers import IPV4, LAYOUTS, PORTS, ethernet, ipv4, udp
+from labkit.messages import _
+from labkit.net import layouts
+from labkit.net.layouts import IPV4, LAYOUTS
+from labkit.net.packets import ethernet, ipv4, udp
 
-_SALT = bytes(4)
-_NOT_OURS = "That is no packet of this tunnel, or only a part of one: it is dropped."
-_RECEIVER = 0x2A  # of WireGuard
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
+    Cipher = AESGCM | ChaCha20Poly1305
 
-def _cipher(name: str, key: bytes) -> Any:
-    """AESGCM or ChaCha20Poly1305 with a key."""
-    from cryptography.hazmat.primitives.ciphers import aead  # late: most lessons encrypt nothing
-
-    return getattr(aead, name)(key)
+_SPI = 0x1001  # of ESP: which of the receiver's tunnels it is
+_RECEIVER = 0x2A  # of WireGuard: the same
+_VNI = 42  # of VXLAN: the same
+_SALT = bytes(4)  # of ESP's nonces: agreed on together with the key (RFC 4106, 4)
+_WG_HEADER = LAYOUTS["WireGuard"].build(4, 0, _RECEIVER, 0)[:8]
+_GRE_HEADER = LAYOUTS["GRE"].build(0, IPV4)
 
 
 @dataclass
 class Tunnel:
-    """One direction of a tunnel of some ``kind`` (one of KINDS) between two addresses outside.
+    """One direction of a tunnel of some ``kind`` (of TUNNEL_KINDS) between two addresses outside.
 
-    The key is made from ``secret``, so that a lesson shows the same bytes each time; real tunnels agree on new ones.
+    The key is made from ``secret``, so that a lesson shows the same bytes each time; real tunnels
+    agree on new ones. ``mtu``: in bytes, of the interface inside, as wg-quick(8) sets it.
     """
 
     kind: str
@@ -39,14 +44,17 @@ class Tunnel:
     end: int = 0xC0000202
     secret: str = "for a lesson only"
     counter: int = 0
-    mtu: int = (
-        1420  # of the interface inside, as wg-quick(8) sets it: WireGuard pads no packet beyond it
-    )
+    mtu: int = 1420
     seen: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise LabError(f"{self.kind!r:.30} is no tunnel here; there are: {', '.join(KINDS)}.")
+        if self.kind not in TUNNEL_KINDS:
+            why = _(
+                "{kind!r:.30} is no tunnel here; there are: {kinds}.",
+                kind=self.kind,
+                kinds=", ".join(TUNNEL_KINDS),
+            )
+            raise LabError(why)
 
     @property
     def key(self) -> bytes:
@@ -56,196 +64,221 @@ class Tunnel:
     def wrap(self, packet: bytes) -> bytes:
         """The IPv4 packet outside that carries an IPv4 packet. Raises :class:`LabError`."""
         self.counter += 1
-        protocol, content = KINDS[self.kind].wrap(self, packet)
-        return packet if protocol < 0 else ipv4(self.start, self.end, protocol, content)
+        return TUNNEL_KINDS[self.kind].wrap(self, packet)
 
     def unwrap(self, packet: bytes) -> bytes:
-        """The packet that was inside. Raises :class:`LabError` if it was altered, comes twice, or is none of these."""
-        return KINDS[self.kind].unwrap(self, packet)
+        """The packet that was inside.
 
-    def open(
-        self, cipher: Any, nonce: bytes, data: bytes, bound: bytes | None, counter: int
+        Raises :class:`LabError` if it was altered, comes twice, or is no packet of this tunnel.
+        """
+        return TUNNEL_KINDS[self.kind].unwrap(self, packet)
+
+    def outside(self, protocol: int, content: bytes) -> bytes:
+        """The packet outside with this content."""
+        return ipv4(self.start, self.end, protocol, content)
+
+    def over_udp(self, port: int, content: bytes) -> bytes:
+        """The packet outside with this content in a UDP datagram."""
+        return self.outside(layouts.UDP, udp((self.start, port), (self.end, port), content))
+
+    def decrypt(
+        self, cipher: Cipher, nonce: bytes, data: bytes, bound: bytes | None, number: int
     ) -> bytes:
-        """Decrypt; refuse a wrong tag or a counter seen before."""
+        """What was encrypted in a packet of that number; ``data`` ends in a tag.
+
+        The tag covers what is ``bound`` to it, too. Raises :class:`LabError` if it does not fit, or
+        for a number seen before.
+        """
         from cryptography.exceptions import InvalidTag
 
         try:
-            clear: bytes = cipher.decrypt(nonce, data, bound)
+            clear = cipher.decrypt(nonce, data, bound)
         except InvalidTag:
-            raise LabError(
-                "The tag does not fit what arrived: it was altered on the way, or made with another key. "
-                "The receiver drops it and answers nothing."
-            ) from None
-        if counter in self.seen:
-            raise LabError(
-                f"Number {counter} has arrived before: somebody plays back a packet he has recorded. The "
-                "receiver drops it."
+            why = _(
+                "The tag does not fit what arrived: it was altered on the way, or made with "
+                "another key. The receiver drops it and answers nothing."
             )
-        self.seen.add(counter)
+            raise LabError(why) from None
+        if number in self.seen:
+            why = _(
+                "Number {number} has arrived before: somebody plays back a packet he has "
+                "recorded. The receiver drops it.",
+                number=number,
+            )
+            raise LabError(why)
+        self.seen.add(number)
         return clear
 
 
-@dataclass(frozen=True)
-class Kind:
-    """How a tunnel wraps (protocol and content of the packet outside; -1: nothing outside) and unwraps."""
+class TunnelKind(NamedTuple):
+    """How a kind of tunnel wraps and unwraps packets. ``source``: of its format."""
 
     source: str
-    wrap: Callable[[Tunnel, bytes], tuple[int, bytes]]
+    wrap: Callable[[Tunnel, bytes], bytes]
     unwrap: Callable[[Tunnel, bytes], bytes]
     encrypts: bool = False
 
 
-def _udp(tunnel: Tunnel, data: bytes) -> tuple[int, bytes]:
-    port = next(port for port, name in PORTS.items() if name.lower() == tunnel.kind)
-    return 17, udp((tunnel.start, port), (tunnel.end, port), data)
+def _aes(tunnel: Tunnel) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # late: few lessons encrypt
+
+    return AESGCM(tunnel.key)
+
+
+def _chacha(tunnel: Tunnel) -> ChaCha20Poly1305:
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+    return ChaCha20Poly1305(tunnel.key)
+
+
+def _not_ours() -> LabError:
+    return LabError("That is no packet of this tunnel, or only a part of one: it is dropped.")
 
 
 def _content(packet: bytes, protocol: int, least: int) -> bytes:
-    """What an IPv4 packet of that protocol carries. Raises :class:`LabError`."""
+    """What an IPv4 packet of that protocol carries, of some ``least`` size.
+
+    Raises :class:`LabError` for any other.
+    """
     size = max(20, (packet[0] & 15) * 4) if packet else 20
     if len(packet) < size + least or packet[0] >> 4 != 4 or packet[9] != protocol:
-        raise LabError(_NOT_OURS)
+        raise _not_ours()
     return packet[size:]
 
 
-def _esp(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
-    """AES-GCM with a 16-byte tag, in tunnel mode (RFC 4303, RFC 4106): the trailer pads to four bytes and says IPv4."""
-    padding = -(len(packet) + 2) % 4
-    head = LAYOUTS["ESP"].build(0x1001, tunnel.counter, tunnel.counter)
-    clear = packet + bytes(range(1, padding + 1)) + bytes([padding, 4])
-    return 50, head + _cipher("AESGCM", tunnel.key).encrypt(_SALT + head[8:], clear, head[:8])
+# -- one packet in front of another -------------------------------------------------------------
 
 
-def _esp_open(tunnel: Tunnel, packet: bytes) -> bytes:
-    data = _content(packet, 50, 34)
-    cipher = _cipher("AESGCM", tunnel.key)
-    clear = tunnel.open(
-        cipher, _SALT + data[8:16], data[16:], data[:8], int.from_bytes(data[4:8], "big")
-    )
-    return clear[: -2 - clear[-2]]
-
-
-def _wireguard(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
-    """ChaCha20-Poly1305, padded to 16 bytes, the counter little-endian (Donenfeld, WireGuard, 5.4.6).
-
-    Padding ends at the interface's MTU: wireguard-go, calculatePaddingSize; Linux, calculate_skb_padding.
-    """
-    counter = (tunnel.counter - 1).to_bytes(8, "little")
-    head = LAYOUTS["WireGuard"].build(4, 0, _RECEIVER, int.from_bytes(counter, "big"))
-    clear = packet + bytes(max(0, min(-len(packet) % 16, tunnel.mtu - len(packet))))
-    return _udp(
-        tunnel,
-        head + _cipher("ChaCha20Poly1305", tunnel.key).encrypt(bytes(4) + counter, clear, None),
-    )
-
-
-def _wireguard_open(tunnel: Tunnel, packet: bytes) -> bytes:
-    data = _content(packet, 17, 40)[8:]
-    if (
-        data[:8] != LAYOUTS["WireGuard"].build(4, 0, _RECEIVER, 0)[:8]
-    ):  # no tag covers them; they say whose it is
-        raise LabError(_NOT_OURS)
-    cipher, counter = _cipher("ChaCha20Poly1305", tunnel.key), data[8:16]
-    clear = tunnel.open(
-        cipher, bytes(4) + counter, data[16:], None, int.from_bytes(counter, "little")
-    )
-    return clear[
-        : int.from_bytes(clear[2:4], "big")
-    ]  # the length inside says where the padding begins
-
-
-def _openvpn(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
-    """P_DATA_V2 with AES-GCM: opcode and peer, packet number, tag, data (OpenVPN 2.6, ssl_pkt.h and crypto.c)."""
-    head = b"\x48\0\0\0" + tunnel.counter.to_bytes(4, "big")
-    sealed = _cipher("AESGCM", tunnel.key).encrypt(head[4:] + bytes(8), packet, head)
-    return _udp(tunnel, head + sealed[-16:] + sealed[:-16])
-
-
-def _openvpn_open(tunnel: Tunnel, packet: bytes) -> bytes:
-    data = _content(packet, 17, 32)[8:]
-    cipher, sealed = _cipher("AESGCM", tunnel.key), data[24:] + data[8:24]
-    return tunnel.open(
-        cipher, data[4:8] + bytes(8), sealed, data[:8], int.from_bytes(data[4:8], "big")
-    )
+def _gre(tunnel: Tunnel, packet: bytes) -> bytes:
+    return tunnel.outside(layouts.GRE, _GRE_HEADER + packet)
 
 
 def _gre_open(tunnel: Tunnel, packet: bytes) -> bytes:
-    data = _content(packet, 47, 24)
-    if data[:4] != LAYOUTS["GRE"].build(0, IPV4):  # a key, say, that this tunnel has not agreed on
-        raise LabError(_NOT_OURS)
-    return data[4:]
+    content = _content(packet, layouts.GRE, 24)
+    if content[:4] != _GRE_HEADER:  # a key, say, that this tunnel has not agreed on
+        raise _not_ours()
+    return content[4:]
 
 
-def _vxlan(tunnel: Tunnel, packet: bytes) -> tuple[int, bytes]:
+def _vxlan(tunnel: Tunnel, packet: bytes) -> bytes:
+    header = LAYOUTS["VXLAN"].build(8, 0, _VNI, 0)
     frame = ethernet(b"\2\0\0\0\0\2", b"\2\0\0\0\0\1", IPV4, packet)
-    return _udp(tunnel, LAYOUTS["VXLAN"].build(8, 0, 42, 0) + frame)
+    return tunnel.over_udp(layouts.VXLAN_PORT, header + frame)
 
 
-KINDS: dict[str, Kind] = {
-    "none": Kind("", lambda tunnel, packet: (-1, packet), lambda tunnel, packet: packet),
-    "ipip": Kind(
+# -- encrypted ----------------------------------------------------------------------------------
+
+
+def _esp(tunnel: Tunnel, packet: bytes) -> bytes:
+    """AES-GCM with a 16-byte tag, in tunnel mode (RFC 4303, RFC 4106).
+
+    The trailer pads to four bytes, and says how many those are and that IPv4 is inside.
+    """
+    padding = -(len(packet) + 2) % 4
+    clear = packet + bytes(range(1, padding + 1)) + bytes([padding, 4])
+    header = LAYOUTS["ESP"].build(_SPI, tunnel.counter, tunnel.counter)
+    sealed = _aes(tunnel).encrypt(_SALT + header[8:], clear, header[:8])
+    return tunnel.outside(layouts.ESP, header + sealed)
+
+
+def _esp_open(tunnel: Tunnel, packet: bytes) -> bytes:
+    content = _content(packet, layouts.ESP, 34)
+    bound, vector, data = content[:8], content[8:16], content[16:]
+    number = int.from_bytes(content[4:8], "big")
+    clear = tunnel.decrypt(_aes(tunnel), _SALT + vector, data, bound, number)
+    padding = clear[-2]
+    return clear[: -2 - padding]
+
+
+def _openvpn(tunnel: Tunnel, packet: bytes) -> bytes:
+    """P_DATA_V2 with AES-GCM (OpenVPN 2.6, ssl_pkt.h and crypto.c).
+
+    Opcode and peer, packet number, tag, data.
+    """
+    header = b"\x48\0\0\0" + tunnel.counter.to_bytes(4, "big")
+    sealed = _aes(tunnel).encrypt(header[4:] + bytes(8), packet, header)
+    data, tag = sealed[:-16], sealed[-16:]
+    return tunnel.over_udp(layouts.OPENVPN_PORT, header + tag + data)
+
+
+def _openvpn_open(tunnel: Tunnel, packet: bytes) -> bytes:
+    content = _content(packet, layouts.UDP, 32)[8:]
+    header, tag, data = content[:8], content[8:24], content[24:]
+    nonce = header[4:] + bytes(8)
+    number = int.from_bytes(header[4:], "big")
+    return tunnel.decrypt(_aes(tunnel), nonce, data + tag, header, number)
+
+
+def _wireguard(tunnel: Tunnel, packet: bytes) -> bytes:
+    """ChaCha20-Poly1305, padded to 16 bytes, the counter little-endian.
+
+    Sources: Donenfeld, WireGuard (2017), 5.4.6; that padding ends at the interface's MTU:
+    wireguard-go, calculatePaddingSize; Linux, calculate_skb_padding.
+    """
+    counter = (tunnel.counter - 1).to_bytes(8, "little")
+    padding = max(0, min(-len(packet) % 16, tunnel.mtu - len(packet)))
+    sealed = _chacha(tunnel).encrypt(bytes(4) + counter, packet + bytes(padding), None)
+    return tunnel.over_udp(layouts.WIREGUARD_PORT, _WG_HEADER + counter + sealed)
+
+
+def _wireguard_open(tunnel: Tunnel, packet: bytes) -> bytes:
+    content = _content(packet, layouts.UDP, 40)[8:]
+    header, counter, data = content[:8], content[8:16], content[16:]
+    if header != _WG_HEADER:  # no tag covers it; it says whose the packet is
+        raise _not_ours()
+    number = int.from_bytes(counter, "little")
+    clear = tunnel.decrypt(_chacha(tunnel), bytes(4) + counter, data, None, number)
+    length = int.from_bytes(clear[2:4], "big")  # of the packet inside; what follows is padding
+    return clear[:length]
+
+
+TUNNEL_KINDS: dict[str, TunnelKind] = {
+    "none": TunnelKind("", lambda tunnel, packet: packet, lambda tunnel, packet: packet),
+    "ipip": TunnelKind(
         "RFC 2003",
-        lambda tunnel, packet: (4, packet),
-        lambda tunnel, packet: _content(packet, 4, 20),
+        lambda tunnel, packet: tunnel.outside(layouts.IP_IN_IP, packet),
+        lambda tunnel, packet: _content(packet, layouts.IP_IN_IP, 20),
     ),
-    "gre": Kind(
-        "RFC 2784", lambda tunnel, packet: (47, LAYOUTS["GRE"].build(0, IPV4) + packet), _gre_open
+    "gre": TunnelKind("RFC 2784", _gre, _gre_open),
+    "vxlan": TunnelKind(
+        "RFC 7348", _vxlan, lambda tunnel, packet: _content(packet, layouts.UDP, 30)[30:]
     ),
-    "vxlan": Kind("RFC 7348", _vxlan, lambda tunnel, packet: _content(packet, 17, 30)[30:]),
-    "esp": Kind("RFC 4303, RFC 4106", _esp, _esp_open, True),
-    "openvpn": Kind("OpenVPN 2.6", _openvpn, _openvpn_open, True),
-    "wireguard": Kind("Donenfeld, WireGuard (2017)", _wireguard, _wireguard_open, True),
+    "esp": TunnelKind("RFC 4303, RFC 4106", _esp, _esp_open, True),
+    "openvpn": TunnelKind("OpenVPN 2.6", _openvpn, _openvpn_open, True),
+    "wireguard": TunnelKind("Donenfeld, WireGuard (2017)", _wireguard, _wireguard_open, True),
 }
 
 
+# -- sizes --------------------------------------------------------------------------------------
+
+
 def overhead(kind: str, size: int = 1000, mtu: int = Tunnel.mtu) -> int:
-    """Bytes that a tunnel adds to a packet of that size: measured by wrapping one. Raises :class:`LabError`."""
+    """Bytes that a tunnel adds to a packet of that size: measured by wrapping one.
+
+    Raises :class:`LabError`.
+    """
     if size < 20:
-        raise LabError(
-            f"{size} bytes are no packet: an IPv4 packet has at least its header of 20 bytes."
+        why = _(
+            "{size} bytes are no packet: an IPv4 packet has at least its header of 20 bytes.",
+            size=size,
         )
-    packet = ipv4(1, 2, 17, bytes(size - 20))
+        raise LabError(why)
+    packet = ipv4(1, 2, layouts.UDP, bytes(size - 20))
     return len(Tunnel(kind, mtu=mtu).wrap(packet)) - size
 
 
 def largest(kind: str, mtu: int = 1500) -> int:
-    """The largest packet that fits through a tunnel when the network outside takes ``mtu`` bytes; tried, not computed.
+    """The largest packet that fits through a tunnel when the network outside takes ``mtu`` bytes.
 
-    It is the MTU to give the tunnel's interface.
-    Raises :class:`LabError` if nothing fits.
+    It is tried, not computed, and is the MTU to give the tunnel's interface. Raises
+    :class:`LabError` if nothing fits.
     """
     for size in range(mtu, 27, -1):
         if size + overhead(kind, size, size) <= mtu:
             return size
-    raise LabError(f"Nothing fits through {kind} when the network outside takes only {mtu} bytes.")
-
-
-def fragments(packet: bytes, mtu: int) -> list[bytes]:
-    """An IPv4 packet in pieces of at most ``mtu`` bytes, as a router makes them (RFC 791, 3.2).
-
-    Raises :class:`LabError` if it may not be: the sender has said so, or there is room for no data at all.
-    """
-    if len(packet) <= mtu:
-        return [packet]
-    if packet[0] != 0x45:
-        raise LabError("Only IPv4 packets without options are cut here.")
-    if mtu < 28:
-        raise LabError(
-            f"{mtu} bytes hold no header of 20 and eight of data: an IPv4 network takes at least 68."
-        )
-    if packet[6] & 0x40:
-        raise LabError(
-            f'The packet of {len(packet)} bytes says "do not fragment", and the next network takes {mtu}: '
-            f"the router drops it and tells the sender so (ICMP, RFC 1191). If a firewall stops that word, "
-            "the connection just hangs."
-        )
-    step, found = (mtu - 20) // 8 * 8, list[bytes]()
-    said = int.from_bytes(packet[6:8], "big")  # the packet may be a piece of one itself
-    for at in range(0, len(packet) - 20, step):
-        piece = packet[20 + at : 20 + at + step]
-        more = 0x2000 if 20 + at + step < len(packet) else said & 0x2000
-        where = (more | (said & 0x1FFF) + at // 8).to_bytes(2, "big")
-        head = packet[:2] + (20 + len(piece)).to_bytes(2, "big") + packet[4:6] + where
-        head += packet[8:10] + b"\0\0" + packet[12:20]
-        found.append(head[:10] + headers.checksum(head).to_bytes(2, "big") + head[12:] + piece)
-    return found
+    why = _(
+        "Nothing fits through {kind} when the network outside takes only {mtu} bytes.",
+        kind=kind,
+        mtu=mtu,
+    )
+    raise LabError(why)

@@ -16,7 +16,7 @@ from labkit.messages import _
 from labkit.net.answer import Answer, Text
 from labkit.net.frames import crafted
 from labkit.net.live import Lab, frame_lines
-from labkit.net.switching import Network, Step, on
+from labkit.net.network import Network, Step, steps_at
 from labkit.net.topology import Topology
 
 USAGE = {"up": "", "compare": "HOST HOST [TAG …]", "down": ""}
@@ -52,7 +52,7 @@ def expected(topology: Topology, steps: Sequence[Step]) -> list[str]:
     return [
         line
         for plug in ports
-        for line in frame_lines(plug, [step.frame for step in on(steps, plug)], topology)
+        for line in frame_lines(plug, [step.frame for step in steps_at(steps, plug)], topology)
     ]
 
 

@@ -9,9 +9,9 @@ import pytest
 from samples.pages import Page
 
 from labkit.errors import LabError
+from labkit.net.devices import AGEING
 from labkit.net.engine import _COMMANDS, Answer, Console, Text
 from labkit.net.headers import vlans
-from labkit.net.switching import AGEING
 
 TEXT = """\
 switch s1 s2

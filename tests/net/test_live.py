@@ -17,7 +17,7 @@ from labkit.docker.engine import LABEL, Docker
 from labkit.errors import LabError
 from labkit.lesson import Lesson
 from labkit.net import live
-from labkit.net.topology import parse
+from labkit.net.statements import parse
 
 pytestmark = pytest.mark.docker
 

@@ -18,9 +18,10 @@ from labkit.net.engine import Console
 from labkit.net.headers import summary
 from labkit.net.panels import MOST, matrix_html, net_panel, net_steps, tunnel_panel
 from labkit.net.reach import Reach
-from labkit.net.topology import Topology, parse
+from labkit.net.statements import changed, parse
+from labkit.net.topology import Topology
 from labkit.net.tunnelling import SECRET, packet
-from labkit.net.tunnels import KINDS, Tunnel
+from labkit.net.tunnels import TUNNEL_KINDS, Tunnel
 
 SCHOOL = """\
 switch s1 s2
@@ -98,8 +99,8 @@ def test_a_vlan_chosen_is_seen_at_once_and_the_lesson_keeps_its_own() -> None:
     assert matrix(view(panel)) == expected(start)
     before = view(panel)
     picks["eva"].value = 10
-    changed = start.changed("access 10 s1.2")
-    assert matrix(view(panel)) == expected(changed) and matrix(view(panel))["ana"]["eva"] == "✔ yes"
+    after = changed(start, "access 10 s1.2")
+    assert matrix(view(panel)) == expected(after) and matrix(view(panel))["ana"]["eva"] == "✔ yes"
     assert "s1.2: access 10" in view(panel) and "s1.2: access 20" not in view(panel)
     named(panel, "As it was").click()
     assert view(panel) == before and picks["eva"].value == 20
@@ -111,7 +112,7 @@ def test_any_choices_are_drawn_as_they_are() -> None:
     for _ in range(25):
         for name, pick in choices(panel).items():
             pick.value = dice.choice([1, 10, 20])
-            start = start.changed(f"access {pick.value} {start.host(name).plug}")
+            start = changed(start, f"access {pick.value} {start.host(name).plug}")
         assert matrix(view(panel)) == expected(start)
 
 
@@ -220,15 +221,15 @@ def test_one_step_is_a_journey_too() -> None:
 # -- tunnels ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TUNNEL_KINDS)
 def test_a_tunnel_chosen_is_on_the_wire_at_once(kind: str) -> None:
     panel = tunnel_panel(lesson())
     (pick,), (typed,) = the(w.Dropdown, panel), the(w.Text, panel)
-    assert [*pick.options] == [*KINDS] and (pick.value, typed.value) == ("none", SECRET)
+    assert [*pick.options] == [*TUNNEL_KINDS] and (pick.value, typed.value) == ("none", SECRET)
     pick.value = kind
     for said in (SECRET, "<b>&", "ñ 層"):
         typed.value = said
-        often = "not once" if KINDS[kind].encrypts else "once"
+        often = "not once" if TUNNEL_KINDS[kind].encrypts else "once"
         outside = Tunnel(kind).wrap(packet(said))
         assert f'searches the {len(outside)} bytes for "{said}" finds it {often}.' in text(
             view(panel)
@@ -251,14 +252,14 @@ def test_a_mistake_in_a_panel_is_one_line_and_can_be_mended(typed: str, said: st
 def test_whatever_is_typed_a_panel_goes_on(typed: str) -> None:
     panel = tunnel_panel(lesson())
     the(w.Text, panel)[0].value = typed
-    for kind in KINDS:
+    for kind in TUNNEL_KINDS:
         the(w.Dropdown, panel)[0].value = kind
         assert "An eavesdropper" in view(panel)
 
 
 def test_tunnels_can_be_read_without_widgets() -> None:
     assert tunnel_panel(lesson())._repr_mimebundle_()["text/plain"] == (
-        f"Tunnels (needs JupyterLab): {', '.join(KINDS)}"
+        f"Tunnels (needs JupyterLab): {', '.join(TUNNEL_KINDS)}"
     )
 
 

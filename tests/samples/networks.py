@@ -1,20 +1,69 @@
-"""What the tests of networks share: an independent implementation to compare with, and random topologies."""
+"""What the tests of networks share: scapy to compare with, topologies, kinds of tunnels."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 
 from labkit.errors import LabError
-from labkit.net.topology import Topology, parse
+from labkit.net.headers import dissect
+from labkit.net.statements import parse
+from labkit.net.topology import Topology
+from labkit.net.tunnels import TUNNEL_KINDS
+
+SEALED = [kind for kind, about in TUNNEL_KINDS.items() if about.encrypts]
+OPEN = [kind for kind in TUNNEL_KINDS if kind not in SEALED]
+
+
+TWO = """\
+switch s1 s2
+host ana 10.0.10.1/24 s1.1
+host ben 10.0.10.2/24 s2.1
+host cy 10.0.10.3/24 s1.2
+host dan 10.0.20.4/24 s2.2
+link s1.9 s2.9
+access 10 s1.1 s1.2 s2.1
+access 20 s2.2
+trunk 10,20 s1.9 s2.9
+"""
+STICK = """\
+switch s
+host ana 10.0.10.1/24 s.1 via 10.0.10.254
+host ben 10.0.20.1/24 s.2 via 10.0.20.254
+router r s.9 10:10.0.10.254/24 20:10.0.20.254/24
+access 10 s.1
+access 20 s.2
+trunk 10,20 s.9
+"""
 
 
 def scapy() -> Any:
     """All layers of scapy, for tests with that marker: only contributors install it."""
     return import_module("scapy.all")
+
+
+def names(frame: bytes, first: str = "Ethernet") -> list[str]:
+    """The headers of a frame, in order."""
+    return [header.name for header in dissect(frame, first)]
+
+
+def fields(frame: bytes, name: str, first: str = "Ethernet") -> dict[str, int]:
+    """The fields of the first header with that name."""
+    header = next(header for header in dissect(frame, first) if header.name == name)
+    return {value.name: value.value for value in header.values}
+
+
+def refused(ask: Callable[[], object]) -> str:
+    """The one line with which something is refused."""
+    with pytest.raises(LabError) as error:
+        ask()
+    assert str(error.value).isprintable()
+    return str(error.value)
 
 
 def parsed(text: str) -> Topology:
@@ -42,7 +91,10 @@ def ports(draw: st.DrawFn, mismatch: bool = True) -> str:
 
 @st.composite
 def topologies(draw: st.DrawFn, mismatch: bool = True, routers: int = 2) -> str:
-    """A tree of one to four switches with up to eight hosts, as text; ``mismatch``: the ends of a link may differ."""
+    """A tree of one to four switches with up to eight hosts, as text.
+
+    ``mismatch``: the two ends of a link may differ.
+    """
     count = draw(st.integers(1, 4))
     lines = [f"switch {' '.join(f's{n}' for n in range(1, count + 1))}"]
     for n in range(2, count + 1):
@@ -52,29 +104,26 @@ def topologies(draw: st.DrawFn, mismatch: bool = True, routers: int = 2) -> str:
         lines += [f"link {one} {other}", f"{here} {one}", f"{there} {other}"]
     gateways = list[str]()
     for n in range(draw(st.integers(0, routers))):
-        ways = draw(st.lists(st.sampled_from(VLANS), min_size=1, unique=True))
-        addresses = [
-            f"10.0.{draw(st.integers(1, 2))}.{200 + 10 * n + at}" for at in range(len(ways))
-        ]
-        gateways += addresses
         plug = f"s{draw(st.integers(1, count))}.{18 + n}"
-        lines.append(
-            f"router r{n} {plug} "
-            + " ".join(
-                f"{vlan}:{address}/{draw(st.sampled_from([16, 24, 24, 24]))}"
-                for vlan, address in zip(ways, addresses, strict=True)
-            )
-        )
+        addresses = dict[int, str]()
+        vlans = draw(st.lists(st.sampled_from(VLANS), min_size=1, unique=True))
+        for at, vlan in enumerate(vlans):
+            addresses[vlan] = f"10.0.{draw(st.integers(1, 2))}.{200 + 10 * n + at}"
+        gateways += addresses.values()
+        prefixes = st.sampled_from([16, 24, 24, 24])
+        ways = " ".join(f"{vlan}:{address}/{draw(prefixes)}" for vlan, address in addresses.items())
+        lines.append(f"router r{n} {plug} {ways}")
         lines.append(f"{draw(st.one_of(st.just('trunk 1,10,20'), ports()))} {plug}")
-        denied = draw(st.lists(st.tuples(st.sampled_from(ways), st.sampled_from(ways)), max_size=2))
+        pairs = st.tuples(st.sampled_from(vlans), st.sampled_from(vlans))
+        denied = draw(st.lists(pairs, max_size=2))
         lines += [f"deny r{n} {one} {other}" for one, other in denied]
     for n in range(draw(st.integers(2, 8))):
-        lengths = (
-            [16, 24, 24, 24, 30] if n % 4 < 2 else [16, 24, 24, 24]
-        )  # others are ends of a network of four
-        address = f"10.0.{draw(st.integers(1, 2))}.{n + 1}/{draw(st.sampled_from(lengths))}"
+        # The other addresses are ends of a network of four.
+        lengths = [16, 24, 24, 24, 30] if n % 4 < 2 else [16, 24, 24, 24]
+        address = f"10.0.{draw(st.integers(1, 2))}.{n + 1}"
         via = draw(st.sampled_from([*gateways * 2, "", "10.0.1.99", "10.0.1.1"]))
+        gateway = f" via {via}" if via not in ("", address) else ""
         plug = f"s{draw(st.integers(1, count))}.{n + 1}"
-        gateway = f" via {via}" if via not in ("", address.partition("/")[0]) else ""
-        lines += [f"host h{n} {address} {plug}{gateway}", f"{draw(ports())} {plug}"]
+        lines.append(f"host h{n} {address}/{draw(st.sampled_from(lengths))} {plug}{gateway}")
+        lines.append(f"{draw(ports())} {plug}")
     return "\n".join(lines)

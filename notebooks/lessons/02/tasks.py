@@ -6,9 +6,10 @@ from labkit.engine import Session
 from labkit.material import NotYet, Prediction, Task, Try, number
 from labkit.net.frames import crafted
 from labkit.net.headers import dissect, vlans
+from labkit.net.network import PING, Network
 from labkit.net.reach import Reach
-from labkit.net.switching import PING, Network
-from labkit.net.topology import Topology, parse
+from labkit.net.statements import changed, parse
+from labkit.net.topology import Topology
 
 NEEDS = {"docker": ["docker"], "net": ["net"]}
 
@@ -211,7 +212,7 @@ def right_first(lesson: Session) -> str:
 
 
 def right_across(lesson: Session) -> str:
-    made = opened(lesson, "flat").changed("access 10 s1.1 s1.3 s2.1")
+    made = changed(opened(lesson, "flat"), "access 10 s1.1 s1.3 s2.1")
     return "A" if not Reach(made).why_not("pc1", "pc2") else "B"
 
 

@@ -8,7 +8,7 @@ from labkit.errors import LabError
 from labkit.material import NotYet, Prediction, Task, Try, number
 from labkit.net.headers import dissect
 from labkit.net.tunnelling import SECRET, altered, packet
-from labkit.net.tunnels import KINDS, Tunnel, largest
+from labkit.net.tunnels import TUNNEL_KINDS, Tunnel, largest
 
 NEEDS = {"docker": ["docker"], "net": ["net"]}
 
@@ -53,7 +53,7 @@ def check_which(lesson: Session, answer: str) -> str:
         )
     numbers = {"ipip": 4, "gre": 47, "vxlan": 17, "openvpn": 17, "wireguard": 17}
     if said not in numbers:
-        raise NotYet(f"`{said}` is no kind that `%tunnel` knows: {', '.join(KINDS)}.")
+        raise NotYet(f"`{said}` is no kind that `%tunnel` knows: {', '.join(TUNNEL_KINDS)}.")
     if numbers[said] == 17:
         raise NotYet(
             f"{said} travels in UDP, which is protocol 17, in hex 11. Look at the tenth byte."
