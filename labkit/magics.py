@@ -26,15 +26,16 @@ from labkit import tasks
 from labkit import words as shellwords
 from labkit.disks import human
 from labkit.docker import command_line as syntax
-from labkit.docker.progress import bars
+from labkit.docker import progress as docker_progress
 from labkit.errors import Interrupted, LabError
 from labkit.lesson import Lesson, ending
 from labkit.net import tunnelling
 from labkit.net.engine import LIVE, MODEL
 from labkit.show import output as show
-from labkit.show.progress import Live
+from labkit.show.progress import Bar, Live
 from labkit.show.text import clean
 from labkit.virtualbox import engine as bench
+from labkit.virtualbox import progress as virtualbox_progress
 from labkit.words import split
 
 _ENDLESS = {
@@ -43,6 +44,10 @@ _ENDLESS = {
     "logs": "leave out -f: `docker logs NAME` shows all so far",
     "attach": "`docker logs NAME` shows what it printed, `docker exec NAME command` runs something in it",
 }
+
+
+def bars(text: str) -> list[Bar]:
+    return docker_progress.bars(text) or virtualbox_progress.bars(text)
 
 
 def teaching(magic: Callable[..., Any]) -> Callable[..., Any]:
