@@ -38,7 +38,7 @@ def _layers(args: argparse.Namespace) -> None:
 
 def _forest(args: argparse.Namespace) -> None:
     from labkit.docker.engine import Docker
-    from labkit.docker.layers import Forest
+    from labkit.docker.forest import Forest
 
     docker = Docker.find()
     images = docker.world()["images"]

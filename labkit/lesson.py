@@ -23,7 +23,8 @@ from labkit.commands import Result, run
 from labkit.docker import archives
 from labkit.docker import command_line as syntax
 from labkit.docker.engine import PREFETCHED, Docker, Thing, World, advice, find_thing
-from labkit.docker.layers import Forest, Image
+from labkit.docker.forest import Forest
+from labkit.docker.layers import Image
 from labkit.errors import LabError
 from labkit.net.engine import LIVE, Answer, Console, Text
 from labkit.tape import Mode, Tape
@@ -468,7 +469,7 @@ class Lesson:
         def listing(diff_id: str) -> Any:
             return self.tape.content(diff_id, lambda: saved().listings()[diff_id])
 
-        config = self.tape.content(f"config {image['id']}", lambda: saved().config)
+        config = self.tape.content(f"config {image['id']}", lambda: saved().config.to_json())
         found = {diff_id: listing(diff_id) for diff_id in config["diff_ids"]}
         return Image.from_listings(name, image["id"], config, found)
 

@@ -239,18 +239,18 @@ class LabMagics(Magics):
     @teaching
     def explore(self, line: str) -> None:
         """``%explore IMAGE [IMAGE]``: the layer explorer, two images side by side if two are named."""
-        from labkit.widgets import explorer
+        from labkit.docker.panels import Explorer
 
         names = split(line)
-        show.put(explorer(self._now(), names)._repr_mimebundle_())
+        show.put(Explorer(self._now(), names)._repr_mimebundle_())
 
     @line_magic
     @teaching
     def before_after(self, line: str) -> None:
         """``%before_after docker …``: a panel that runs the command and shows the forest before and after."""
-        from labkit.widgets import before_after
+        from labkit.docker.panels import BeforeAfter
 
-        show.put(before_after(self._now(), line)._repr_mimebundle_())
+        show.put(BeforeAfter(self._now(), line)._repr_mimebundle_())
 
     @line_magic
     @teaching
