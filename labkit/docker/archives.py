@@ -18,14 +18,14 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from labkit.docker.command_line import full_name
-from labkit.docker.history import ImageConfig, Step
+from labkit.docker.history import BuildStep, ImageConfig
 from labkit.docker.layers import Image
-from labkit.docker.store import Layout, PlainTar, Store, Stream
+from labkit.docker.store import LayoutFolder, PlainTar, Store, Stream
 from labkit.docker.streams import CHUNK, GZIP, ZSTD, damaged, printable
 from labkit.errors import LabError
 from labkit.messages import _
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as OCI calls them; others are the same
 MAX_INDEXES = 8  # one in another
 NAMING = ("io.containerd.image.name", "org.opencontainers.image.ref.name")  # annotations
@@ -43,7 +43,7 @@ def read_image(path: str | os.PathLike[str], ref: str | None = None) -> Image:
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            return _Archive(Layout(path, name)).image(ref)
+            return _Archive(LayoutFolder(path, name)).image(ref)
         with open(path, "rb") as file:
             # A pipe, as in `<(docker save …)`, can be read only once.
             if not stat.S_ISREG(mode) or file.peek(4).startswith((GZIP, ZSTD)):
@@ -106,7 +106,7 @@ class _Archive:
         history = []
         for step in field(config, "history", list, []):
             created_by = field(step, "created_by", str, "") or field(step, "comment", str, "")
-            history.append(Step(created_by, field(step, "empty_layer", bool, False)))
+            history.append(BuildStep(created_by, field(step, "empty_layer", bool, False)))
         return ImageConfig(diff_ids, history)
 
     def _choose(self, ref: str | None) -> Chosen:
@@ -199,7 +199,7 @@ class _Archive:
 
     # -- the JSON files of the archive ---------------------------------------------------------
 
-    def _file(self, path: str, kind: type[T]) -> T:
+    def _file(self, path: str, kind: type[_T]) -> _T:
         """A file that holds one JSON object or list."""
         try:
             value = json.loads(self._store.text(path))
@@ -207,7 +207,7 @@ class _Archive:
             value = None
         return self._field({path: value}, path, kind)
 
-    def _field(self, thing: object, key: str, kind: type[T], default: T | None = None) -> T:
+    def _field(self, thing: object, key: str, kind: type[_T], default: _T | None = None) -> _T:
         """A field of a JSON object; the default also stands for null."""
         value = thing.get(key) if isinstance(thing, dict) else None
         if value is None:

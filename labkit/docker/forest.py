@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labkit.docker.history import (
+    BuildStep,
     Json,
-    Step,
     align_history,
     chain_ids,
     decimal_size,
@@ -64,12 +64,12 @@ class Forest:
 
     def _add(self, image: Json) -> None:
         names = list(image["tags"]) or [image["id"].removeprefix("sha256:")[:12]]
-        history = [Step.from_json(entry) for entry in image["history"]]
+        history = [BuildStep.from_json(entry) for entry in image["history"]]
         steps = [step for step, diff_id in align_history(history, image["diff_ids"]) if diff_id]
         chain = chain_ids(image["diff_ids"])
         if not chain:  # an image without layers stands alone
             chain = [image["id"]]
-            steps = [Step("")]
+            steps = [BuildStep("")]
         parent = None
         for chain_id, step in zip(chain, steps, strict=True):
             node = self.nodes.setdefault(chain_id, ForestNode(chain_id, parent, "", step.size))

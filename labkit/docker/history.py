@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 Json = Mapping[str, Any]  # an object of JSON
 
 # Instructions that never make a layer, and those that nearly always make one.
-METADATA = re.compile(
+_METADATA = re.compile(
     "ARG|CMD|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME"
 )
-WRITING = re.compile("ADD|COPY|RUN")
+_WRITING = re.compile("ADD|COPY|RUN")
 
 _SHELL = re.compile(r"(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c (?P<no_command>#\(nop\) ?)?")
 _COPIED = re.compile(r"\b(file|dir|multi):([0-9a-f]{8})[0-9a-f]{56}\b")
@@ -46,7 +46,7 @@ def instruction(created_by: str) -> str:
     return _COPIED.sub(r"\1:\2…", text)
 
 
-class Step(NamedTuple):
+class BuildStep(NamedTuple):
     """One entry of a history.
 
     ``empty``: it made no layer; only an image's config tells. ``size``: bytes; only an engine does.
@@ -57,7 +57,7 @@ class Step(NamedTuple):
     size: int = 0
 
     @classmethod
-    def from_json(cls, entry: Json) -> Step:
+    def from_json(cls, entry: Json) -> BuildStep:
         return cls(entry["created_by"], entry.get("empty"), entry.get("size", 0))
 
     @property
@@ -73,11 +73,11 @@ class ImageConfig(NamedTuple):
     """What an image's config says of its layers: their digests and history, both oldest first."""
 
     diff_ids: list[str]
-    history: list[Step]
+    history: list[BuildStep]
 
     @classmethod
     def from_json(cls, config: Json) -> ImageConfig:
-        return cls(config["diff_ids"], [Step.from_json(entry) for entry in config["history"]])
+        return cls(config["diff_ids"], [BuildStep.from_json(entry) for entry in config["history"]])
 
     def to_json(self) -> dict[str, Any]:
         steps = [{"created_by": step.created_by, "empty": step.empty} for step in self.history]
@@ -100,8 +100,8 @@ def chain_ids(diff_ids: Iterable[str]) -> list[str]:
 
 
 def align_history(
-    history: Sequence[Step], diff_ids: Sequence[str]
-) -> list[tuple[Step, str | None]]:
+    history: Sequence[BuildStep], diff_ids: Sequence[str]
+) -> list[tuple[BuildStep, str | None]]:
     """Each step, oldest first, with the diff_id of the layer it made, or None.
 
     An image's config says so itself. An engine tells only sizes: what has bytes is a layer, then
@@ -112,20 +112,21 @@ def align_history(
     if len(makers) != len(diff_ids):
         total = sum(step.size for step in history)
         return [
-            (Step("", size=total if n == 0 else 0), diff_id) for n, diff_id in enumerate(diff_ids)
+            (BuildStep("", size=total if n == 0 else 0), diff_id)
+            for n, diff_id in enumerate(diff_ids)
         ]
     made = iter(diff_ids)
     return [(step, next(made) if n in makers else None) for n, step in enumerate(history)]
 
 
-def _layer_makers(history: Sequence[Step], count: int) -> set[int]:
+def _layer_makers(history: Sequence[BuildStep], count: int) -> set[int]:
     """Which steps made the ``count`` layers, as far as can be told."""
     certain = [n for n, step in enumerate(history) if step.made_layer]
     possible = [
         n
         for n, step in enumerate(history)
-        if step.empty is None and not step.made_layer and not METADATA.fullmatch(step.verb)
+        if step.empty is None and not step.made_layer and not _METADATA.fullmatch(step.verb)
     ]
-    possible.sort(key=lambda n: not WRITING.fullmatch(history[n].verb))
+    possible.sort(key=lambda n: not _WRITING.fullmatch(history[n].verb))
     missing = max(0, count - len(certain))
     return {*certain, *possible[:missing]}

@@ -14,14 +14,14 @@ from labkit.docker.history import (
     decimal_size,
     instruction,
 )
-from labkit.docker.listing import Entry, read_listing, write_listing
-from labkit.docker.rootfs import Changes, Folder, Node, RootFS
+from labkit.docker.listing import LayerEntry, read_listing, write_listing
+from labkit.docker.rootfs import Changes, FileOrFolder, Folder, RootFS
 from labkit.errors import LabError
 from labkit.messages import _
 from labkit.show.text import clean, shorten
 
 MAX_LAYERS = 1024  # more than an engine takes (Docker: 127)
-LONGEST = 72  # characters of an instruction in the table
+_LONGEST = 72  # characters of an instruction in the table
 
 
 class Layer(NamedTuple):
@@ -56,7 +56,7 @@ class Layer(NamedTuple):
         if not self.empty:
             counts = [str(len(paths)) for paths in (self.added, self.changed, self.removed)]
             cells = [self.shown_size, *counts]
-        return [str(number), *cells, shorten(self.made_by, LONGEST)]
+        return [str(number), *cells, shorten(self.made_by, _LONGEST)]
 
 
 class Image:
@@ -71,7 +71,7 @@ class Image:
         name: str,
         id: str,
         config: ImageConfig,
-        sources: Sequence[Callable[[], Iterable[Entry]]],
+        sources: Sequence[Callable[[], Iterable[LayerEntry]]],
     ) -> None:
         if len(sources) > MAX_LAYERS:
             raise LabError(
@@ -139,7 +139,7 @@ class Image:
             merged.apply(source())
         return merged.root
 
-    def tree(self, n: int | None = None) -> dict[str, Node]:
+    def tree(self, n: int | None = None) -> dict[str, FileOrFolder]:
         """The same by path."""
         return dict(self.root(n).walk())
 

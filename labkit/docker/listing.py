@@ -9,7 +9,7 @@ from labkit.errors import LabError
 from labkit.messages import _
 
 
-class Entry(NamedTuple):
+class LayerEntry(NamedTuple):
     """A member of a layer's tar.
 
     ``kind``: f file, d folder, l symbolic link, h hard link, c and b devices, p pipe.
@@ -23,7 +23,7 @@ class Entry(NamedTuple):
     detail: str
 
 
-def write_listing(entries: Iterable[Entry]) -> Iterator[str]:
+def write_listing(entries: Iterable[LayerEntry]) -> Iterator[str]:
     """One line per entry: "kind size path", then a tab and the detail if any.
 
     For JSON that people read: what cannot be printed stands as Python's escapes.
@@ -35,7 +35,7 @@ def write_listing(entries: Iterable[Entry]) -> Iterator[str]:
         yield f"{kind} {size} " + "\t".join(texts)
 
 
-def read_listing(lines: Iterable[str]) -> Iterator[Entry]:
+def read_listing(lines: Iterable[str]) -> Iterator[LayerEntry]:
     """The entries that :func:`write_listing` was given. LabError for a line it never writes."""
     for line in lines:
         try:
@@ -44,7 +44,7 @@ def read_listing(lines: Iterable[str]) -> Iterator[Entry]:
             if "\\" in rest:
                 path = _unescape(path)
                 detail = _unescape(detail)
-            yield Entry(kind, path, int(size), detail)
+            yield LayerEntry(kind, path, int(size), detail)
         except ValueError:
             raise LabError(
                 _(

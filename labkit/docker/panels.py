@@ -14,7 +14,7 @@ from markupsafe import Markup
 from labkit import tasks, words
 from labkit.docker.history import decimal_size
 from labkit.docker.layers import Image
-from labkit.docker.rootfs import File, Folder, Node
+from labkit.docker.rootfs import File, FileOrFolder, Folder
 from labkit.errors import LabError
 from labkit.lesson import Lesson
 from labkit.messages import _
@@ -24,14 +24,14 @@ from labkit.show.markup import macro
 from labkit.show.panels import Panel, teaching
 from labkit.show.text import clean
 
-TEMPLATE = "docker/panels.html"
+_TEMPLATE = "docker/panels.html"
 # Of the tree is shown, so that there is an end to it:
-DEPTH = 3  # levels of folders
-TOUCHED_DEPTH = 60  # levels of folders in which the last layer wrote
-TOUCHED = 5000  # if it wrote into no more folders than these
-OPENED = 12  # and fewer than these are open at once
-NAMES = 60  # of one folder
-REMOVED = 20  # paths that the last layer removed
+_DEPTH = 3  # levels of folders
+_TOUCHED_DEPTH = 60  # levels of folders in which the last layer wrote
+_TOUCHED = 5000  # if it wrote into no more folders than these
+_OPENED = 12  # and fewer than these are open at once
+_NAMES = 60  # of one folder
+_REMOVED = 20  # paths that the last layer removed
 
 
 def stack_html(image: Image, at: int, other: Image | None = None) -> Markup:
@@ -47,14 +47,14 @@ def stack_html(image: Image, at: int, other: Image | None = None) -> Markup:
         wasted=decimal_size(image.wasted),
         count=len(image.layers) - len(image.filled),
     )
-    return macro(TEMPLATE, "stack", image.filled[::-1], at, shared, caption, BLUE)
+    return macro(_TEMPLATE, "stack", image.filled[::-1], at, shared, caption, BLUE)
 
 
 def _chain(image: Image) -> set[str | None]:
     return {layer.chain_id for layer in image.filled}
 
 
-class Row(NamedTuple):
+class TreeRow(NamedTuple):
     """A file in the tree or, with a ``listing``, a folder; ``note``: its size, or what it holds.
 
     ``sign``: what the last layer did to it.
@@ -70,7 +70,7 @@ class Row(NamedTuple):
 class Listing(NamedTuple):
     """What is shown of a folder; ``rest``: that there is more."""
 
-    rows: list[Row]
+    rows: list[TreeRow]
     rest: str = ""
 
 
@@ -103,7 +103,7 @@ class TreeView:
 
     def __init__(self, image: Image, at: int) -> None:
         top = image.filled[at - 1] if at else None
-        self.removed = [clean(path) for path in top.removed[:REMOVED]] if top else []
+        self.removed = [clean(path) for path in top.removed[:_REMOVED]] if top else []
         self._added = set(top.added) if top else set()
         self._changed = set(top.changed) if top else set()
         self._touched: set[str] = set()  # folders that the top layer wrote into
@@ -114,32 +114,32 @@ class TreeView:
 
     def html(self) -> Markup:
         listing = self._listing("", self._root, 1)
-        return macro(TEMPLATE, "tree", self.removed, listing, _("(empty)"))
+        return macro(_TEMPLATE, "tree", self.removed, listing, _("(empty)"))
 
     def _listing(self, path: str, folder: Folder, level: int) -> Listing:
         nodes = sorted(folder.children.items())
         rows = [
             self._row(f"{path}/{name}".removeprefix("/"), clean(name), node, level)
-            for name, node in nodes[:NAMES]
+            for name, node in nodes[:_NAMES]
         ]
         hidden = len(nodes) - len(rows)
         return Listing(rows, _("… and {count} more", count=hidden) if hidden else "")
 
-    def _row(self, path: str, name: str, node: Node, level: int) -> Row:
+    def _row(self, path: str, name: str, node: FileOrFolder, level: int) -> TreeRow:
         sign = "+ " if path in self._added else "~ " if path in self._changed else ""
         if isinstance(node, File):
             target = f" → {clean(node.link)}" if node.link else ""
-            return Row(sign, name + target, decimal_size(node.size))
+            return TreeRow(sign, name + target, decimal_size(node.size))
         listing = Listing([], "…")
         if self._is_shown(path, level):
             listing = self._listing(path, node, level + 1)
-        is_open = path in self._touched and len(self._touched) < OPENED
-        return Row(sign, name, str(self._below.get(path, _Below())), listing, is_open)
+        is_open = path in self._touched and len(self._touched) < _OPENED
+        return TreeRow(sign, name, str(self._below.get(path, _Below())), listing, is_open)
 
     def _is_shown(self, path: str, level: int) -> bool:
-        if level < DEPTH:
+        if level < _DEPTH:
             return True
-        return path in self._touched and level < TOUCHED_DEPTH and len(self._touched) < TOUCHED
+        return path in self._touched and level < _TOUCHED_DEPTH and len(self._touched) < _TOUCHED
 
 
 def _folders_above(path: str) -> Iterator[str]:
@@ -265,7 +265,7 @@ class BeforeAfter(Panel):
                 _("Before"): Markup(before.tree().html()),
                 _("After"): Markup(lesson.forest().tree(before).html()),
             }
-            self._view.value = macro(TEMPLATE, "pictures", Markup(output), pictures)
+            self._view.value = macro(_TEMPLATE, "pictures", Markup(output), pictures)
 
     def _undone(self, _button: object) -> None:
         notes = tasks.leave(self._lesson)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from labkit.docker.listing import Entry
+from labkit.docker.listing import LayerEntry
 from labkit.errors import LabError
 from labkit.messages import _
 
@@ -21,7 +21,7 @@ OPAQUE = ".wh..wh..opq"  # in a folder: all that lower layers have in it is hidd
 class File:
     """An inode, which its hard links share: two are the same only if they are one object.
 
-    ``kind`` and ``link`` as in Entry; ``size`` in bytes; ``shared``: it has had several names.
+    ``kind`` and ``link`` as in LayerEntry; ``size`` in bytes; ``shared``: it has had several names.
     """
 
     __slots__ = ("kind", "link", "shared", "size")
@@ -44,11 +44,11 @@ class Folder:
 
     def __init__(self, owner: str = "") -> None:
         self.owner = owner
-        self.children: dict[str, Node] = {}
+        self.children: dict[str, FileOrFolder] = {}
         self.whiteouts: set[str] = set()
         self.opaque = False
 
-    def walk(self, above: str = "") -> Iterator[tuple[str, Node]]:
+    def walk(self, above: str = "") -> Iterator[tuple[str, FileOrFolder]]:
         """Everything below, with its path, which begins with ``above``."""
         todo = [(above, self)]
         while todo:
@@ -92,7 +92,7 @@ class Folder:
             self.whiteouts.add(name.removeprefix(WHITEOUT))
 
 
-Node = File | Folder
+FileOrFolder = File | Folder
 
 
 class Changes(NamedTuple):
@@ -103,7 +103,7 @@ class Changes(NamedTuple):
     changed: list[str]
     removed: list[str]
 
-    def replace(self, path: str, old: Node | None, new: Node) -> None:
+    def replace(self, path: str, old: FileOrFolder | None, new: FileOrFolder) -> None:
         if old is None:
             self.added.append(path)
         else:
@@ -111,12 +111,12 @@ class Changes(NamedTuple):
             self.removed.extend(_paths_below(path, old))
         self.added.extend(_paths_below(path, new))
 
-    def remove(self, path: str, old: Node) -> None:
+    def remove(self, path: str, old: FileOrFolder) -> None:
         self.removed.append(path)
         self.removed.extend(_paths_below(path, old))
 
 
-def _paths_below(path: str, node: Node) -> list[str]:
+def _paths_below(path: str, node: FileOrFolder) -> list[str]:
     if isinstance(node, File):
         return []
     return [below for below, _node in node.walk(path + "/")]
@@ -129,7 +129,7 @@ class RootFS:
         self.root = Folder()
         self._names_left = MAX_NAMES
 
-    def apply(self, entries: Iterable[Entry]) -> Changes:
+    def apply(self, entries: Iterable[LayerEntry]) -> Changes:
         """Lay one layer on top: what it changes, paths sorted."""
         layer, size = self._unpack(entries)
         changes = Changes(size, [], [], [])
@@ -151,7 +151,7 @@ class RootFS:
                 total += node.size
         return total + sum(inode.size for inode in shared)
 
-    def _unpack(self, entries: Iterable[Entry]) -> tuple[Folder, int]:
+    def _unpack(self, entries: Iterable[LayerEntry]) -> tuple[Folder, int]:
         """One layer by itself, and its size: a later entry replaces an earlier one."""
         layer = Folder()
         total = 0

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from labkit.docker.listing import Entry, read_listing, write_listing
+from labkit.docker.listing import LayerEntry, read_listing, write_listing
 from labkit.docker.rootfs import MAX_NAMES
 from labkit.docker.streams import GZIP, ZSTD, Inflater, Read, Source, damaged, printable
 from labkit.docker.tar import BLOCK, clean_path, is_header, members
@@ -31,14 +31,14 @@ Content = Slice | bytes | list[str] | LabError | None
 
 
 class Member(NamedTuple):
-    """What stands under a name. ``kind`` as in Entry, ``link``: where a link leads."""
+    """What stands under a name. ``kind`` as in LayerEntry, ``link``: where a link leads."""
 
     kind: str
     link: str
     content: Content
 
 
-NOTHING = Member("", "", None)
+_NOTHING = Member("", "", None)
 
 
 class Store:
@@ -64,7 +64,7 @@ class Store:
                 return member.content
         return None
 
-    def layer(self, path: str) -> Iterator[Entry]:
+    def layer(self, path: str) -> Iterator[LayerEntry]:
         """The members of a layer's tar. LabError if it is not there or not sound."""
         match self.find(path):
             case Slice() as place:
@@ -94,9 +94,9 @@ class Store:
         return content
 
     def _look_up(self, path: str) -> Member:
-        return self._members.get(path, NOTHING)
+        return self._members.get(path, _NOTHING)
 
-    def _members_of(self, place: Slice, path: str) -> Iterator[Entry]:
+    def _members_of(self, place: Slice, path: str) -> Iterator[LayerEntry]:
         name = f"{self.name}: {printable(path)}"
         try:
             with open(place.path, "rb", buffering=0) as file:
@@ -122,7 +122,7 @@ class Store:
         return damaged(self.name, problem)
 
 
-class Layout(Store):
+class LayoutFolder(Store):
     """A folder with the files of an OCI layout, or of an archive unpacked."""
 
     def __init__(self, folder: str, name: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-from labkit.docker.listing import Entry
+from labkit.docker.listing import LayerEntry
 from labkit.docker.streams import MAX_PATH, Source, damaged
 from labkit.errors import LabError
 from labkit.messages import _
@@ -24,24 +24,34 @@ def _field(offset: int, size: int) -> slice:
     return slice(offset, offset + size)
 
 
-# Where a header has what: offset and size in bytes.
-NAME = _field(0, 100)
-MODE = _field(100, 8)
-UID = _field(108, 8)
-GID = _field(116, 8)
-SIZE = _field(124, 12)
-CHECKSUM = _field(148, 8)
-TYPEFLAG = _field(156, 1)
-LINK = _field(157, 100)
-MAGIC = _field(257, 6)
-PREFIX = _field(345, 155)
-# Only in the header of a GNU sparse file.
-CONTINUED = _field(482, 1)  # the map of its holes goes on in the next block
-REAL_SIZE = _field(483, 12)
-CONTINUED_AGAIN = _field(504, 1)  # in each such block
+class Ustar:
+    """Where a header has what: offset and size in bytes."""
 
-FILES = (b"0", b"\0")  # types of a file, today's and that before POSIX
-KINDS = {b"1": "h", b"2": "l", b"3": "c", b"4": "b", b"5": "d", b"6": "p"}  # any other is a file
+    NAME = _field(0, 100)
+    MODE = _field(100, 8)
+    UID = _field(108, 8)
+    GID = _field(116, 8)
+    SIZE = _field(124, 12)
+    CHECKSUM = _field(148, 8)
+    TYPEFLAG = _field(156, 1)
+    LINK = _field(157, 100)
+    MAGIC = _field(257, 6)
+    PREFIX = _field(345, 155)
+    # Only in the header of a GNU sparse file.
+    CONTINUED = _field(482, 1)  # the map of its holes goes on in the next block
+    REAL_SIZE = _field(483, 12)
+    CONTINUED_AGAIN = _field(504, 1)  # in each such block
+
+
+FILE_FLAGS = (b"0", b"\0")  # types of a file, today's and that before POSIX
+KIND_OF_FLAG = {  # any other is a file
+    b"1": "h",  # hard link
+    b"2": "l",  # symbolic link
+    b"3": "c",  # character device
+    b"4": "b",  # block device
+    b"5": "d",  # folder
+    b"6": "p",  # pipe
+}
 GNU_SPARSE = b"S"
 # Types of headers that only tell more about the next member.
 PAX = b"x"
@@ -50,7 +60,7 @@ GNU_LONG = {b"L": "path", b"K": "linkpath"}  # with the keyword that pax has for
 EXTENDED = {PAX, PAX_GLOBAL, *GNU_LONG}
 
 
-def members(source: Source) -> Iterator[Entry]:
+def members(source: Source) -> Iterator[LayerEntry]:
     """The members of a tar; at each ``yield`` the source stands at the member's data.
 
     A sparse file has the size that `ls -l` shows. LabError if it is not a sound tar.
@@ -64,9 +74,9 @@ def members(source: Source) -> Iterator[Entry]:
                 return
             raise _unsound(source, header)
         try:
-            if header[TYPEFLAG] in EXTENDED:
-                length = _number(header[SIZE])
-                extended.update(_extended_records(header[TYPEFLAG], length, source))
+            if header[Ustar.TYPEFLAG] in EXTENDED:
+                length = _number(header[Ustar.SIZE])
+                extended.update(_extended_records(header[Ustar.TYPEFLAG], length, source))
                 padding = -length % BLOCK
                 continue
             entry, length = _member(header, extended, source)
@@ -86,12 +96,12 @@ def is_header(block: bytes) -> bool:
     if len(block) < BLOCK:
         return False
     try:
-        checksum = _number(block[CHECKSUM])
+        checksum = _number(block[Ustar.CHECKSUM])
     except ValueError:
         return False
     # The low half of Adler-32 is 1 more than the sum of the bytes modulo 65521 (RFC 1950, 8.2), and
     # takes a tenth of the time of `sum`.
-    total = (zlib.adler32(block) & 0xFFFF) - (zlib.adler32(block[CHECKSUM]) & 0xFFFF)
+    total = (zlib.adler32(block) & 0xFFFF) - (zlib.adler32(block[Ustar.CHECKSUM]) & 0xFFFF)
     return (total + 8 * ord(" ") - checksum) % 65521 == 0
 
 
@@ -153,12 +163,12 @@ def _pax_records(data: bytes) -> dict[str, str]:
     return records
 
 
-def _member(header: bytes, extended: dict[str, str], source: Source) -> tuple[Entry, int]:
+def _member(header: bytes, extended: dict[str, str], source: Source) -> tuple[LayerEntry, int]:
     """A header's entry, and the bytes of data behind it. ValueError if it makes no sense."""
-    flag = header[TYPEFLAG]
+    flag = header[Ustar.TYPEFLAG]
     path = _path(header, extended)
-    kind = KINDS.get(flag, "f")
-    if path.endswith("/") and flag in FILES:
+    kind = KIND_OF_FLAG.get(flag, "f")
+    if path.endswith("/") and flag in FILE_FLAGS:
         kind = "d"  # as before POSIX
     detail = ""
     if kind == "d":
@@ -171,38 +181,38 @@ def _member(header: bytes, extended: dict[str, str], source: Source) -> tuple[En
     if kind == "h":
         detail = clean_path(detail)
     stored, size = _sizes(header, kind, extended, source)
-    return Entry(kind, clean_path(path), size, detail), stored
+    return LayerEntry(kind, clean_path(path), size, detail), stored
 
 
 def _path(header: bytes, extended: dict[str, str]) -> str:
-    path = _text(header[NAME])
-    if header[PREFIX.start] and header[MAGIC] == b"ustar\0":
-        path = f"{_text(header[PREFIX])}/{path}"
+    path = _text(header[Ustar.NAME])
+    if header[Ustar.PREFIX.start] and header[Ustar.MAGIC] == b"ustar\0":
+        path = f"{_text(header[Ustar.PREFIX])}/{path}"
     if extended:
         path = extended.get("GNU.sparse.name", extended.get("path", path))
     return path
 
 
 def _target(header: bytes, extended: dict[str, str]) -> str:
-    return extended.get("linkpath", _text(header[LINK]))
+    return extended.get("linkpath", _text(header[Ustar.LINK]))
 
 
 def _owner(header: bytes, extended: dict[str, str]) -> str:
     """A folder's "mode:uid:gid"."""
-    uid = extended.get("uid") or _number(header[UID])
-    gid = extended.get("gid") or _number(header[GID])
-    return f"{_number(header[MODE]) & 0o7777:o}:{uid}:{gid}"
+    uid = extended.get("uid") or _number(header[Ustar.UID])
+    gid = extended.get("gid") or _number(header[Ustar.GID])
+    return f"{_number(header[Ustar.MODE]) & 0o7777:o}:{uid}:{gid}"
 
 
 def _sizes(header: bytes, kind: str, extended: dict[str, str], source: Source) -> tuple[int, int]:
     """Bytes of data behind a header, and what `ls -l` shows: more for a sparse file."""
-    stored = _number(header[SIZE])
+    stored = _number(header[Ustar.SIZE])
     if extended:
         stored = int(extended.get("size", stored))
     if kind != "f":
         return 0, 0
     size = stored
-    if header[TYPEFLAG] == GNU_SPARSE:
+    if header[Ustar.TYPEFLAG] == GNU_SPARSE:
         size = _real_size(header, source)
     elif extended:
         size = int(extended.get("GNU.sparse.realsize", extended.get("GNU.sparse.size", stored)))
@@ -213,10 +223,10 @@ def _sizes(header: bytes, kind: str, extended: dict[str, str], source: Source) -
 
 def _real_size(header: bytes, source: Source) -> int:
     """Of a GNU sparse file; leaves out the blocks in which its map goes on."""
-    size = _number(header[REAL_SIZE])
-    continued = header[CONTINUED]
+    size = _number(header[Ustar.REAL_SIZE])
+    continued = header[Ustar.CONTINUED]
     while continued.strip(b"\0"):
-        continued = source.read(BLOCK)[CONTINUED_AGAIN]
+        continued = source.read(BLOCK)[Ustar.CONTINUED_AGAIN]
     return size
 
 

@@ -20,7 +20,7 @@ from samples.reading import tree
 
 from labkit.docker.archives import read_image, read_stream
 from labkit.docker.layers import Image
-from labkit.docker.listing import Entry
+from labkit.docker.listing import LayerEntry
 from labkit.errors import LabError
 
 PACKS = {"plain": bytes, "gzip": c.gz, "zstd": c.zstd}
@@ -129,8 +129,10 @@ def test_a_pipe_is_a_stream(tmp_path: Path) -> None:
     st.sampled_from(sorted(c.SHAPES)),
     st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
 )
-def test_archives_are_as_in_the_model(layers: list[list[Entry]], shape: str, form: int) -> None:
-    def member(entry: Entry) -> c.Member:
+def test_archives_are_as_in_the_model(
+    layers: list[list[LayerEntry]], shape: str, form: int
+) -> None:
+    def member(entry: LayerEntry) -> c.Member:
         if entry.kind == "d":
             mode, uid, _gid = entry.detail.split(":")
             return c.folder(f"./{entry.path}/", int(mode, 8), int(uid))

@@ -7,8 +7,8 @@ import hashlib
 import pytest
 
 from labkit.docker.history import (
+    BuildStep,
     ImageConfig,
-    Step,
     align_history,
     chain_ids,
     decimal_size,
@@ -100,23 +100,23 @@ def test_align_what_a_config_says() -> None:
 @pytest.mark.parametrize("diff_ids", [["x"], ["x", "y", "z"]])
 def test_what_does_not_fit_gives_no_layer_the_instruction_of_another(diff_ids: list[str]) -> None:
     history = ImageConfig.from_json(CONFIG).history
-    assert align_history(history, diff_ids) == [(Step(""), diff_id) for diff_id in diff_ids]
+    assert align_history(history, diff_ids) == [(BuildStep(""), diff_id) for diff_id in diff_ids]
 
 
 CLASSIC = [
-    Step("/bin/sh -c #(nop) ADD file:1 in /", size=9),
-    Step('/bin/sh -c #(nop)  CMD ["bash"]'),
-    Step("/bin/sh -c #(nop)  ENV A=1"),
-    Step("/bin/sh -c true"),
-    Step("/bin/sh -c #(nop) COPY x in y", size=3),
+    BuildStep("/bin/sh -c #(nop) ADD file:1 in /", size=9),
+    BuildStep('/bin/sh -c #(nop)  CMD ["bash"]'),
+    BuildStep("/bin/sh -c #(nop)  ENV A=1"),
+    BuildStep("/bin/sh -c true"),
+    BuildStep("/bin/sh -c #(nop) COPY x in y", size=3),
 ]
 BUILDKIT = [
-    Step("ADD rootfs.tar / # buildkit", size=5),
-    Step("ENV A=1"),
-    Step("WORKDIR /app"),
-    Step("RUN /bin/sh -c true # buildkit"),
-    Step("EXPOSE map[80/tcp:{}]"),
-    Step('ENTRYPOINT ["x"]'),
+    BuildStep("ADD rootfs.tar / # buildkit", size=5),
+    BuildStep("ENV A=1"),
+    BuildStep("WORKDIR /app"),
+    BuildStep("RUN /bin/sh -c true # buildkit"),
+    BuildStep("EXPOSE map[80/tcp:{}]"),
+    BuildStep('ENTRYPOINT ["x"]'),
 ]
 
 
@@ -127,10 +127,10 @@ BUILDKIT = [
         (CLASSIC, [0, 4]),
         (BUILDKIT, [0, 2, 3]),
         (BUILDKIT, [0, 3]),  # RUN makes a layer sooner than WORKDIR
-        ([Step("", size=4)], [0]),
+        ([BuildStep("", size=4)], [0]),
     ],
 )
-def test_align_by_sizes_as_an_engine_tells(history: list[Step], makers: list[int]) -> None:
+def test_align_by_sizes_as_an_engine_tells(history: list[BuildStep], makers: list[int]) -> None:
     diff_ids = [f"sha256:{n}" for n in range(len(makers))]
     aligned = align_history(history, diff_ids)
     assert [n for n, (_, diff_id) in enumerate(aligned) if diff_id] == makers
@@ -138,4 +138,9 @@ def test_align_by_sizes_as_an_engine_tells(history: list[Step], makers: list[int
 
 def test_layers_without_instructions_keep_all_bytes() -> None:
     lost = align_history(BUILDKIT, ["a", "b", "c", "d"])
-    assert [step for step, _ in lost] == [Step("", size=5), Step(""), Step(""), Step("")]
+    assert [step for step, _ in lost] == [
+        BuildStep("", size=5),
+        BuildStep(""),
+        BuildStep(""),
+        BuildStep(""),
+    ]

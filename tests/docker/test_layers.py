@@ -11,24 +11,24 @@ from hypothesis import given, settings
 from samples.images import model, some_image
 from samples.reading import tree
 
-from labkit.docker.history import ImageConfig, Step, chain_ids
+from labkit.docker.history import BuildStep, ImageConfig, chain_ids
 from labkit.docker.layers import MAX_LAYERS, Image
-from labkit.docker.listing import Entry
+from labkit.docker.listing import LayerEntry
 from labkit.errors import LabError
 
 thorough = settings(max_examples=400)
 
 
-def built(*layers: Sequence[Entry], history: list[Step] | None = None) -> Image:
+def built(*layers: Sequence[LayerEntry], history: list[BuildStep] | None = None) -> Image:
     diff_ids = [f"sha256:{n:064x}" for n in range(len(layers))]
-    steps = history or [Step(f"STEP {n}", empty=False) for n in range(len(layers))]
+    steps = history or [BuildStep(f"STEP {n}", empty=False) for n in range(len(layers))]
     sources = [partial(iter, layer) for layer in layers]
     return Image("demo", "sha256:0", ImageConfig(diff_ids, steps), sources)
 
 
 @thorough
 @given(some_image)
-def test_layers_are_as_in_the_model(layers: list[list[Entry]]) -> None:
+def test_layers_are_as_in_the_model(layers: list[list[LayerEntry]]) -> None:
     image, truth = built(*layers), model(layers)
     for n, (layer, expected) in enumerate(zip(image.layers, truth["layers"], strict=True), 1):
         for key in ("size", "added", "changed", "removed"):
@@ -39,8 +39,8 @@ def test_layers_are_as_in_the_model(layers: list[list[Entry]]) -> None:
 
 @thorough
 @given(some_image)
-def test_whiteouts_work_wherever_they_stand_in_their_layer(layers: list[list[Entry]]) -> None:
-    def hides(entry: Entry) -> bool:
+def test_whiteouts_work_wherever_they_stand_in_their_layer(layers: list[list[LayerEntry]]) -> None:
+    def hides(entry: LayerEntry) -> bool:
         return ".wh." in entry.path
 
     first, last = [], []
@@ -60,7 +60,7 @@ def test_whiteouts_work_wherever_they_stand_in_their_layer(layers: list[list[Ent
 
 @thorough
 @given(some_image)
-def test_a_recording_of_listings_is_the_image(layers: list[list[Entry]]) -> None:
+def test_a_recording_of_listings_is_the_image(layers: list[list[LayerEntry]]) -> None:
     image = built(*layers)
     stored = json.loads(json.dumps([image.config.to_json(), image.listings()]))
     again = Image.from_listings(image.name, image.id, *stored)
@@ -72,16 +72,16 @@ def test_a_recording_of_listings_is_the_image(layers: list[list[Entry]]) -> None
 # -- numbers known by construction --------------------------------------------------------------
 
 
-def d(path: str, owner: str = "755:0:0") -> Entry:
-    return Entry("d", path, 0, owner)
+def d(path: str, owner: str = "755:0:0") -> LayerEntry:
+    return LayerEntry("d", path, 0, owner)
 
 
-def f(path: str, size: int = 0) -> Entry:
-    return Entry("f", path, size, "")
+def f(path: str, size: int = 0) -> LayerEntry:
+    return LayerEntry("f", path, size, "")
 
 
-def h(path: str, target: str) -> Entry:
-    return Entry("h", path, 0, target)
+def h(path: str, target: str) -> LayerEntry:
+    return LayerEntry("h", path, 0, target)
 
 
 APP = [d("app"), f("app/a", 100), d("app/sub"), f("app/sub/b", 30), f("keep", 7)]
@@ -129,7 +129,7 @@ APP = [d("app"), f("app/a", 100), d("app/sub"), f("app/sub/b", 30), f("keep", 7)
         ([APP, [f("keep/x", 1)]], 7, (["keep/x"], ["keep"], [])),
         # a symbolic link replaced by a folder: links are not followed
         (
-            [[d("usr/lib"), Entry("l", "lib", 0, "usr/lib")], [f("lib/x", 1)]],
+            [[d("usr/lib"), LayerEntry("l", "lib", 0, "usr/lib")], [f("lib/x", 1)]],
             0,
             (["lib/x"], ["lib"], []),
         ),
@@ -151,7 +151,7 @@ APP = [d("app"), f("app/a", 100), d("app/sub"), f("app/sub/b", 30), f("keep", 7)
     ],
 )
 def test_waste_and_changes(
-    layers: list[list[Entry]], wasted: int, last: tuple[list[str], ...]
+    layers: list[list[LayerEntry]], wasted: int, last: tuple[list[str], ...]
 ) -> None:
     image = built(*layers)
     size = sum(entry.size for layer in layers for entry in layer)
@@ -163,15 +163,15 @@ def test_waste_and_changes(
 
 
 STEPS = [
-    Step("ENV A=1", empty=True),
-    Step("COPY . .", empty=False),
-    Step("CMD x", empty=True),
-    Step("RUN y", empty=False),
+    BuildStep("ENV A=1", empty=True),
+    BuildStep("COPY . .", empty=False),
+    BuildStep("CMD x", empty=True),
+    BuildStep("RUN y", empty=False),
 ]
 
 
 def test_tree_tells_kind_size_and_link() -> None:
-    first = [d("a"), f("a/x", 3), Entry("l", "l", 0, "a/x"), Entry("c", "null", 0, "")]
+    first = [d("a"), f("a/x", 3), LayerEntry("l", "l", 0, "a/x"), LayerEntry("c", "null", 0, "")]
     image = built(first, [f("a/x", 4)], history=STEPS)
     laid = {"a": ("d", 0, ""), "a/x": ("f", 3, ""), "l": ("l", 0, "a/x"), "null": ("c", 0, "")}
     assert tree(image, 0) == {}
@@ -200,9 +200,9 @@ def test_text_is_a_small_table() -> None:
         APP,
         [f("app/.wh.a")],
         history=[
-            Step("/bin/sh -c #(nop) ADD file:1 in / ", empty=False),
-            Step('CMD ["sh"]', empty=True),
-            Step("RUN /bin/sh -c rm\n\x1b[31m app/a # buildkit", empty=False),
+            BuildStep("/bin/sh -c #(nop) ADD file:1 in / ", empty=False),
+            BuildStep('CMD ["sh"]', empty=True),
+            BuildStep("RUN /bin/sh -c rm\n\x1b[31m app/a # buildkit", empty=False),
         ],
     )
     assert str(image) == (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.docker.listing import Entry, read_listing, write_listing
+from labkit.docker.listing import LayerEntry, read_listing, write_listing
 from labkit.errors import LabError
 
 NOT_UTF8 = st.binary(min_size=1).map(
@@ -14,13 +14,13 @@ NOT_UTF8 = st.binary(min_size=1).map(
 )
 NAME = st.text(st.characters(exclude_characters="\0"), min_size=1) | NOT_UTF8
 ENTRY = st.builds(
-    Entry, st.sampled_from("fdlhcbp"), NAME, st.integers(0, 1 << 62), NAME | st.just("")
+    LayerEntry, st.sampled_from("fdlhcbp"), NAME, st.integers(0, 1 << 62), NAME | st.just("")
 )
 
 
 @settings(max_examples=400)
 @given(st.lists(ENTRY))
-def test_a_listing_keeps_every_name(entries: list[Entry]) -> None:
+def test_a_listing_keeps_every_name(entries: list[LayerEntry]) -> None:
     lines = list(write_listing(entries))
     assert list(read_listing(lines)) == entries
     assert all(line.isprintable() or "\t" in line for line in lines)

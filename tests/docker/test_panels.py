@@ -12,7 +12,7 @@ from samples.pages import Page, keyboard_only, named, text, the
 
 from labkit import tasks
 from labkit.docker.layers import Image
-from labkit.docker.listing import Entry, write_listing
+from labkit.docker.listing import LayerEntry, write_listing
 from labkit.docker.panels import BeforeAfter, Explorer, TreeView, stack_html
 from labkit.errors import LabError
 from labkit.lesson import Lesson
@@ -170,12 +170,12 @@ SHOWN = "div details summary small s table caption tr td code"
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_from_hostile_archives_are_only_text(name: str) -> None:
     entries = [
-        Entry("f", name, 5, ""),
-        Entry("d", f"d{name}", 0, "755:0:0"),
-        Entry("f", f"d{name}/{name}", 5, ""),
-        Entry("l", f"l{name}", 0, name),
+        LayerEntry("f", name, 5, ""),
+        LayerEntry("d", f"d{name}", 0, "755:0:0"),
+        LayerEntry("f", f"d{name}/{name}", 5, ""),
+        LayerEntry("l", f"l{name}", 0, name),
     ]
-    gone = [Entry("f", f".wh.{name}", 0, "")]
+    gone = [LayerEntry("f", f".wh.{name}", 0, "")]
     bad = image(f"i{name}", xx=list(write_listing(entries)), yy=list(write_listing(gone)))
     for html in [TreeView(bad, n).html() for n in (0, 1, 2)] + [stack_html(bad, 2)]:
         assert set(Page(html).tags) <= set(SHOWN.split())

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from labkit.docker.listing import Entry
+from labkit.docker.listing import LayerEntry
 
 
 class Inode:
@@ -38,14 +38,14 @@ def above(path: str) -> list[str]:
 class Unpacked:
     """One layer by itself: what stands under each path, and what it hides of those ``below``."""
 
-    def __init__(self, layer: Sequence[Entry], below: Mapping[str, Node]) -> None:
+    def __init__(self, layer: Sequence[LayerEntry], below: Mapping[str, Node]) -> None:
         self.nodes: dict[str, Node] = {}
         self.white: set[str] = set()
         self.opaque: set[str] = set()
         for entry in layer:
             self._put(entry, below)
 
-    def _put(self, entry: Entry, below: Mapping[str, Node]) -> None:
+    def _put(self, entry: LayerEntry, below: Mapping[str, Node]) -> None:
         kind, path, size, detail = entry
         for parent in above(path)[1:]:
             if parent not in self.nodes or self.nodes[parent].inode:
@@ -86,7 +86,7 @@ def look_up(path: str, laid: Sequence[Unpacked]) -> Node | None:
     return None
 
 
-def model(layers: Sequence[Sequence[Entry]]) -> dict[str, Any]:
+def model(layers: Sequence[Sequence[LayerEntry]]) -> dict[str, Any]:
     """Everything about an image, slowly."""
     laid: list[Unpacked] = []
     before: dict[str, Node] = {}
@@ -130,7 +130,7 @@ names = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join)
 
 def entries(kind: str, path: st.SearchStrategy[str], **more: st.SearchStrategy[Any]) -> Any:
     fields = {"size": st.just(0), "detail": st.just(""), **more}
-    return st.builds(Entry, st.just(kind), path, **fields)
+    return st.builds(LayerEntry, st.just(kind), path, **fields)
 
 
 def whiteout(path: str) -> str:
