@@ -115,6 +115,8 @@ APP = [d("app"), f("app/a", 100), d("app/sub"), f("app/sub/b", 30), f("keep", 7)
             130,
             (["app/c"], ["app"], ["app/a", "app/sub", "app/sub/b"]),
         ),
+        # a whiteout goes with the folder it stands in
+        ([[f("b/b", 5)], [f("b/.wh.b"), f("b"), f("b/a")]], 0, (["b/a"], [], [])),
         # whiteouts of nothing
         ([APP, [f(".wh.none"), f("app/.wh.none"), f(".wh..wh.aufs")]], 0, ([], [], [])),
         # a file written again, with the same bytes

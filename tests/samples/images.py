@@ -62,10 +62,15 @@ class Unpacked:
             if kind == "h":
                 linked = [nodes[detail].inode for nodes in (self.nodes, below) if detail in nodes]
                 inode = next(filter(None, linked), inode)
-            inside = [other for other in self.nodes if other.startswith(path + "/")]
-            for other in inside:
-                del self.nodes[other]
+            self._empty(path)
             self.nodes[path] = Node("", inode)
+
+    def _empty(self, path: str) -> None:
+        """What replaces a folder takes away all that was in it, its whiteouts too."""
+        for other in [other for other in self.nodes if other.startswith(path + "/")]:
+            del self.nodes[other]
+        self.white = {other for other in self.white if not other.startswith(path + "/")}
+        self.opaque = {other for other in self.opaque if path not in [*above(other), other]}
 
     def hides(self, path: str) -> bool:
         """Does this layer, which does not hold ``path``, hide what lower ones have there?"""
