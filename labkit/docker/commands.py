@@ -46,7 +46,7 @@ def _layers(args: argparse.Namespace) -> None:
 
 def _forest(args: argparse.Namespace) -> None:
     from labkit.docker.client import Client
-    from labkit.docker.layers import Forest
+    from labkit.docker.forest import Forest
 
     client = Client.find()
     forest = Forest(

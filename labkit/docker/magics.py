@@ -43,14 +43,14 @@ class MAGICS(LessonMagics):
     @shown()
     def explore(self, line: str) -> None:
         """``%explore IMAGE [IMAGE]``: the layer explorer, two images side by side."""
-        from labkit.docker.panels import explorer
+        from labkit.docker.panels import Explorer
 
-        put(explorer(self.now(), split(line)))
+        put(Explorer(self.now(), split(line)))
 
     @line_magic
     @shown()
     def before_after(self, line: str) -> None:
         """``%before_after docker …``: run the command, and see the forest before and after."""
-        from labkit.docker.panels import before_after
+        from labkit.docker.panels import BeforeAfter
 
-        put(before_after(self.now(), line))
+        put(BeforeAfter(self.now(), line))

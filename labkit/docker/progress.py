@@ -1,4 +1,4 @@
-"""How far a command is, read from its words so far."""
+"""How far a pull or a build is, read from docker's words so far."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from labkit.show.progress import Bar
 
-# How far a layer is at each word of `docker pull`, and a build at "Step 2/5" or "[2/5]".
+# How far a layer is, in percent, at the first of its words in `docker pull`.
 _STAGES = {
     "Pulling": 5,
     "Waiting": 5,
@@ -18,23 +18,29 @@ _STAGES = {
     "Pull": 100,
     "Already": 100,
 }
-_LAYER = re.compile(r"^([0-9a-f]{12}): ((\w+).*)$", re.M)
-_PERCENT = re.compile(r"(?:^|\.\.\.)(\d+)%(?!.*\d%)", re.M)  # VBoxManage: 0%...10%...20%...
+_OTHER_STAGE = 50
+_LAYER = re.compile(r"^(?P<layer>[0-9a-f]{12}): (?P<doing>(?P<stage>\w+).*)$", re.M)
 _STEP = re.compile(
-    r"^(?:Step (\d{1,4})/([1-9]\d{0,3}) : |#\d+ \[(?:.* )?(\d{1,4})/([1-9]\d{0,3})\] )(.*)$", re.M
+    r"^(?:(?P<classic>Step )|#\d+ \[(?:.* )?)"  # else BuildKit
+    r"(?P<step>\d{1,4})/(?P<steps>[1-9]\d{0,3})(?(classic) : |\] )(?P<doing>.*)$",
+    re.M,
 )
+_LONGEST = 60  # characters of what it is doing
 
 
 def bars(text: str) -> list[Bar]:
-    """Progress read from a command's words so far: (name, percent, what it is doing), one a layer or build."""
-    found = {
-        match[1]: Bar(match[1], _STAGES.get(match[3], 50), match[2][:60])
-        for match in _LAYER.finditer(text)
-    }
+    """A bar for each layer of a pull, and one for a build, at "Step 2/5 : …" or "#7 [2/5] …"."""
+    by_name: dict[str, Bar] = {}
+    for match in _LAYER.finditer(text):
+        percent = _STAGES.get(match["stage"], _OTHER_STAGE)
+        by_name[match["layer"]] = Bar(match["layer"], percent, match["doing"][:_LONGEST])
+    found = list(by_name.values())
     steps = list(_STEP.finditer(text))
     if steps:
-        at, of = (int(steps[-1][i] or steps[-1][i + 2]) for i in (1, 2))
-        found["build"] = Bar(f"step {at}/{of}", 100 * (at - 1) // of, steps[-1][5][:60])
-    if not found and (percent := _PERCENT.search(text.rpartition("\n")[2] or text.rstrip())):
-        found["progress"] = Bar("progress", int(percent[1]))
-    return list(found.values())
+        found.append(_step_bar(steps[-1]))
+    return found
+
+
+def _step_bar(match: re.Match[str]) -> Bar:
+    step, steps = int(match["step"]), int(match["steps"])
+    return Bar(f"step {step}/{steps}", 100 * (step - 1) // steps, match["doing"][:_LONGEST])

@@ -11,7 +11,8 @@ from labkit.commands import run
 from labkit.docker import archives
 from labkit.docker.client import Client, Thing, find_thing
 from labkit.docker.command_line import full_name
-from labkit.docker.layers import Forest, Image
+from labkit.docker.forest import Forest
+from labkit.docker.layers import Image
 from labkit.engine import Session
 from labkit.errors import LabError
 
@@ -78,7 +79,7 @@ def layers(session: Session, name: str) -> Image:
     def listing(diff_id: str) -> Any:
         return session.content(diff_id, lambda: saved().listings()[diff_id])
 
-    config = session.content(f"config {named['id']}", lambda: saved().config)
+    config = session.content(f"config {named['id']}", lambda: saved().config.to_json())
     found = {diff_id: listing(diff_id) for diff_id in config["diff_ids"]}
     return Image.from_listings(name, named["id"], config, found)
 

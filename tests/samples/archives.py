@@ -24,17 +24,13 @@ def member(
     link: str = "",
     mode: int = 0o644,
     uid: int = 0,
-    gid: int = 0,
 ) -> Member:
     info = tarfile.TarInfo(name)
-    info.type, info.size, info.linkname, info.mode, info.uid, info.gid = (
-        kind,
-        len(data),
-        link,
-        mode,
-        uid,
-        gid,
-    )
+    info.type = kind
+    info.size = len(data)
+    info.linkname = link
+    info.mode = mode
+    info.uid = uid
     return info, data
 
 
@@ -70,6 +66,33 @@ def tar(members: Iterable[Member], form: int = tarfile.PAX_FORMAT) -> bytes:
         for info, data in members:
             archive.addfile(info, io.BytesIO(data))
     return out.getvalue()
+
+
+def header(name: bytes = b"x", size: int | bytes = 0, flag: bytes = b"0") -> bytes:
+    """The header of a member with whatever the fields hold, its checksum right."""
+    digits = size if isinstance(size, bytes) else b"%011o\0" % size
+    block = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + digits.ljust(12, b"\0")
+    block += b"%011o\0" % 0 + b" " * 8 + flag + b"\0" * 100 + b"ustar\x0000"
+    return with_checksum(block.ljust(512, b"\0"))
+
+
+def with_checksum(block: bytes) -> bytes:
+    """A header with its checksum, the sum of its bytes, itself counted as blanks."""
+    total = sum(block[:148]) + sum(block[156:]) + sum(b" " * 8)
+    return block[:148] + b"%06o\0 " % total + block[156:]
+
+
+def base_256(size: int) -> bytes:
+    """A size as GNU writes those of many digits."""
+    return b"\x80" + size.to_bytes(11, "big")
+
+
+def raw_member(name: bytes, data: bytes, flag: bytes = b"0") -> bytes:
+    return header(name, len(data), flag) + padded(data)
+
+
+def padded(data: bytes) -> bytes:
+    return data + b"\0" * (-len(data) % 512)
 
 
 def digest(data: bytes) -> str:
@@ -167,7 +190,10 @@ def manifest(built: Built) -> tuple[bytes, list[Member]]:
 
 
 def oci(*images: Built, docker: bool = False, nested: bool = False) -> list[Member]:
-    """An OCI layout; `docker`: with the manifest.json that Docker 25 and later add; `nested`: behind an index."""
+    """An OCI layout.
+
+    ``docker``: with the manifest.json that Docker 25 and later add; ``nested``: behind an index.
+    """
     members = [_file("oci-layout", {"imageLayoutVersion": "1.0.0"})]
     rows: list[dict[str, Any]] = []
     listed: list[dict[str, Any]] = []
@@ -244,3 +270,28 @@ def spread(path: Path, members: Iterable[Member]) -> Path:
 
 
 gz = gzip.compress
+
+
+DEMO = image(
+    [
+        folder("etc"),
+        file("etc/passwd", 100),
+        file("etc/b", 50),
+        hardlink("etc/h", "etc/b"),
+        symlink("e", "etc"),
+    ],
+    [whiteout("etc/passwd"), whiteout("etc/b"), file("etc/new", 10)],
+    [folder("opt", mode=0o700, uid=3), opaque("etc"), file("etc/new", 1)],
+    history=[
+        {"created_by": "ADD x"},
+        {"created_by": "CMD x", "empty_layer": True},
+        {"created_by": "RUN y"},
+        {"comment": "imported"},
+    ],
+)
+SHAPES: dict[str, Callable[..., list[Member]]] = {
+    "docker-old": docker_old,
+    "docker-new": lambda *images: oci(*images, docker=True),
+    "oci": oci,
+    "oci-nested": lambda *images: oci(*images, nested=True),
+}

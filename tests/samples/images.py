@@ -2,111 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from labkit.docker.layers import (
-    Entry,
-)
+from labkit.docker.listing import LayerEntry
+
+
+class Inode:
+    """What all names of a file share."""
+
+    def __init__(self, kind: str, size: int) -> None:
+        self.kind = kind
+        self.size = size
+
+
+class Node(NamedTuple):
+    """What stands under a path: a folder, or a name of an inode."""
+
+    owner: str = ""
+    inode: Inode | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.inode.kind if self.inode else "d"
+
+
+def above(path: str) -> list[str]:
+    """The folders that a path is in, the root first."""
+    parts = path.split("/")
+    return ["/".join(parts[:depth]) for depth in range(len(parts))]
 
 
 class Unpacked:
-    """One layer as a dictionary from path to (kind, owner, inode)."""
+    """One layer by itself: what stands under each path, and what it hides of those ``below``."""
 
-    def __init__(
-        self, layer: Sequence[Entry], number: int, below: dict[str, Any], sizes: dict[Any, int]
-    ) -> None:
-        self.nodes: dict[str, tuple[str, str, Any]] = {}
+    def __init__(self, layer: Sequence[LayerEntry], below: Mapping[str, Node]) -> None:
+        self.nodes: dict[str, Node] = {}
         self.white: set[str] = set()
         self.opaque: set[str] = set()
-        for place, (kind, path, size, text) in enumerate(layer):
-            parts = path.split("/")
-            for depth in range(1, len(parts)):
-                parent = "/".join(parts[:depth])
-                if self.nodes.get(parent, ("", "", None))[0] != "d":
-                    self.nodes[parent] = ("d", "", None)
-            folder, name = "/".join(parts[:-1]), parts[-1]
-            inode = (number, place)
-            sizes[inode] = size
-            if name == ".wh..wh..opq":
-                self.opaque.add(folder)
-            elif name.startswith(".wh."):
-                self.white.add(f"{folder}/{name[4:]}".lstrip("/"))
-            elif kind == "d":
-                self.nodes[path] = ("d", text, None)
-            else:
-                if kind == "h":
-                    for candidates in (self.nodes, below):
-                        node = candidates.get(text)
-                        if node and node[0] != "d":
-                            kind, _, inode = node
-                            break
-                    else:
-                        kind = "f"
-                for other in [other for other in self.nodes if other.startswith(path + "/")]:
-                    del self.nodes[other]
-                self.nodes[path] = (kind, "", inode)
+        for entry in layer:
+            self._put(entry, below)
+
+    def _put(self, entry: LayerEntry, below: Mapping[str, Node]) -> None:
+        kind, path, size, detail = entry
+        for parent in above(path)[1:]:
+            if parent not in self.nodes or self.nodes[parent].inode:
+                self.nodes[parent] = Node()
+        folder, _, name = path.rpartition("/")
+        if name == ".wh..wh..opq":
+            self.opaque.add(folder)
+        elif name.startswith(".wh."):
+            self.white.add(f"{folder}/{name[4:]}".lstrip("/"))
+        elif kind == "d":
+            self.nodes[path] = Node(detail)
+        else:
+            inode = Inode("f" if kind == "h" else kind, size)
+            if kind == "h":
+                linked = [nodes[detail].inode for nodes in (self.nodes, below) if detail in nodes]
+                inode = next(filter(None, linked), inode)
+            self._empty(path)
+            self.nodes[path] = Node("", inode)
+
+    def _empty(self, path: str) -> None:
+        """What replaces a folder takes away all that was in it, its whiteouts too."""
+        for other in [other for other in self.nodes if other.startswith(path + "/")]:
+            del self.nodes[other]
+        self.white = {other for other in self.white if not other.startswith(path + "/")}
+        self.opaque = {other for other in self.opaque if path not in [*above(other), other]}
 
     def hides(self, path: str) -> bool:
-        """Does this layer, which does not hold `path`, hide what lower ones have there?"""
-        parts = path.split("/")
-        above = ["/".join(parts[:depth]) for depth in range(len(parts))]
-        return (
-            path in self.white
-            or any(parent in self.opaque for parent in above)
-            or any(parent in self.white for parent in above if parent)
-            or any(self.nodes.get(parent, ("d",))[0] != "d" for parent in above if parent)
-        )
+        """Does this layer, which does not hold ``path``, hide what lower ones have there?"""
+        if path in self.white or self.opaque.intersection(above(path)):
+            return True
+        folders = above(path)[1:]
+        replaced = [folder for folder in folders if self.nodes.get(folder, Node()).inode]
+        return bool(replaced or self.white.intersection(folders))
 
 
-def model(layers: Sequence[Sequence[Entry]]) -> dict[str, Any]:
+def look_up(path: str, laid: Sequence[Unpacked]) -> Node | None:
+    """What a path leads to, from the top layer down."""
+    for layer in reversed(laid):
+        if path in layer.nodes:
+            return layer.nodes[path]
+        if layer.hides(path):
+            return None
+    return None
+
+
+def model(layers: Sequence[Sequence[LayerEntry]]) -> dict[str, Any]:
     """Everything about an image, slowly."""
-    sizes: dict[Any, int] = {}
     laid: list[Unpacked] = []
-    before: dict[str, Any] = {}
+    before: dict[str, Node] = {}
     owners: dict[str, str] = {}
     steps = []
-    for number, layer in enumerate(layers):
-        laid.append(Unpacked(layer, number, before, sizes))
-        after = {}
-        for path in {path for one in laid for path in one.nodes}:
-            for one in reversed(laid):
-                if path in one.nodes:
-                    after[path] = one.nodes[path]
-                    break
-                if one.hides(path):
-                    break
+    for layer in layers:
+        top = Unpacked(layer, before)
+        laid.append(top)
+        seen = {path: look_up(path, laid) for one in laid for path in one.nodes}
+        after = {path: node for path, node in seen.items() if node}
         changed = []
-        for path in before.keys() & after.keys():
-            mine = laid[-1].nodes.get(path)
-            if mine and mine[0] == before[path][0] == "d":
-                if mine[1] and owners[path] and mine[1] != owners[path]:
-                    changed.append(path)
-            elif mine:
+        for path in before.keys() & top.nodes.keys():
+            old, new = before[path], top.nodes[path]
+            if old.inode or new.inode or (owners[path] and new.owner not in ("", owners[path])):
                 changed.append(path)
         owners = {
-            path: (
-                laid[-1].nodes.get(path, ("", "", None))[1]
-                or (owners.get(path, "") if path in before else "")
-            )
+            path: top.nodes.get(path, Node()).owner or owners.get(path, "")
             for path, node in after.items()
-            if node[0] == "d"
+            if not node.inode
+        }
+        tree = {
+            path: (node.kind, node.inode.size if node.inode else 0) for path, node in after.items()
         }
         steps.append(
             {
-                "size": sum(entry[2] for entry in layer),
+                "size": sum(entry.size for entry in layer),
                 "added": sorted(after.keys() - before.keys()),
                 "changed": sorted(changed),
                 "removed": sorted(before.keys() - after.keys()),
-                "tree": {
-                    path: (kind, sizes.get(inode, 0)) for path, (kind, _, inode) in after.items()
-                },
+                "tree": tree,
             }
         )
         before = after
-    visible = sum(sizes[inode] for inode in {node[2] for node in before.values() if node[2]})
+    visible = sum(inode.size for inode in {node.inode for node in before.values()} if inode)
     total = sum(step["size"] for step in steps)
     return {"layers": steps, "size": total, "wasted": total - visible}
 
@@ -114,17 +133,23 @@ def model(layers: Sequence[Sequence[Entry]]) -> dict[str, Any]:
 names = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join)
 
 
+def entries(kind: str, path: st.SearchStrategy[str], **more: st.SearchStrategy[Any]) -> Any:
+    fields = {"size": st.just(0), "detail": st.just(""), **more}
+    return st.builds(LayerEntry, st.just(kind), path, **fields)
+
+
+def whiteout(path: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}.wh.{name}"
+
+
 some_entry = st.one_of(
-    st.tuples(st.just("f"), names, st.integers(0, 9), st.just("")),
-    st.tuples(st.just("d"), names, st.just(0), st.sampled_from(["755:0:0", "700:0:0", "755:5:0"])),
-    st.tuples(st.just("l"), names, st.just(0), names),
-    st.tuples(st.just("h"), names, st.just(0), names),
-    names.map(
-        lambda path: ("f", "/".join([*path.split("/")[:-1], ".wh." + path.split("/")[-1]]), 0, "")
-    ),
-    names.map(lambda path: ("f", path + "/.wh..wh..opq", 0, "")),
-    st.just(("f", ".wh..wh..opq", 0, "")),
+    entries("f", names, size=st.integers(0, 9)),
+    entries("d", names, detail=st.sampled_from(["755:0:0", "700:0:0", "755:5:0"])),
+    entries("l", names, detail=names),
+    entries("h", names, detail=names),
+    entries("f", names.map(whiteout)),
+    entries("f", names.map("{}/.wh..wh..opq".format)),
+    entries("f", st.just(".wh..wh..opq")),
 )
-
-
 some_image = st.lists(st.lists(some_entry, max_size=8), min_size=1, max_size=4)

@@ -8,6 +8,8 @@ from typing import Any
 
 import ipywidgets as w
 
+CHOOSING = {w.Dropdown, w.IntSlider, w.SelectionSlider}
+
 
 class Page(HTMLParser):
     """Tags and text of a piece of HTML."""
@@ -17,7 +19,7 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.text = ""
-        self.feed(html)
+        self.feed(str(html))  # Markup would escape what it is added to
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
@@ -43,3 +45,14 @@ def named(panel: w.Widget, description: str) -> Any:
 
 def text(html: str) -> str:
     return re.sub(r"\s+", " ", Page(html).text)
+
+
+def keyboard_only(panel: w.Widget) -> None:
+    """Nothing but ipywidgets' own controls, each with a name to be read aloud."""
+    boxes, controls = {w.VBox, w.HBox, w.HTML, w.RadioButtons}, {w.Button, w.Text, *CHOOSING}
+    for part in inside(panel)[1:]:
+        assert type(part) in boxes | controls
+        if type(part) is w.HTML:
+            assert "tabindex" not in part.value and "onclick" not in part.value
+        if type(part) in controls:
+            assert part.description

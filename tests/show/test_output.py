@@ -1,11 +1,13 @@
-"""What is read and what is seen are the same, and nothing an engine prints can act as a page."""
+"""Outputs: what is read and what is seen are the same, and nothing an engine prints can act as a page or a terminal."""
 
 from __future__ import annotations
 
 import re
 from html import unescape
+from typing import Any
 
 import pytest
+from conftest import Notebook
 from hypothesis import given
 from hypothesis import strategies as st
 from samples.pages import Page
@@ -13,7 +15,7 @@ from samples.pages import Page
 from labkit.docker.progress import bars
 from labkit.show import output as show
 from labkit.show.look import SIGNS
-from labkit.show.progress import progress
+from labkit.show.progress import Live, progress
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="x">&amp;<a href=javascript:x>'
 ALLOWED = {"div", "span", "pre", "code", "strong", "br", "progress"}
@@ -129,79 +131,73 @@ b0cbc0a42c53: Download complete
 b0cbc0a42c53: Pull complete
 f21dd8e6e5a2: Retrying in 5 seconds
 """
-CLASSIC = """Sending build context to Docker daemon  2.048kB
-Step 1/4 : FROM busybox
- ---> 0598cc46c12a
-Step 2/4 : RUN echo <b>
-"""
-BUILDKIT = """#1 [internal] load build definition from Dockerfile
-#4 [1/3] FROM docker.io/library/busybox
-#5 [stage-1 2/3] RUN make
-#5 0.181 Step out of line
-"""
 
 
-def test_bars_of_a_pull() -> None:
-    assert bars(PULL) == [
-        ("5b5fe70539cd", 100, "Already exists"),
-        ("b0cbc0a42c53", 100, "Pull complete"),
-        ("4f4fb700ef54", 65, "Download complete"),
-        ("f21dd8e6e5a2", 5, "Retrying in 5 seconds"),
-    ]
+# -- displays -----------------------------------------------------------------------------------
 
 
-def test_bars_never_go_back_while_a_layer_arrives() -> None:
-    words = [
-        "Pulling fs layer",
-        "Waiting",
-        "Downloading",
-        "Verifying Checksum",
-        "Download complete",
-        "Extracting",
-        "Pull complete",
-    ]
-    percents = [bars(f"b0cbc0a42c53: {word}\n")[0][1] for word in words]
-    assert percents == sorted(percents) and percents[-1] == 100
+class Screen:
+    """Stands for the notebook: what was displayed, and each update of it."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[str, Any]] = []
+
+    def put(self, bundle: dict[str, str], display_id: bool | None = None) -> Screen | None:
+        self.shown.append(("display", bundle))
+        return self if display_id else None
+
+    def update(self, bundle: dict[str, str], raw: bool) -> None:
+        assert raw
+        self.shown.append(("update", bundle))
 
 
-def test_bars_of_builds() -> None:
-    assert bars(CLASSIC) == [("step 2/4", 25, "RUN echo <b>")]
-    assert bars(BUILDKIT) == [("step 2/3", 33, "RUN make")]
-    assert bars("plain words\n") == []
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    screen = Screen()
+    monkeypatch.setattr("labkit.show.progress.put", screen.put)
+    return screen
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Step 1/0 : x",
-        "#1 [1/0] x",
-        f"Step {'9' * 5000}/2 : x",
-        f"#1 [1/{'9' * 5000}] x",
-        "Step 9/2 : x",
-        "Step -1/2 : x",
-    ],
-)
-def test_a_program_that_prints_steps_of_its_own_does_no_harm(text: str) -> None:
-    harmless(progress(text + "\n", bars))
+FINAL = show.output(BADGES[0], "done")
 
 
-def test_progress_has_one_bar_a_layer_with_a_name_for_screen_readers() -> None:
-    page = harmless(progress(PULL, bars))
-    assert page.tags.count("progress") == 4
-    assert ("aria-label", "b0cbc0a42c53") in page.attributes and ("value", "65") in page.attributes
-    assert "&lt;b&gt;" in progress(CLASSIC, bars)
-    assert "<pre" in progress(HOSTILE, bars) and "&lt;script&gt;" in progress(HOSTILE, bars)
+def test_progress_off_is_one_display(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_PROGRESS", "off")
+    live = Live(bars)
+    assert live.hear is None
+    live.end(FINAL)
+    assert screen.shown == [("display", FINAL)]
 
 
-@given(
-    st.lists(
-        st.sampled_from(
-            [*PULL.splitlines(), *CLASSIC.splitlines(), *BUILDKIT.splitlines(), HOSTILE]
-        )
+def test_progress_on_is_one_display_that_ends_as_the_final_one(screen: Screen) -> None:
+    live = Live(bars)
+    assert live.hear
+    for line in PULL.splitlines(keepends=True):
+        live.hear(line)
+    live.end(FINAL)
+    assert [kind for kind, _ in screen.shown] == ["display", *["update"] * 11]
+    assert screen.shown[-1][1] == FINAL
+    assert screen.shown[1][1]["text/html"].count("<progress") == 1
+    assert (
+        screen.shown[-2][1]["text/plain"] == PULL
+        and screen.shown[-2][1]["text/html"].count("<progress") == 4
     )
-)
-def test_progress_is_harmless_at_any_moment(lines: list[str]) -> None:
-    text = "\n".join(lines)
-    for name, percent, _doing in bars(text):
-        assert name and 0 <= percent <= 100
-    harmless(progress(text, bars))
+
+
+def test_a_command_that_says_nothing_is_one_display(screen: Screen) -> None:
+    Live(bars).end(FINAL)
+    assert screen.shown == [("display", FINAL)]
+
+
+def test_a_flood_of_output_does_not_slow_itself_down(screen: Screen) -> None:
+    live = Live(bars)
+    assert live.hear
+    for _ in range(100):
+        live.hear("x" * 9_999 + "\n")
+    assert max(len(bundle["text/html"]) for _, bundle in screen.shown) < 100_000
+
+
+def test_put_is_one_display_of_both_forms(replay: Notebook) -> None:
+    replay.shell.user_ns.update(show=show, FINAL=FINAL)
+    replay.run("show.put(FINAL)")
+    assert replay.outputs == [FINAL]
