@@ -98,6 +98,7 @@ class Engine(Protocol):
     programs: ClassVar[Mapping[str, str]]  # command → how to get it; each becomes a magic
     modelled: ClassVar[bool] = False  # works in this process: never recorded as it is
     timed: ClassVar[bool] = False  # an output says how long the command took
+    undoes: ClassVar[bool] = False  # all that is done within `undone` is
     literal: ClassVar[Sequence[str]] = ()  # variables that stay as typed, such as PWD
 
     @classmethod
@@ -176,7 +177,7 @@ class Engine(Protocol):
         return []
 
     def undone(self) -> AbstractContextManager[None]:
-        """What is done inside is undone at the end, as far as this engine can."""
+        """What is done inside is undone at the end, if this engine ``undoes``."""
         return nullcontext()
 
 

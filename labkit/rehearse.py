@@ -78,14 +78,13 @@ class Rehearsal(Lesson):
     def made_ready(self, task: Task, set_up: Callable[[], None]) -> None:
         outside = self.world()
         set_up()
-        ready = self._fingerprints()
+        undone = all(each.undoes for each in self.engines.values())
         for attempt in (Try(hint=" "), *task.wrong, task.solution):
             with self.trial():
                 self._prove(task, attempt, outside)
-            if self._fingerprints() != ready:  # of an engine that cannot undo
+            if not undone:
                 with self.trial():
                     set_up()
-                ready = self._fingerprints()
 
     def _prove(self, task: Task, attempt: Try, outside: Mapping[str, Any]) -> None:
         """Raise :class:`Unproven` unless an answer has the verdict that the task says it has."""

@@ -45,6 +45,7 @@ class Console(Engine):
 
     programs: ClassVar[Mapping[str, str]] = {"net": ""}
     modelled = True
+    undoes = True
 
     def __init__(self, session: Session) -> None:
         self.session = session

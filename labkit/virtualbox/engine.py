@@ -65,6 +65,7 @@ class Bench(Engine):
         guest.WRITE: "",  # ours
     }
     timed = True
+    undoes = True
     literal = ("PWD",)
 
     def __init__(self, lesson: str, programs: Sequence[str] = ("VBoxManage",)) -> None:
