@@ -74,9 +74,9 @@ def _disk(args: argparse.Namespace) -> None:
         if args.json:
             print(json.dumps(disk.to_json()))
         else:
-            from labkit.disks.strip import Strip
+            from labkit.disks.strip import StripFigure
 
-            print(disk, Strip(disk), sep="\n\n")
+            print(disk, StripFigure(disk), sep="\n\n")
 
 
 def _net(args: argparse.Namespace) -> None:

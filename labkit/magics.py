@@ -309,7 +309,7 @@ class LabMagics(Magics):
     @teaching
     def disk(self, line: str) -> None:
         """``%disk FILE [FILE …]``: what a disk file says of itself, and where the guest's blocks are in it."""
-        from labkit.disks.strip import Strip
+        from labkit.disks.strip import StripFigure
 
         lesson, names = self._now(), shellwords.split(line, ("PWD",))
         if not names:
@@ -318,11 +318,11 @@ class LabMagics(Magics):
             )
         disks = [(name, lesson.disk(name)) for name in names]
         scale = max(
-            Strip(disk).scale for _, disk in disks
+            StripFigure(disk).scale for _, disk in disks
         )  # one for all, so that lengths can be compared
         for name, disk in disks:
             before = lesson.drawn.get(("disk", name))
-            strip = Strip(disk, before, name, scale)
+            strip = StripFigure(disk, before, name, scale)
             lesson.drawn["disk", name] = disk
             text = str(disk) if len(disks) == 1 else ""
             fields = (

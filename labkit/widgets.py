@@ -320,7 +320,7 @@ def _panel(
 
 def disk_panel(lesson: Lesson, size: int) -> Panel:
     """Write at a place in the guest's disk: what becomes of a file that grows, and of one reserved at once."""
-    from labkit.disks.strip import Strip
+    from labkit.disks.strip import StripFigure
 
     kinds = {"dynamic": "Standard", "fixed": "Fixed"}
     names = [f"panel-{kind}.vdi" for kind in kinds]
@@ -356,9 +356,9 @@ def disk_panel(lesson: Lesson, size: int) -> Panel:
     def draw(said: str) -> None:
         parts = [show.message("note", said, lesson.badge)["text/html"]]
         disks = {name: lesson.disk(name) for name in names}
-        scale = max(Strip(disk).scale for disk in disks.values())
+        scale = max(StripFigure(disk).scale for disk in disks.values())
         for name, disk in disks.items():
-            parts.append(Strip(disk, drawn.get(name), name, scale).html())
+            parts.append(StripFigure(disk, drawn.get(name), name, scale).html())
         drawn.update(disks)
         view.value = "".join(parts)
 
