@@ -1,6 +1,7 @@
 """Virtual disk files taken apart: headers field by field, the map of the guest's blocks, its bytes.
 
-One reader for each format, each from the format's own specification; nothing is ever written.
+One reader for each format, each from the format's own specification; of QED and VHDX qemu-img
+tells. Nothing is ever written.
 """
 
 from __future__ import annotations

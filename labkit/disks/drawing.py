@@ -27,13 +27,13 @@ from labkit.disks.values import human, spans
 from labkit.messages import _
 from labkit.show.look import BLUE, GREEN, GREY, MARKS, ink
 from labkit.show.markup import render
-from labkit.show.trees import PAD
 
-_LEFT = PAD + 72  # where the strips begin
+_PAD = 16  # around the picture, as around every one
+_LEFT = _PAD + 72  # where the strips begin
 _HIGH = 32  # a strip
 _DROP = 72  # between the strips
 _LINE = 20  # a line of text
-_WIDE = _LEFT + LONGEST_FILE + MOST_LABELS * NARROWEST + PAD
+_WIDE = _LEFT + LONGEST_FILE + MOST_LABELS * NARROWEST + _PAD
 _LETTER = 6.8  # of a word in the legend, about
 _TWO_DIGITS = 18
 _SIGNS_DRAWN = "0^?"  # of kinds that have no colour
@@ -135,7 +135,7 @@ class StripPicture:
         self._write_name(_("file"), disk.file_size, self.low)
         boxes += [self._box(cell, self.low, _from_byte(cell)) for cell in self.strips.file]
         leads = [self._lead(row, label) for row, label in enumerate(labels)]
-        self._write(PAD, height - PAD, "note", self._note())
+        self._write(_PAD, height - _PAD, "note", self._note())
         in_file = "; ".join(label.text for label in reversed(labels))
         return render(
             "disks/strip.svg",
@@ -163,20 +163,20 @@ class StripPicture:
         self.words.append(_Words(x, y, look, text))
 
     def _write_head(self, title: str, summary: str) -> None:
-        y = PAD + 14
+        y = _PAD + 14
         if title:
-            self._write(PAD, y, "title", title)
+            self._write(_PAD, y, "title", title)
             y += _LINE
         for line in wrap(summary, 90):
-            self._write(PAD, y, "", line)
+            self._write(_PAD, y, "", line)
             y += _LINE
         self.top = y + 42
         self.low = self.top + _HIGH + _DROP
 
     def _write_name(self, name: str, size: int, y: float) -> None:
         """What a strip is, to its left."""
-        self._write(PAD, y + 13, "name", name)
-        self._write(PAD, y + 30, "note", human(size))
+        self._write(_PAD, y + 13, "name", name)
+        self._write(_PAD, y + 30, "note", human(size))
 
     def _write_numbers(self) -> None:
         """The numbers of blocks above the guest's cells of one block each."""
@@ -207,7 +207,7 @@ class StripPicture:
 
     def _legend(self, legend: list[str]) -> list[_Box]:
         swatches = []
-        x: float = PAD
+        x: float = _PAD
         for word in legend:
             kind = word if word in STRIP_LOOKS else "data"
             mark = word if word in MARKS else ""

@@ -49,18 +49,18 @@ class QemuImg:
 
     def info(self) -> dict[str, Any]:
         """What it says of the file: an ImageInfo (QAPI)."""
-        return dict(json.loads(self._ask("info")))
+        return dict(self._ask("info"))
 
     def extents(self) -> list[Extent]:
         """Where it says that the guest's bytes are: each a MapEntry (QAPI)."""
         try:
-            return [_extent(entry) for entry in json.loads(self._ask("map"))]
+            return [_extent(entry) for entry in self._ask("map")]
         except KeyError:
             raise self._file.wrong(
                 N_("{name}: only a qemu-img of version 6.1 or newer tells its map in full.")
             ) from None
 
-    def _ask(self, question: str) -> str:
+    def _ask(self, question: str) -> Any:
         argv = ["qemu-img", question, "-U", "--output=json", self._source]
         try:
             result = run(argv, on_text=self._count, timeout=PATIENCE)
@@ -85,7 +85,12 @@ class QemuImg:
             format=self._format,
             reason=one_line(reason),
         )
-        return result.out
+        try:
+            return json.loads(result.out)
+        except ValueError:
+            raise self._file.wrong(
+                N_("{name}: what qemu-img says of it makes no sense; copy or make the disk again.")
+            ) from None
 
     def _count(self, text: str) -> None:
         """Stop it when it has said too much: a small file can have a map without end."""

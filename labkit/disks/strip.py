@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from textwrap import wrap
-from typing import Any
 
 from markupsafe import Markup
 
@@ -69,19 +68,6 @@ class StripFigure(Figure):
             text = f"{text}: {self.unit} {spans(blocks, room)}"
         return shorten(text, limit)
 
-    def data(self) -> dict[str, Any]:
-        """Plain values for tests and JSON.
-
-        Lines are [cell of the guest, cell of the file, bytes, new or not].
-        """
-        return {
-            "title": self.title,
-            "scale": self.scale,
-            "guest": [_plain(cell) for cell in self.strips.guest],
-            "file": [_plain(cell) for cell in self.strips.file],
-            "lines": [list(line) for line in self.strips.lines],
-        }
-
     # -- as text
 
     def __str__(self) -> str:
@@ -131,11 +117,6 @@ def _summary(disk: Disk, before: Disk) -> str:
         **about,
         grown=human(grown),
     )
-
-
-def _plain(cell: StripCell) -> dict[str, Any]:
-    """A cell as plain values, without the kinds that there is nothing of."""
-    return {**vars(cell), "parts": dict(+cell.parts)}
 
 
 def _text_strip(name: str, cells: list[StripCell]) -> list[str]:

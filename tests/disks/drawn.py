@@ -109,14 +109,14 @@ def lines(svg: str) -> list[Curve]:
 def check_picture(figure: StripFigure) -> None:
     """Cells and lines of the picture are those of the data."""
     svg = figure.svg()
-    data = figure.data()
+    strips = figure.strips
     drawn = boxes(svg)
-    for box, cell in zip(drawn, data["guest"] + data["file"], strict=True):
-        assert abs(box.x - 88 - cell["x"]) < 0.06 and abs(box.wide + 1 - cell["wide"]) < 0.06
-    guest = drawn[: len(data["guest"])]
-    file = drawn[len(data["guest"]) :]
+    for box, cell in zip(drawn, strips.guest + strips.file, strict=True):
+        assert abs(box.x - 88 - cell.x) < 0.06 and abs(box.wide + 1 - cell.wide) < 0.06
+    guest = drawn[: len(strips.guest)]
+    file = drawn[len(strips.guest) :]
     assert len({box.y for box in guest}) <= 1 and len({box.y for box in file}) <= 1
-    for curve, (a, b, _, new) in zip(lines(svg), data["lines"], strict=True):
+    for curve, (a, b, _, new) in zip(lines(svg), strips.lines, strict=True):
         assert abs(curve.x - guest[a].x - guest[a].wide / 2) < 0.1
         assert abs(curve.to_x - file[b].x - file[b].wide / 2) < 0.1
         assert curve.new == new

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 from disks.drawn import MIB, check_picture, disk, lines, vdi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.disks import Disk
+from labkit.disks.cells import StripCell
 from labkit.disks.strip import StripFigure
 
 PROFILE = settings(max_examples=80, deadline=None, derandomize=True)
@@ -25,57 +23,56 @@ SIGNS = {
     "zero": "0",
     "parent": "^",
 }
-Cells = list[dict[str, Any]]
+Cells = list[StripCell]
 
 
 def marked(cells: Cells) -> list[int]:
-    return [n for n, cell in enumerate(cells) if cell["mark"]]
+    return [n for n, cell in enumerate(cells) if cell.mark]
 
 
 def test_lines_go_from_each_block_to_its_place() -> None:
     figure = StripFigure(vdi(10, 3, 33))
-    data = figure.data()
-    assert data["lines"] == [[3, 5, MIB, False], [10, 4, MIB, False], [33, 6, MIB, False]]
-    stored = [(cell["start"], cell["kind"]) for cell in data["file"][4:]]
+    strips = figure.strips
+    assert strips.lines == [(3, 5, MIB, False), (10, 4, MIB, False), (33, 6, MIB, False)]
+    stored = [(cell.start, cell.kind) for cell in strips.file[4:]]
     assert stored == [(2 * MIB, "data"), (3 * MIB, "data"), (4 * MIB, "data")]
-    assert data["guest"][3]["parts"] == {"data": MIB}
-    assert data["guest"][4]["parts"] == {"not allocated": MIB}
-    assert json.loads(json.dumps(data)) == data
+    assert +strips.guest[3].parts == {"data": MIB}
+    assert +strips.guest[4].parts == {"not allocated": MIB}
     check_picture(figure)
 
 
 def test_a_block_that_moved_is_new() -> None:
-    assert marked(StripFigure(vdi(3, 10), vdi(10, 3)).data()["guest"]) == [3, 10]
-    assert marked(StripFigure(vdi(10), vdi(10)).data()["guest"]) == []
+    assert marked(StripFigure(vdi(3, 10), vdi(10, 3)).strips.guest) == [3, 10]
+    assert marked(StripFigure(vdi(10), vdi(10)).strips.guest) == []
 
 
 def test_what_the_file_grew_by_is_new_unless_it_is_empty() -> None:
     old = vdi(10)
     grown_by = [(3 * MIB, MIB, "map", "more map"), (4 * MIB, MIB, "free", "not used")]
     grown = disk(old.capacity, list(old.extents()), [*old.regions(), *grown_by])
-    cells = StripFigure(grown, old).data()["file"][-3:]
-    kinds = [(cell["kind"], cell["mark"]) for cell in cells]
+    cells = StripFigure(grown, old).strips.file[-3:]
+    kinds = [(cell.kind, cell.mark) for cell in cells]
     assert kinds == [("data", ""), ("map", "new"), ("free", "")]
-    assert marked(StripFigure(grown).data()["file"]) == []
+    assert marked(StripFigure(grown).strips.file) == []
 
 
 def test_a_compressed_block_is_where_it_begins() -> None:
     extents = [(n * MIB, MIB, "compressed", 512 + 100_000 * n) for n in range(4)]
     regions = [(0, 512, "header", "header"), (512, 400_000, "data", "packed")]
-    data = StripFigure(disk(4 * MIB, extents, regions)).data()
-    assert [line[:2] for line in data["lines"]] == [[n, n + 1] for n in range(4)]
-    assert [cell["kind"] for cell in data["guest"]] == ["compressed"] * 4
+    strips = StripFigure(disk(4 * MIB, extents, regions)).strips
+    assert [line[:2] for line in strips.lines] == [(n, n + 1) for n in range(4)]
+    assert [cell.kind for cell in strips.guest] == ["compressed"] * 4
 
 
 def test_both_strips_and_both_disks_have_one_scale() -> None:
     small, full = StripFigure(vdi(10)), StripFigure(vdi(*range(64)))
     assert small.scale == full.scale == 64 * MIB // 512
     for figure in (small, full):
-        data = figure.data()
-        stored = [cell for cell in data["file"] if cell["kind"] == "data"]
-        assert {cell["wide"] for cell in data["guest"] + stored} == {8}
+        strips = figure.strips
+        stored = [cell for cell in strips.file if cell.kind == "data"]
+        assert {cell.wide for cell in strips.guest + stored} == {8}
     bigger = StripFigure(vdi(10), scale=StripFigure(vdi(10, count=128)).scale)
-    assert bigger.data()["guest"][-1]["x"] < 256
+    assert bigger.strips.guest[-1].x < 256
     assert StripFigure(vdi(10), scale=1).scale == small.scale, "never wider than the page"
 
 
@@ -86,15 +83,15 @@ def test_pictures_do_not_grow_with_the_capacity(count: int) -> None:
     regions = [(0, MIB, "header", "header"), (MIB, MIB, "data", "guest data")]
     figure = StripFigure(disk(size, extents, regions))
     assert len(figure.svg()) < 30_000
-    assert 1 <= len(figure.data()["guest"]) <= 64 and len(figure.data()["file"]) == 2
+    assert 1 <= len(figure.strips.guest) <= 64 and len(figure.strips.file) == 2
     check_picture(figure)
 
 
 def test_the_file_is_to_scale_whatever_the_order_of_writing() -> None:
     full = StripFigure(vdi(*(n * 7919 % 10240 for n in range(9000)), count=10240))
-    stored = [cell for cell in full.data()["file"] if cell["kind"] == "data"]
-    assert 50 < len(stored) < 72 and all(cell["size"] <= 2 * full.strips.step for cell in stored)
-    end = stored[-1]["x"] + stored[-1]["wide"]
+    stored = [cell for cell in full.strips.file if cell.kind == "data"]
+    assert 50 < len(stored) < 72 and all(cell.size <= 2 * full.strips.step for cell in stored)
+    end = stored[-1].x + stored[-1].wide
     assert abs(end - full.disk.file_size / full.scale) < 50
     check_picture(full)
 
@@ -107,10 +104,10 @@ def test_long_scattered_maps_are_joined() -> None:
     regions[count] = (512 * count, 512, "other", "in the middle")
     figure = StripFigure(disk(count * 512, extents, regions, 512))
     svg = figure.svg()
-    file = figure.data()["file"]
-    assert len(svg) < 200_000 and len(file) <= 72 and len(figure.data()["lines"]) == 256
+    file = figure.strips.file
+    assert len(svg) < 200_000 and len(file) <= 72 and len(figure.strips.lines) == 256
     assert " lines the 256 for most bytes are drawn." in svg
-    kinds = [cell["kind"] for cell in file]
+    kinds = [cell.kind for cell in file]
     assert set(kinds) == {"map", "data", "other"} and kinds.count("other") == 1
     assert "in the middle 512 bytes" in svg
     check_picture(figure)
@@ -151,9 +148,7 @@ def disks(draw: st.DrawFn) -> Disk:
 
 
 def index(cells: Cells, byte: int) -> int:
-    return next(
-        n for n, cell in enumerate(cells) if cell["start"] <= byte < cell["start"] + cell["size"]
-    )
+    return next(n for n, cell in enumerate(cells) if cell.start <= byte < cell.start + cell.size)
 
 
 def check_cells(cells: Cells, size: int) -> None:
@@ -161,47 +156,47 @@ def check_cells(cells: Cells, size: int) -> None:
     end = 0
     x = 0.0
     for cell in cells:
-        assert cell["start"] == end and sum(cell["parts"].values()) == cell["size"] > 0
-        assert abs(cell["x"] - x) < 0.2 and cell["wide"] >= 6
-        end += cell["size"]
-        x = cell["x"] + cell["wide"]
+        assert cell.start == end and sum(cell.parts.values()) == cell.size > 0
+        assert abs(cell.x - x) < 0.2 and cell.wide >= 6
+        end += cell.size
+        x = cell.x + cell.wide
     assert end == size and x <= 580
 
 
 def check_lines(figure: StripFigure) -> None:
     """Each stored byte's cell of the guest is joined with its cell of the file, the rest is not."""
-    data = figure.data()
-    edges = [cell["start"] for cell in data["guest"]]
-    joined = {(guest, file) for guest, file, _, _ in data["lines"]}
+    strips = figure.strips
+    edges = [cell.start for cell in strips.guest]
+    joined = {(guest, file) for guest, file, _, _ in strips.lines}
     wanted = set()
     for start, length, kind, at in figure.disk.extents():
         if at is None:
             continue
-        file_edges = [cell["start"] + start - at for cell in data["file"] if kind == "data"]
+        file_edges = [cell.start + start - at for cell in strips.file if kind == "data"]
         for byte in (start, *edges, *file_edges):
             if start <= byte < start + length:
                 place = at + byte - start if kind == "data" else at
-                wanted.add((index(data["guest"], byte), index(data["file"], place)))
+                wanted.add((index(strips.guest, byte), index(strips.file, place)))
     assert joined == wanted or (len(joined) == 256 and joined < wanted)
     packed = any(extent.kind == "compressed" for extent in figure.disk.extents())
     if not packed and len(joined) < 256:
-        assert sum(size for _, _, size, _ in data["lines"]) == figure.disk.allocated
+        assert sum(size for _, _, size, _ in strips.lines) == figure.disk.allocated
 
 
 @given(disks(), st.one_of(st.none(), disks()), TEXT)
 @PROFILE
 def test_any_disk(now: Disk, before: Disk | None, title: str) -> None:
     figure = StripFigure(now, before, title)
-    data = figure.data()
-    check_cells(data["guest"], now.capacity)
-    check_cells(data["file"], now.file_size)
-    assert len(data["guest"]) <= 64 and len(data["file"]) <= 72
+    strips = figure.strips
+    check_cells(strips.guest, now.capacity)
+    check_cells(strips.file, now.file_size)
+    assert len(strips.guest) <= 64 and len(strips.file) <= 72
     check_lines(figure)
     text = str(figure)
     assert all(len(line) <= 80 for line in text.split("\n"))
     legend = " ".join(text.split("\n")[-5:])
-    for cell in data["guest"] + data["file"]:
-        assert all(f"{SIGNS[kind]} {kind}" in legend for kind in cell["parts"])
+    for cell in strips.guest + strips.file:
+        assert all(f"{SIGNS[kind]} {kind}" in legend for kind in +cell.parts)
     check_picture(figure)
     assert figure.svg() == StripFigure(now, before, title).svg()
     assert set(figure._repr_mimebundle_()) == {"text/plain", "text/html"}
@@ -224,15 +219,15 @@ def test_another_order_of_writing_is_another_picture(
 
 def test_nothing_at_all() -> None:
     figure = StripFigure(disk(0, [], [], 0))
-    data = figure.data()
-    assert data["guest"] == data["file"] == data["lines"] == []
+    strips = figure.strips
+    assert not strips.guest and not strips.file and not strips.lines
     assert "guest  \nfile   \n" in str(figure) + "\n"
     check_picture(figure)
 
 
 def test_one_block() -> None:
     figure = StripFigure(vdi(0, count=1))
-    assert [cell["x"] for cell in figure.data()["guest"]] == [0]
+    assert [cell.x for cell in figure.strips.guest] == [0]
     check_picture(figure)
 
 
@@ -240,8 +235,8 @@ def test_a_pebibyte() -> None:
     extents = [(0, 1 << 49, "zero", None), (1 << 49, 65536, "data", 512)]
     regions = [(0, 512, "header", "header"), (512, 65536, "data", "guest data")]
     figure = StripFigure(disk(1 << 50, extents, regions, 65536))
-    data = figure.data()
-    assert len(data["guest"]) == 64 and [line[0] for line in data["lines"]] == [32]
+    strips = figure.strips
+    assert len(strips.guest) == 64 and [line.guest for line in strips.lines] == [32]
     assert all(len(line) <= 80 for line in str(figure).split("\n"))
     check_picture(figure)
 
@@ -249,9 +244,9 @@ def test_a_pebibyte() -> None:
 def test_a_file_cut_short_draws_what_is_left() -> None:
     regions = [(0, MIB, "header", "header"), (MIB, MIB, "data", "guest data")]
     figure = StripFigure(disk(4 * MIB, [(0, 4 * MIB, "data", MIB)], regions))
-    data = figure.data()
-    count = len(data["guest"])
-    assert {line[0] for line in data["lines"]} == set(range(count // 4)) and count > 3
+    strips = figure.strips
+    count = len(strips.guest)
+    assert {line.guest for line in strips.lines} == set(range(count // 4)) and count > 3
     check_picture(figure)
 
 

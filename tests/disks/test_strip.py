@@ -74,10 +74,10 @@ def test_text_of_a_fixed_disk_labels_its_end_to_the_left() -> None:
 
 def test_new_blocks_are_marked_by_sign_outline_and_line() -> None:
     figure = StripFigure(vdi(10, 3, 33), vdi(10))
-    data = figure.data()
-    assert [n for n, cell in enumerate(data["guest"]) if cell["mark"]] == [3, 33]
-    assert [n for n, cell in enumerate(data["file"]) if cell["mark"]] == [5, 6]
-    assert [line[3] for line in data["lines"]] == [True, False, True]
+    strips = figure.strips
+    assert [n for n, cell in enumerate(strips.guest) if cell.mark] == [3, 33]
+    assert [n for n, cell in enumerate(strips.file) if cell.mark] == [5, 6]
+    assert [line.new for line in strips.lines] == [True, False, True]
     svg = figure.svg()
     assert svg.count('<rect class="data new"') == 5  # 4 cells and the legend
     assert svg.count('class="sign"') == 5
@@ -87,7 +87,7 @@ def test_new_blocks_are_marked_by_sign_outline_and_line() -> None:
 
 def test_small_parts_are_seen_and_labelled_with_a_lead() -> None:
     figure = StripFigure(vdi(10))
-    widths = [(cell["kind"], cell["wide"]) for cell in figure.data()["file"]]
+    widths = [(cell.kind, cell.wide) for cell in figure.strips.file]
     assert widths == [("header", 6), ("free", 8), ("map", 6), ("free", 8), ("data", 8)]
     root = parse(figure.svg())
     leads = [path for path in root.iter(SVG + "path") if path.get("class") == "lead"]
@@ -141,9 +141,9 @@ def test_kinds_differ_in_colour_and_in_stripes_or_sign() -> None:
 
 def test_blocks_share_a_cell_that_tells_how_full_it_is() -> None:
     figure = StripFigure(vdi(0, 1, 2, 3, 8, count=512))  # 8 blocks a cell
-    guest = figure.data()["guest"]
+    guest = figure.strips.guest
     assert len(guest) == 64
-    assert guest[0]["parts"] == {"data": 4 * MIB, "not allocated": 4 * MIB}
+    assert +guest[0].parts == {"data": 4 * MIB, "not allocated": 4 * MIB}
     assert "\nguest  ▄▁··" in str(figure)
     svg = figure.svg()
     assert boxes(svg)[0].tip == "blocks 0–7: 4 MiB data, 4 MiB not allocated"
