@@ -10,8 +10,8 @@ from labkit.disks.blockmap import Extent
 from labkit.disks.disk import Disk
 from labkit.disks.diskfile import Elsewhere
 from labkit.disks.formats import open_disk
-from labkit.disks.header import HeaderField
+from labkit.disks.header import DiskField
 from labkit.disks.regions import Region
 from labkit.disks.values import human
 
-__all__ = ["Disk", "Elsewhere", "Extent", "HeaderField", "Region", "human", "open_disk"]
+__all__ = ["Disk", "DiskField", "Elsewhere", "Extent", "Region", "human", "open_disk"]

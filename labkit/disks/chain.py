@@ -13,7 +13,7 @@ from labkit.messages import N_
 
 # Disks in a chain, each an open file; as in libvirt (VIR_STORAGE_MAX_CHAIN_DEPTH).
 DEEPEST = 200
-MOST = 1 << 30  # bytes of one read
+LONGEST_READ = 1 << 30  # bytes of one read
 
 
 class Chained(Protocol):
@@ -43,7 +43,7 @@ class Hole(NamedTuple):
 
 def read_chain(disk: Chained, offset: int, length: int) -> bytes:
     """The guest's bytes, through the parents as far as they are needed. LabError as `Disk.read`."""
-    if min(offset, length) < 0 or offset + length > disk.capacity or length > MOST:
+    if min(offset, length) < 0 or offset + length > disk.capacity or length > LONGEST_READ:
         raise disk.wrong(
             N_(
                 "{name}: cannot read {length} bytes at {offset}: it has {capacity} bytes; "
@@ -52,7 +52,7 @@ def read_chain(disk: Chained, offset: int, length: int) -> bytes:
             length=length,
             offset=offset,
             capacity=disk.capacity,
-            most=human(MOST),
+            most=human(LONGEST_READ),
         )
     data = bytearray(length)
     holes = [Hole(0, length)]

@@ -16,14 +16,14 @@ from typing import Any, Protocol
 from labkit.disks.blockmap import AllocationMap, Extent, ExtentList, blocks_of, extents_of, merged
 from labkit.disks.chain import read_chain
 from labkit.disks.diskfile import DiskFile
-from labkit.disks.header import HeaderField
+from labkit.disks.header import DiskField
 from labkit.disks.regions import FileLayout, Gap, Region, claims_of, first_regions, lay_out
 from labkit.disks.values import human, one_line, units
 from labkit.errors import LabError
 from labkit.messages import N_, _
 from labkit.show.text import clean, shorten
 
-MOST_PIECES = 1 << 20  # of a file, to be drawn
+MOST_REGIONS = 1 << 20  # of a file, to be drawn
 MOST_BLOCKS = 1 << 22  # in a list
 RECORDED = 4096  # pieces of a map, and of a file, in a recording
 WIDEST = 44  # characters of a column before the next one is pushed to the right
@@ -75,7 +75,7 @@ class Disk:
         self.path = path
         self.file = file
         self.name = shorten(clean(path.name), 80)
-        self.fields: list[HeaderField] = []
+        self.fields: list[DiskField] = []
         self.maps: list[AllocationMap] = []
         self.claims: list[Region] = []  # headers and tables
         self.oddities: list[str] = []  # met while reading the header
@@ -226,11 +226,11 @@ class Disk:
     def layout(self) -> FileLayout:
         """The file by what its parts are for. LabError if it has too many parts."""
         claims = list(self.claims)
-        claims += islice(claims_of(self.maps, self.capacity), MOST_PIECES + 1)
-        if len(claims) > MOST_PIECES:
+        claims += islice(claims_of(self.maps, self.capacity), MOST_REGIONS + 1)
+        if len(claims) > MOST_REGIONS:
             raise self.wrong(
                 N_("{name}: has more than {most} pieces, too many to draw; use extents()."),
-                most=MOST_PIECES,
+                most=MOST_REGIONS,
             )
         return lay_out(claims, self.file_size, self.gap, self.share)
 
@@ -336,7 +336,7 @@ class Disk:
             for name, kind in _SCALARS.items():
                 setattr(disk, name, kind(data[name]))
             disk.notes = [str(note) for note in data["notes"]]
-            disk.fields = [HeaderField(**field) for field in data["fields"]]
+            disk.fields = [DiskField(**field) for field in data["fields"]]
             disk.maps = [ExtentList(*(Extent(*extent) for extent in data["map"]))]
             disk.layout = FileLayout([Region(**region) for region in data["regions"]])
         except (KeyError, TypeError, ValueError) as error:

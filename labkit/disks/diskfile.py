@@ -17,7 +17,7 @@ from labkit.errors import LabError
 from labkit.messages import N_, _
 from labkit.show.text import clean, shorten
 
-LONGEST = 1 << 25  # bytes: no table of a map is longer
+LONGEST_TABLE = 1 << 25  # bytes: no table of a map is longer
 _UNREADABLE = N_("{name}: cannot be read: {reason}; check its name and its permissions.")
 _TOO_SHORT = N_(
     "{name}: {what} takes {size} at byte {at}, but the file has {length}; "
@@ -122,7 +122,7 @@ class DiskFile:
             at=at,
             length=human(self.size),
         )
-        self.check(size <= LONGEST, _TOO_LONG, what=_(what), size=shown)
+        self.check(size <= LONGEST_TABLE, _TOO_LONG, what=_(what), size=shown)
         return self.read(at, size)
 
     def numbers(self, at: int, count: int, code: str, what: str = N_("its map")) -> Sequence[int]:

@@ -35,12 +35,12 @@ class Beginning(NamedTuple):
 
 
 BEGINNINGS = [
-    Beginning(0, qcow2.MAGIC, qcow2.Qcow2),
+    Beginning(0, qcow2.QCOW2_MAGIC, qcow2.Qcow2),
     Beginning(0, qemu.QED_MAGIC, qemu.Qed),
-    Beginning(0, vmdk.MAGIC, vmdk.Vmdk),
-    Beginning(vdi.MAGIC_AT, vdi.MAGIC, vdi.Vdi),
+    Beginning(0, vmdk.VMDK_MAGIC, vmdk.Vmdk),
+    Beginning(vdi.VDI_MAGIC_AT, vdi.VDI_MAGIC, vdi.Vdi),
     Beginning(0, qemu.VHDX_MAGIC, qemu.Vhdx),
-    Beginning(0, vhd.COOKIE, vhd.Vhd),
+    Beginning(0, vhd.VHD_COOKIE, vhd.Vhd),
 ]
 UNREAD = {  # formats of which no more is known here than how they begin
     b"QFI\xfb\0\0\0\1": N_("QCOW version 1"),
@@ -65,9 +65,9 @@ def _reader(file: DiskFile) -> type[Disk]:
     for beginning in BEGINNINGS:
         if head.startswith(beginning.magic, beginning.offset):
             return beginning.reader
-    if vmdk.DESCRIPTOR.match(head):
+    if vmdk.DESCRIPTION_BEGINS.match(head):
         return vmdk.Vmdk
-    if file.size >= SECTOR and file.read(file.size - SECTOR, 8) == vhd.COOKIE:
+    if file.size >= SECTOR and file.read(file.size - SECTOR, 8) == vhd.VHD_COOKIE:
         return vhd.Vhd
     return Raw
 

@@ -10,7 +10,7 @@ from labkit.disks.diskfile import DiskFile
 from labkit.messages import N_
 
 
-class HeaderField(NamedTuple):
+class DiskField(NamedTuple):
     """A field as it was read: its place in the file and its size, in bytes; the rest is for people.
 
     The texts are English, as a recording keeps them; they are translated where they are shown.
@@ -53,7 +53,7 @@ class DiskHeader:
     def __init__(
         self, file: DiskFile, at: int, order: str, table: FieldTable, what: str = N_("its header")
     ) -> None:
-        self.fields: list[HeaderField] = []
+        self.fields: list[DiskField] = []
         self.numbers: dict[str, int] = {}
         self.octets: dict[str, bytes] = {}
         self._file = file
@@ -75,7 +75,7 @@ class DiskHeader:
             else:
                 self.octets[row.name] = value
             at = self._at + row.offset
-            self.fields.append(HeaderField(at, sizes[row], row.name, row.shown(value), meaning))
+            self.fields.append(DiskField(at, sizes[row], row.name, row.shown(value), meaning))
 
     def __getitem__(self, name: str) -> int:
         return self.numbers[name]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from labkit.disks.blockmap import ALL_TABLES, BlockTable, inflated
 from labkit.disks.disk import Disk
 from labkit.disks.diskfile import DiskFile
-from labkit.disks.header import DiskHeader, FieldTable, HeaderField, Number, Octets
+from labkit.disks.header import DiskField, DiskHeader, FieldTable, Number, Octets
 from labkit.disks.regions import Gap
 from labkit.disks.values import (
     SECTOR,
@@ -26,7 +26,7 @@ from labkit.disks.values import (
 )
 from labkit.messages import N_, _
 
-MAGIC = b"QFI\xfb"
+QCOW2_MAGIC = b"QFI\xfb"
 _DIRTY = 0
 _CORRUPT = 1
 _DATA_FILE = 2
@@ -218,7 +218,7 @@ class Qcow2(Disk):
             data = cluster[at + 8 : at + 8 + length]
             value = words(data) if name in ("parent format", "data file") else human(length)
             meaning = N_("an extension of the header")
-            self.fields.append(HeaderField(at, 8 + length, name, value, meaning))
+            self.fields.append(DiskField(at, 8 + length, name, value, meaning))
             yield name, data
             at += 8 + units(length, 8) * 8
 

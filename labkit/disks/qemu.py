@@ -23,7 +23,7 @@ from labkit.messages import N_, _
 
 QED_MAGIC = b"QED\0"
 VHDX_MAGIC = b"vhdxfile"
-PATIENCE = 20  # seconds
+QEMU_PATIENCE = 20  # seconds
 LONGEST_ANSWER = 1 << 24  # characters: a map of a hundred thousand pieces
 
 
@@ -63,7 +63,7 @@ class QemuImg:
     def _ask(self, question: str) -> Any:
         argv = ["qemu-img", question, "-U", "--output=json", self._source]
         try:
-            result = run(argv, on_text=self._count, timeout=PATIENCE)
+            result = run(argv, on_text=self._count, timeout=QEMU_PATIENCE)
         except MissingProgram:
             raise MissingProgram(
                 _(

@@ -24,8 +24,8 @@ from labkit.disks.values import (
 )
 from labkit.messages import N_
 
-MAGIC_AT = 64
-MAGIC = bytes.fromhex("7F10DABE")
+VDI_MAGIC_AT = 64
+VDI_MAGIC = bytes.fromhex("7F10DABE")
 _TYPES = {1: N_("dynamic"), 2: N_("fixed"), 3: N_("undo"), 4: N_("differencing")}
 _FREE = 0xFFFFFFFF  # VDI_IMAGE_BLOCK_FREE
 _ZERO = 0xFFFFFFFE  # VDI_IMAGE_BLOCK_ZERO

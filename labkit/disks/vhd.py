@@ -31,7 +31,7 @@ from labkit.disks.values import (
 )
 from labkit.messages import N_, _
 
-COOKIE = b"conectix"
+VHD_COOKIE = b"conectix"
 _SPARSE = b"cxsparse"
 _FREE = 0xFFFFFFFF
 _TYPES = {2: N_("fixed"), 3: N_("dynamic"), 4: N_("differencing")}
@@ -181,8 +181,8 @@ class Vhd(Disk):
         at = file.size - SECTOR
         last = file.read(at, SECTOR)
         sound = _checksum(last, 64) == int.from_bytes(last[64:68], "big")
-        has_copy = file.read(0, SECTOR).startswith(COOKIE)
-        if not last.startswith(COOKIE) or (has_copy and not sound):
+        has_copy = file.read(0, SECTOR).startswith(VHD_COOKIE)
+        if not last.startswith(VHD_COOKIE) or (has_copy and not sound):
             at = 0
         if at == 0:
             self.oddities.append(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from labkit.disks.blockmap import BlockTable, Extent, ExtentList, inflated
 from labkit.disks.disk import Disk
 from labkit.disks.diskfile import DiskFile, FilePart
-from labkit.disks.header import DiskHeader, FieldTable, HeaderField, Number, Octets
+from labkit.disks.header import DiskField, DiskHeader, FieldTable, Number, Octets
 from labkit.disks.regions import Gap
 from labkit.disks.values import (
     NIL,
@@ -29,8 +29,8 @@ from labkit.disks.values import (
 )
 from labkit.messages import N_, _
 
-MAGIC = b"KDMV"
-DESCRIPTOR = re.compile(rb"\s*#\s*Disk DescriptorFile", re.I)
+VMDK_MAGIC = b"KDMV"
+DESCRIPTION_BEGINS = re.compile(rb"\s*#\s*Disk DescriptorFile", re.I)
 _EXTENT = re.compile(
     r'(RW|RDONLY|NOACCESS)\s+([0-9]{1,15})\s+(\w+)(?:\s+"([^"]*)")?(?:\s+([0-9]{1,15}))?'
 )
@@ -165,7 +165,7 @@ class Vmdk(Disk):
     def load(self, file: DiskFile) -> None:
         self._words: dict[str, str] = {}
         self._lines: list[_ExtentLine] = []
-        if file.read(0, 4) == MAGIC:
+        if file.read(0, 4) == VMDK_MAGIC:
             self._load_sparse(file, file.parts[0])
         else:
             self._read_description(file, 0, file.size)
@@ -200,7 +200,7 @@ class Vmdk(Disk):
         shown = one_line(value)
         self._words[key] = value if key == "parentFileNameHint" else shown
         if key in _MEANINGS:
-            self.fields.append(HeaderField(start, size, key, shown, _MEANINGS[key]))
+            self.fields.append(DiskField(start, size, key, shown, _MEANINGS[key]))
 
     def _add_line(self, extent: re.Match[str], start: int, size: int) -> None:
         access, count, kind, name, offset = extent.groups("")
@@ -208,7 +208,7 @@ class Vmdk(Disk):
         self._lines.append(_ExtentLine(kind, length, name, access, int(offset or 0) * SECTOR))
         title = _("extent {kind}", kind=one_line(kind))
         meaning = _("an extent of {size}, access {access}", size=human(length), access=access)
-        self.fields.append(HeaderField(start, size, title, one_line(name), meaning))
+        self.fields.append(DiskField(start, size, title, one_line(name), meaning))
 
     # -- the extents
 
@@ -263,7 +263,7 @@ class Vmdk(Disk):
         head = DiskHeader(file, base, "<", _HEADER)
         if not self.maps:  # the fields of one extent are enough
             self.fields += head.fields
-        file.check(head.octets["signature"] == MAGIC, _NOT_SPARSE, at=base)
+        file.check(head.octets["signature"] == VMDK_MAGIC, _NOT_SPARSE, at=base)
         if head["description at"] and not base:
             self._read_description(
                 file, head["description at"] * SECTOR, head["description size"] * SECTOR
@@ -287,7 +287,7 @@ class Vmdk(Disk):
         grain = head["grain size"]
         per = head["table entries"]
         file.check(
-            head.octets["signature"] == MAGIC
+            head.octets["signature"] == VMDK_MAGIC
             and head["version"] in (1, 2, 3)
             and is_power_of_two(grain, 8, 1 << 17)
             and 1 <= per <= 1 << 16,

@@ -11,7 +11,7 @@ import pytest
 from disks.asking import MIB, check_shape, patched, refused, write
 from samples import disks as samples
 
-from labkit.disks import Disk, HeaderField, open_disk
+from labkit.disks import Disk, DiskField, open_disk
 
 
 def test_two_blocks_at_one_place(tmp_path: Path) -> None:
@@ -68,4 +68,4 @@ def test_a_broken_record(data: dict[str, Any]) -> None:
 
 def test_a_field_in_a_recording() -> None:
     names = ["offset", "size", "name", "value", "meaning"]
-    assert list(HeaderField(0, 1, "a", "b", "c")._asdict()) == names
+    assert list(DiskField(0, 1, "a", "b", "c")._asdict()) == names

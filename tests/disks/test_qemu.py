@@ -136,6 +136,6 @@ def test_a_map_without_end(tmp_path: Path) -> None:
 
 @pytest.mark.qemu
 def test_one_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qemu, "PATIENCE", 0)
+    monkeypatch.setattr(qemu, "QEMU_PATIENCE", 0)
     with pytest.raises(LabError, match="did not answer within"):
         open_disk(write(tmp_path / "x", QED))
