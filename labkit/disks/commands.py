@@ -21,10 +21,10 @@ def add(commands: Commands) -> None:
 
 def _disk(args: argparse.Namespace) -> None:
     from labkit.disks import open_disk
-    from labkit.disks.strip import Strip
+    from labkit.disks.strip import StripFigure
 
     with open_disk(args.file) as disk:
         if args.json:
             print(json.dumps(disk.to_json()))
         else:
-            print(disk, Strip(disk), sep="\n\n")
+            print(disk, StripFigure(disk), sep="\n\n")

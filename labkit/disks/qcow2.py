@@ -1,222 +1,293 @@
-"""QCOW2, QEMU's own: two levels of tables, reference counts, snapshots inside, compression, a parent by name.
+"""QCOW2, QEMU's own: tables on two levels, reference counts, snapshots inside, compression.
 
 Source: QEMU, docs/interop/qcow2.rst. All numbers are big-endian.
 """
 
 from __future__ import annotations
 
-import zlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labkit.disks import disk as d
+from labkit.disks.blockmap import ALL_TABLES, BlockTable, inflated
+from labkit.disks.disk import Disk
+from labkit.disks.diskfile import DiskFile
+from labkit.disks.header import DiskField, DiskHeader, FieldTable, Number, Octets
+from labkit.disks.regions import Gap
+from labkit.disks.values import (
+    SECTOR,
+    bits,
+    choice,
+    human,
+    in_file_order,
+    place,
+    units,
+    words,
+)
+from labkit.messages import N_, _
 
-FEATURES = {
-    0: "dirty",
-    1: "corrupt",
-    2: "data in another file",
-    3: "compression type",
-    4: "extended L2 entries",
+QCOW2_MAGIC = b"QFI\xfb"
+_DIRTY = 0
+_CORRUPT = 1
+_DATA_FILE = 2
+_COMPRESSION_TYPE = 3
+_FEATURES = {
+    _DIRTY: N_("dirty"),
+    _CORRUPT: N_("corrupt"),
+    _DATA_FILE: N_("data in another file"),
+    _COMPRESSION_TYPE: N_("compression type"),
+    4: N_("extended L2 entries"),
 }
-KNOWN = 0b1011  # the features that do not keep this reader from reading
-OFFSET, COMPRESSED = 0x00FF_FFFF_FFFF_FE00, 1 << 62  # bits 9 to 55, and bit 62, of an entry
-EXTENSIONS = {
-    0xE2792ACA: "parent format",
-    0x6803F857: "feature names",
-    0x23852875: "bitmaps",
-    0x0537BE77: "encryption header",
-    0x44415441: "data file",
+_READABLE = 1 << _DIRTY | 1 << _CORRUPT | 1 << _COMPRESSION_TYPE  # in spite of these features
+_PLACE = 0x00FF_FFFF_FFFF_FE00  # bits 9 to 55 of an entry
+_COMPRESSED = 1 << 62
+_ZSTD_WINDOW = 1 << 23  # bytes
+_EXTENSIONS = {
+    0xE2792ACA: N_("parent format"),
+    0x6803F857: N_("feature names"),
+    0x23852875: N_("bitmaps"),
+    0x0537BE77: N_("encryption header"),
+    0x44415441: N_("data file"),
 }
-ROWS: list[d.Row] = [
-    (0, "4s", "signature", d.magic, "the letters QFI and the byte FB"),
-    (4, "I", "version", str, "2, or 3 since QEMU 1.1"),
-    (8, "Q", "parent name at", d.place, "where the name of the backing file is; 0 without one"),
-    (16, "I", "parent name size", d.human, "of the name of the backing file"),
-    (20, "I", "cluster bits", str, "a cluster has 2 to the power of this many bytes"),
-    (24, "Q", "capacity", d.human, "what the guest sees"),
-    (32, "I", "encryption", d.choice({0: "none", 1: "AES", 2: "LUKS"}), "of the clusters"),
-    (36, "I", "L1 entries", str, "in the table of tables"),
-    (40, "Q", "map at", d.place, "where the table of tables (L1) begins"),
-    (
-        48,
-        "Q",
-        "refcounts at",
-        d.place,
-        "where the table of reference counts begins: how often is each cluster used?",
+_COMPRESSIONS = {0: "zlib", 1: "zstd"}
+_MOST_EXTENSIONS = 64  # there are five kinds
+_LONGEST_NAME = 1023  # bytes of the parent's
+_HEADER: FieldTable = {
+    Octets(0, 4, N_("signature"), in_file_order): N_("the letters QFI and the byte FB"),
+    Number(4, "I", N_("version"), str): N_("2, or 3 since QEMU 1.1"),
+    Number(8, "Q", N_("parent name at"), place): N_(
+        "where the name of the backing file is; 0 without one"
     ),
-    (56, "I", "refcount clusters", str, "of the table of reference counts"),
-    (60, "I", "snapshots", str, "kept inside this file"),
-    (64, "Q", "snapshots at", d.place, "where their table begins"),
-]
-ROWS_3: list[d.Row] = [
-    (72, "Q", "features", d.bits(FEATURES), "who does not know one of these must not open it"),
-    (80, "Q", "compatible features", d.bits({0: "lazy refcounts"}), "may be ignored"),
-    (
-        88,
-        "Q",
-        "autoclear features",
-        d.bits({0: "bitmaps", 1: "raw data file"}),
-        "cleared by who does not know them",
+    Number(16, "I", N_("parent name size"), human): N_("of the name of the backing file"),
+    Number(20, "I", N_("cluster bits"), str): N_("a cluster has 2 to the power of this many bytes"),
+    Number(24, "Q", N_("capacity"), human): N_("what the guest sees"),
+    Number(32, "I", N_("encryption"), choice({0: N_("none"), 1: "AES", 2: "LUKS"})): N_(
+        "of the clusters"
     ),
-    (96, "I", "refcount order", str, "a reference count has 2 to the power of this many bits"),
-    (100, "I", "header size", d.human, "of the fields so far; more may follow"),
-]
-COMPRESSION: list[d.Row] = [
-    (104, "B", "compression", d.choice({0: "zlib", 1: "zstd"}), "of compressed clusters")
-]
+    Number(36, "I", N_("L1 entries"), str): N_("in the table of tables"),
+    Number(40, "Q", N_("map at"), place): N_("where the table of tables (L1) begins"),
+    Number(48, "Q", N_("refcounts at"), place): N_(
+        "where the table of reference counts begins: how often is each cluster used?"
+    ),
+    Number(56, "I", N_("refcount clusters"), str): N_("of the table of reference counts"),
+    Number(60, "I", N_("snapshots"), str): N_("kept inside this file"),
+    Number(64, "Q", N_("snapshots at"), place): N_("where their table begins"),
+}
+_HEADER_2_SIZE = 72  # bytes
+_HEADER_3: FieldTable = {
+    Number(72, "Q", N_("features"), bits(_FEATURES)): N_(
+        "who does not know one of these must not open it"
+    ),
+    Number(80, "Q", N_("compatible features"), bits({0: N_("lazy refcounts")})): N_(
+        "may be ignored"
+    ),
+    Number(88, "Q", N_("autoclear features"), bits({0: N_("bitmaps"), 1: N_("raw data file")})): N_(
+        "cleared by who does not know them"
+    ),
+    Number(96, "I", N_("refcount order"), str): N_(
+        "a reference count has 2 to the power of this many bits"
+    ),
+    Number(100, "I", N_("header size"), human): N_("of the fields so far; more may follow"),
+}
+_HEADER_3_SIZE = 104  # bytes
+_COMPRESSION: FieldTable = {
+    Number(104, "B", N_("compression"), choice(_COMPRESSIONS)): N_("of compressed clusters"),
+}
+_NO_SENSE = N_(
+    "{name}: its header makes no sense: version {version}, clusters of 2^{bits} bytes; "
+    "copy or make the disk again."
+)
+_OUTSIDE = N_(
+    "{name}: keeps its data outside its own folder: {file}; it is not opened; "
+    "copy the data beside it and name that."
+)
+_UNKNOWN = N_(
+    "{name}: is a QCOW2 with {feature}, which this reader does not know; "
+    "`qemu-img convert` makes a plain one of it."
+)
+_LONG_EXTENSION = N_(
+    "{name}: its header extension at byte {at} is longer than its cluster; "
+    "copy or make the disk again."
+)
+_FEW_TABLES = N_(
+    "{name}: its map has {count} tables, too few for a capacity of {capacity}; "
+    "copy or make the disk again."
+)
+_MANY_COUNTS = N_(
+    "{name}: has more reference counts than this reader takes; copy or make the disk again."
+)
+_DAMAGED = N_(
+    "{name}: its compressed cluster at byte {at} is damaged; copy or make the disk again."
+)
+_NO_ZSTD = N_("{name}: is compressed with zstd; `pip install zstandard`, then again.")
 
 
 @dataclass(kw_only=True, repr=False)
-class Clusters(d.Map):
-    """L2 entries: a place in the file with flags, or that of packed bytes and their length in sectors."""
+class _Clusters(BlockTable):
+    """L2 entries: a place in the file with flags, or that of packed bytes and their length."""
 
     zeros: bool
     zstd: bool
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.bits = (
-            71 - self.block.bit_length()
-        )  # of a packed entry: below these its place, above its length
+        # of a packed entry: below these bits its place, above its length in sectors
+        self.place_bits = 71 - self.block.bit_length()
 
     def entry(self, value: int) -> tuple[str, int | None]:
-        if value & COMPRESSED:
-            return "compressed", value & ((1 << self.bits) - 1)
+        if value & _COMPRESSED:
+            return "compressed", value & ((1 << self.place_bits) - 1)
         if value & 1 and self.zeros:
             return "zero", None
-        return ("data", value & OFFSET) if value & OFFSET else ("parent", None)
+        if value & _PLACE:
+            return "data", value & _PLACE
+        return "parent", None
 
-    def packed(self, block: int) -> tuple[int, int]:
+    def packed(self, start: int) -> tuple[int, int]:
         """The rest of a first sector, and the further sectors."""
-        further, at = divmod(self.value(block) & (COMPRESSED - 1), 1 << self.bits)
-        return at, (further + 1) * d.SECTOR - at % d.SECTOR
+        further, at = divmod(self.value(start) & (_COMPRESSED - 1), 1 << self.place_bits)
+        return at, (further + 1) * SECTOR - at % SECTOR
 
-    def inflate(self, block: int) -> bytes:
-        at, size = self.packed(block)
-        data, wrong = (
-            self.strip.read(at, size),
-            self.strip.wrong(f"its compressed cluster at byte {at} is damaged"),
-        )
-        if not self.zstd:
-            try:
-                return zlib.decompressobj(-15).decompress(
-                    data, self.block
-                )  # at most a cluster, however it is packed
-            except zlib.error:
-                raise wrong from None
+    def inflate(self, start: int) -> bytes:
+        at, size = self.packed(start)
+        data = self.file.read(at, size)
+        # at most a cluster, however it is packed
+        unpacked = self._unzstd(data) if self.zstd else inflated(data, self.block, raw=True)
+        if unpacked is None:
+            raise self.file.wrong(_DAMAGED, at=at)
+        return unpacked
+
+    def _unzstd(self, data: bytes) -> bytes | None:
         try:
             import zstandard
         except ImportError:
-            raise self.strip.wrong(
-                "is compressed with zstd", "`pip install zstandard`, then again"
-            ) from None
+            raise self.file.wrong(_NO_ZSTD) from None
         try:
-            with zstandard.ZstdDecompressor(max_window_size=1 << 23).stream_reader(data) as reader:
+            unpacking = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+            with unpacking.stream_reader(data) as reader:
                 return reader.read(self.block)
         except zstandard.ZstdError:
-            raise wrong from None
+            return None
 
 
-class Qcow2(d.Disk):
-    """A QCOW2 image of version 2 or 3. Encryption, a data file of its own and extended L2 entries are refused."""
+class Qcow2(Disk):
+    """A QCOW2 image of version 2 or 3.
 
-    format, kind = "QCOW2", "clusters"
-    share = 511  # packed clusters begin anywhere in a sector
+    Encryption, a data file of its own and extended L2 entries are refused.
+    """
 
-    def load(self, strip: d.Strip) -> None:
-        head = self.parse(0, ROWS, ">")
-        version, order = head["version"], head["cluster bits"]
-        strip.check(
-            version in (2, 3) and 9 <= order <= 21,
-            f"its header makes no sense: version {version}, clusters of 2^{order} bytes",
-        )
-        head |= self.parse(0, ROWS_3, ">") if version == 3 else {"features": 0, "header size": 72}
-        if head["header size"] > 104:
-            head |= self.parse(0, COMPRESSION, ">")
-        features, zstd = head["features"], head.get("compression", 0)
-        refused = ["encryption"] if head["encryption"] else []
-        refused += [
-            FEATURES.get(bit, f"feature {bit}")
-            for bit in range(64)
-            if (features & ~KNOWN) >> bit & 1
-        ]
-        if zstd > 1 or zstd != features >> 3 & 1:
-            refused.append(f"compression {zstd}")
+    format = "QCOW2"
+    variant = N_("dynamic")
+    kind = N_("clusters")
+    share = SECTOR - 1  # packed clusters begin anywhere in a sector
+
+    def load(self, file: DiskFile) -> None:
+        head = DiskHeader(file, 0, ">", _HEADER)
+        version = head["version"]
+        order = head["cluster bits"]
+        file.check(version in (2, 3) and 9 <= order <= 21, _NO_SENSE, version=version, bits=order)
+        if version == 3:
+            head.read(_HEADER_3)
+        header_size = head.get("header size", _HEADER_2_SIZE)
+        if header_size > _HEADER_3_SIZE:
+            head.read(_COMPRESSION)
+        self.fields = head.fields
         self.block_size = 1 << order
-        names = dict(self._extensions(strip, head["header size"], self.block_size))
-        data = names.get("data file", b"").decode("utf-8", "replace")
-        if features >> 2 & 1 and data and not self.beside(data):
-            raise strip.elsewhere("keeps its data", data, "data")
-        if refused:
-            raise strip.wrong(
-                f"is a QCOW2 with {refused[0]}, which this reader does not know",
-                "`qemu-img convert` makes a plain one of it",
-            )
-        self.said += [
-            f"It is marked {FEATURES[bit]}: `qemu-img check` tells more."
-            for bit in (0, 1)
-            if features >> bit & 1
-        ]
-        self.capacity, size, self.variant = head["capacity"], self.block_size, "dynamic"
-        used = d.units(self.capacity, size * size // 8)
-        strip.check(
-            used <= head["L1 entries"],
-            f"its map has {head['L1 entries']} tables, too few for a capacity of {self.capacity}",
-        )
-        table = array("Q", (entry & OFFSET for entry in strip.numbers(head["map at"], used, ">Q")))
+        extensions = dict(self._extensions(file, header_size))
+        self._refuse(file, head, extensions)
+        self._note(head)
+        self.capacity = head["capacity"]
+        self._load_map(file, head)
+        if head["parent name at"]:
+            size = min(head["parent name size"], _LONGEST_NAME)
+            name = file.need(head["parent name at"], size, N_("its parent's name"))
+            self.follow(name.decode("utf-8", "replace"))
+            self.parent_raw = extensions.get("parent format") == b"raw"
+        self._load_counts(file, head)
+
+    def _extensions(self, file: DiskFile, at: int) -> Iterator[tuple[str, bytes]]:
+        """What follows the header in its cluster, each a multiple of 8 bytes: name and data."""
+        cluster = file.read(0, self.block_size)
+        for _number in range(_MOST_EXTENSIONS):
+            kind = int.from_bytes(cluster[at : at + 4], "big")
+            length = int.from_bytes(cluster[at + 4 : at + 8], "big")
+            if not kind or at + 8 > self.block_size:
+                return
+            file.check(length <= len(cluster) - at - 8, _LONG_EXTENSION, at=at)
+            name = _EXTENSIONS.get(kind) or _("extension {kind:#x}", kind=kind)
+            data = cluster[at + 8 : at + 8 + length]
+            value = words(data) if name in ("parent format", "data file") else human(length)
+            meaning = N_("an extension of the header")
+            self.fields.append(DiskField(at, 8 + length, name, value, meaning))
+            yield name, data
+            at += 8 + units(length, 8) * 8
+
+    def _refuse(self, file: DiskFile, head: DiskHeader, extensions: dict[str, bytes]) -> None:
+        """LabError if this reader cannot read it, or may not."""
+        data_file = extensions.get("data file", b"").decode("utf-8", "replace")
+        if head.get("features") >> _DATA_FILE & 1 and data_file and not self.beside(data_file):
+            raise file.elsewhere(_OUTSIDE, data_file)
+        unknown = _unknown(head["encryption"], head.get("features"), head.get("compression"))
+        file.check(not unknown, _UNKNOWN, feature=unknown)
+
+    def _note(self, head: DiskHeader) -> None:
+        """Say what is odd about it."""
+        for bit in (_DIRTY, _CORRUPT):
+            if head.get("features") >> bit & 1:
+                feature = _(_FEATURES[bit])
+                message = N_("It is marked {feature}: `qemu-img check` tells more.")
+                self.oddities.append(_(message, feature=feature))
+        if head["snapshots"]:
+            self.gap = Gap("other", N_("of snapshots, or not used"))
+            message = N_("It keeps {n} snapshot(s) inside: `qemu-img snapshot -l` lists them.")
+            self.oddities.append(_(message, n=head["snapshots"]))
+
+    def _load_map(self, file: DiskFile, head: DiskHeader) -> None:
+        size = self.block_size
+        per = size // 8  # entries of a table, which fills a cluster
+        count = units(self.capacity, size * per)
+        told = head["L1 entries"]
+        file.check(count <= told, _FEW_TABLES, count=told, capacity=self.capacity)
+        entries = file.numbers(head["map at"], count, ">Q")
+        tables = array("Q", [entry & _PLACE for entry in entries])
         self.maps = [
-            Clusters(
-                strip=strip,
+            _Clusters(
+                file=file,
                 length=self.capacity,
                 block=size,
-                table=table,
-                per=size // 8,
+                table=tables,
+                per=per,
                 code=">Q",
                 empty={},
                 step=size,
-                end=d.units(strip.size, size) * size,
-                zeros=version > 2,
-                zstd=bool(zstd),
+                end=units(file.size, size) * size,
+                zeros=head["version"] > 2,
+                zstd=head.get("compression") == 1,
             )
         ]
-        if head["parent name at"]:
-            self.follow_at(head["parent name at"], head["parent name size"])
-            self.parent_raw = names.get("parent format") == b"raw"
-        counts = strip.numbers(
-            head["refcounts at"], head["refcount clusters"] * size // 8, ">Q", "its refcounts"
-        )
-        strip.check(
-            (len(counts) - counts.count(0)) * size <= d.TABLES,
-            "has more reference counts than this reader takes",
-        )
-        self.claim("header", "header", size, 0)
-        self.claim("map", "L1 table", head["L1 entries"] * 8, head["map at"])
-        self.claim("map", "L2 tables", size, *filter(None, table))
-        counts_at = [head["refcounts at"], *filter(None, counts)]
-        self.claim("other", "reference counts", size, *(at & ~511 for at in counts_at))
-        if head["snapshots"]:
-            self.gap = "other", "of snapshots, or not used"
-            self.said.append(
-                f"It keeps {head['snapshots']} snapshot(s) inside: `qemu-img snapshot -l` lists them."
-            )
+        self.claim("header", N_("header"), size, 0)
+        self.claim("map", N_("L1 table"), told * 8, head["map at"])
+        self.claim("map", N_("L2 tables"), size, *filter(None, tables))
 
-    def _extensions(self, strip: d.Strip, at: int, size: int) -> Iterator[tuple[str, bytes]]:
-        """What follows the header in its cluster, each a multiple of 8 bytes: name and data."""
-        cluster = strip.read(0, size)
-        for _ in range(64):  # there are five kinds
-            kind, length = (int.from_bytes(cluster[n : n + 4], "big") for n in (at, at + 4))
-            if not kind or at + 8 > size:
-                return
-            strip.check(
-                length <= len(cluster) - at - 8,
-                f"its header extension at byte {at} is longer than its cluster",
-            )
-            name, data = (
-                EXTENSIONS.get(kind, f"extension {kind:#x}"),
-                cluster[at + 8 : at + 8 + length],
-            )
-            shown = d.text(data) if name in ("parent format", "data file") else d.human(length)
-            self.fields.append(d.Field(at, 8 + length, name, shown, "an extension of the header"))
-            yield name, data
-            at += 8 + d.units(length, 8) * 8
+    def _load_counts(self, file: DiskFile, head: DiskHeader) -> None:
+        """Where the reference counts are."""
+        size = self.block_size
+        at = head["refcounts at"]
+        counts = file.numbers(at, head["refcount clusters"] * size // 8, ">Q", N_("its refcounts"))
+        places = [at, *filter(None, counts)]
+        file.check((len(places) - 1) * size <= ALL_TABLES, _MANY_COUNTS)
+        sectors = [place - place % SECTOR for place in places]
+        self.claim("other", N_("reference counts"), size, *sectors)
+
+
+def _unknown(encryption: int, features: int, compression: int) -> str:
+    """The first of its features that this reader does not know; "" if it knows all."""
+    if encryption:
+        return _("encryption")
+    unknown = features & ~_READABLE
+    if unknown:
+        bit = (unknown & -unknown).bit_length() - 1  # the lowest one
+        return _(_FEATURES[bit]) if bit in _FEATURES else _("feature {bit}", bit=bit)
+    if compression > 1 or compression != features >> _COMPRESSION_TYPE & 1:
+        return _("compression {number}", number=compression)
+    return ""

@@ -1,239 +1,345 @@
-"""VMDK, VMware's: a text that describes the disk, and extents that hold it: flat, or sparse with a map of grains.
+"""VMDK, VMware's: a text that describes the disk, and extents that hold it, flat or sparse.
 
-Source: VMware, Virtual Disk Format 5.0 (technical note). Numbers are little-endian and count sectors of 512 bytes.
-What VirtualBox adds to the text (ddb.uuid.…): VirtualBox, src/VBox/Storage/VMDK.cpp.
+A sparse extent has a map of grains. Source: VMware, Virtual Disk Format 5.0 (technical note).
+Numbers are little-endian and count sectors of 512 bytes. What VirtualBox adds to the text
+(ddb.uuid.…): VirtualBox, src/VBox/Storage/VMDK.cpp.
 """
 
 from __future__ import annotations
 
 import re
-import zlib
 from array import array
+from typing import NamedTuple
 
-from labkit.disks import disk as d
+from labkit.disks.blockmap import BlockTable, Extent, ExtentList, inflated
+from labkit.disks.disk import Disk
+from labkit.disks.diskfile import DiskFile, FilePart
+from labkit.disks.header import DiskField, DiskHeader, FieldTable, Number, Octets
+from labkit.disks.regions import Gap
+from labkit.disks.values import (
+    NIL,
+    SECTOR,
+    bits,
+    choice,
+    human,
+    in_file_order,
+    is_power_of_two,
+    one_line,
+    units,
+)
+from labkit.messages import N_, _
 
-MAGIC, AT_END = b"KDMV", (1 << 64) - 1
-DESCRIPTOR = re.compile(rb"\s*#\s*Disk DescriptorFile", re.I)
-EXTENT = re.compile(
+VMDK_MAGIC = b"KDMV"
+DESCRIPTION_BEGINS = re.compile(rb"\s*#\s*Disk DescriptorFile", re.I)
+_EXTENT = re.compile(
     r'(RW|RDONLY|NOACCESS)\s+([0-9]{1,15})\s+(\w+)(?:\s+"([^"]*)")?(?:\s+([0-9]{1,15}))?'
 )
-WORD = re.compile(r'([\w.]++)\s*+=\s*+"?+([^"]*+)"?+')  # possessive: no line makes it try twice
-TEXT, FILES = 1 << 20, 4096  # bytes of a description; extents
-FLAGS = {
-    0: "newline test",
-    1: "has a second directory",
-    2: "zero grains",
-    16: "compressed",
-    17: "markers",
+_WORD = re.compile(r'([\w.]++)\s*+=\s*+"?+([^"]*+)"?+')  # possessive: no line makes it try twice
+_LONGEST_TEXT = 1 << 20  # bytes
+_MOST_EXTENTS = 4096
+_AT_END = (1 << 64) - 1  # the place of a directory that is told in a footer
+_ZEROS = 1 << 2  # flags
+_SECOND_DIRECTORY = 1 << 1
+_PACKED = 1 << 16
+_FLAGS = {
+    0: N_("newline test"),
+    1: N_("has a second directory"),
+    2: N_("zero grains"),
+    16: N_("compressed"),
+    17: N_("markers"),
 }
-VARIANTS = {
-    "monolithicSparse": "dynamic",
-    "monolithicFlat": "flat",
-    "twoGbMaxExtentSparse": "split",
-    "twoGbMaxExtentFlat": "split flat",
+_VARIANTS = {
+    "monolithicSparse": N_("dynamic"),
+    "monolithicFlat": N_("flat"),
+    "twoGbMaxExtentSparse": N_("split"),
+    "twoGbMaxExtentFlat": N_("split flat"),
 }
+_NO_PARENT = "ffffffff"  # a content ID
+_MANY_EXTENTS = N_("{name}: names more than {most} extents; copy or make the disk again.")
+_NO_EXTENTS = N_("{name}: describes a disk of no extents; copy or make the disk again.")
+_OUTSIDE = N_(
+    "{name}: names an extent outside its own folder: {file}; it is not opened; "
+    "copy the extent beside it and name that."
+)
+_UNKNOWN = N_(
+    "{name}: has an extent of kind {kind}, access {access}, which is recognised but not read "
+    "further; convert the disk with `qemu-img convert`."
+)
+_CUT = N_("{name}: {file} ends in the middle: {size}, not {end}; copy or make the disk again.")
+_DIFFERS = N_(
+    "{name}: says {length} bytes of {file}, which says {found}; copy or make the disk again."
+)
+_NOT_SPARSE = N_(
+    "{name}: its extent at byte {at} is not a sparse one: it does not begin with KDMV; "
+    "copy or make the disk again."
+)
+_NO_FOOTER = N_(
+    "{name}: its footer is missing: the file ends too early; copy or make the disk again."
+)
+_NO_SENSE = N_(
+    "{name}: its header makes no sense: version {version}, {count} grains of {size} sectors; "
+    "copy or make the disk again."
+)
+_COMPRESSION = N_(
+    "{name}: has compression {number}, which this reader does not know; "
+    "copy or make the disk again."
+)
+_DAMAGED = N_("{name}: its compressed grain at byte {at} is damaged; copy or make the disk again.")
 
 
-def sectors(count: int) -> str:
+def _sectors(count: int) -> str:
     """A size in sectors as text."""
-    return d.human(count * d.SECTOR)
+    return human(count * SECTOR)
 
 
-def sector(number: int) -> str:
+def _sector(number: int) -> str:
     """An offset in sectors as text."""
-    return "at the end of the file" if number == AT_END else f"sector {number} ({sectors(number)})"
+    if number == _AT_END:
+        return _("at the end of the file")
+    return _("sector {number} ({offset})", number=number, offset=_sectors(number))
 
 
-ROWS: list[d.Row] = [
-    (0, "4s", "signature", d.magic, "the letters KDMV"),
-    (4, "I", "version", str, "of the format"),
-    (8, "I", "flags", d.bits(FLAGS), "what else it has"),
-    (12, "Q", "capacity", sectors, "of this extent"),
-    (20, "Q", "grain size", sectors, "the file grows by one grain at a time"),
-    (28, "Q", "description at", sector, "where the text is; 0 without one"),
-    (36, "Q", "description size", sectors, "kept for the text"),
-    (44, "I", "table entries", str, "grains in a grain table"),
-    (48, "Q", "second directory at", sector, "a copy, with tables of its own"),
-    (56, "Q", "directory at", sector, "where the table of grain tables begins"),
-    (64, "Q", "overhead", sectors, "before the first grain"),
-    (72, "B", "unclean", d.choice({0: "no", 1: "yes"}), "was it not closed?"),
-    (73, "4s", "newlines", d.magic, "0x0A200D0A unless a transfer as text has damaged the file"),
-    (77, "H", "compression", d.choice({0: "none", 1: "deflate"}), "of the grains"),
-]
-MEANINGS = {
-    "CID": "changes whenever the content does",
-    "parentCID": "of the parent back then; ffffffff: none",
-    "createType": "how the disk is spread over files",
-    "parentFileNameHint": "the parent's file",
-    "ddb.uuid.image": "of this image, as VBoxManage shows it",
-    "ddb.uuid.parent": "of the parent, VirtualBox's own way",
-    "ddb.adapterType": "of the disk controller",
-    "ddb.virtualHWVersion": "of the virtual machine",
+_HEADER: FieldTable = {
+    Octets(0, 4, N_("signature"), in_file_order): N_("the letters KDMV"),
+    Number(4, "I", N_("version"), str): N_("of the format"),
+    Number(8, "I", N_("flags"), bits(_FLAGS)): N_("what else it has"),
+    Number(12, "Q", N_("capacity"), _sectors): N_("of this extent"),
+    Number(20, "Q", N_("grain size"), _sectors): N_("the file grows by one grain at a time"),
+    Number(28, "Q", N_("description at"), _sector): N_("where the text is; 0 without one"),
+    Number(36, "Q", N_("description size"), _sectors): N_("kept for the text"),
+    Number(44, "I", N_("table entries"), str): N_("grains in a grain table"),
+    Number(48, "Q", N_("second directory at"), _sector): N_("a copy, with tables of its own"),
+    Number(56, "Q", N_("directory at"), _sector): N_("where the table of grain tables begins"),
+    Number(64, "Q", N_("overhead"), _sectors): N_("before the first grain"),
+    Number(72, "B", N_("unclean"), choice({0: N_("no"), 1: N_("yes")})): N_("was it not closed?"),
+    Octets(73, 4, N_("newlines"), in_file_order): N_(
+        "0x0A200D0A unless a transfer as text has damaged the file"
+    ),
+    Number(77, "H", N_("compression"), choice({0: N_("none"), 1: "deflate"})): N_("of the grains"),
+}
+_MEANINGS = {  # of the words of the description
+    "CID": N_("changes whenever the content does"),
+    "parentCID": N_("of the parent back then; ffffffff: none"),
+    "createType": N_("how the disk is spread over files"),
+    "parentFileNameHint": N_("the parent's file"),
+    "ddb.uuid.image": N_("of this image, as VBoxManage shows it"),
+    "ddb.uuid.parent": N_("of the parent, VirtualBox's own way"),
+    "ddb.adapterType": N_("of the disk controller"),
+    "ddb.virtualHWVersion": N_("of the virtual machine"),
 }
 
 
-class Grains(d.Map):
-    """Grain tables. A packed grain comes after 12 bytes: its first sector of the guest (8), and its size."""
+class _Grains(BlockTable):
+    """Grain tables. A packed grain follows 12 bytes: its first sector (8), and its size."""
 
-    def packed(self, block: int) -> tuple[int, int]:
-        at = self.base + self.value(block) * d.SECTOR
-        return at + 12, int.from_bytes(self.strip.read(at + 8, 4), "little")
+    def packed(self, start: int) -> tuple[int, int]:
+        at = self.base + self.value(start) * SECTOR
+        return at + 12, int.from_bytes(self.file.read(at + 8, 4), "little")
 
-    def inflate(self, block: int) -> bytes:
-        at, size = self.packed(block)
+    def inflate(self, start: int) -> bytes:
+        at, size = self.packed(start)
+        data = None
         if size <= 2 * self.block:
-            try:
-                return zlib.decompressobj().decompress(self.strip.read(at, size), self.block)
-            except zlib.error:
-                pass
-        raise self.strip.wrong(f"its compressed grain at byte {at - 12} is damaged")
+            data = inflated(self.file.read(at, size), self.block)
+        if data is None:
+            raise self.file.wrong(_DAMAGED, at=at - 12)
+        return data
 
 
-class Vmdk(d.Disk):
-    """A VMDK in one file or several. An extent outside the folder of its description is not opened."""
+class _ExtentLine(NamedTuple):
+    """A line of the description: sizes in bytes."""
 
-    format, kind = "VMDK", "grains"
+    kind: str
+    length: int
+    file: str
+    access: str
+    offset: int
 
-    def load(self, strip: d.Strip) -> None:
+
+class Vmdk(Disk):
+    """A VMDK in one file or several. An extent outside its description's folder is not opened."""
+
+    format = "VMDK"
+    kind = N_("grains")
+
+    def load(self, file: DiskFile) -> None:
         self._words: dict[str, str] = {}
-        if strip.read(0, 4) == MAGIC:
-            self._sparse(strip, 0, 0, strip.size)
+        self._lines: list[_ExtentLine] = []
+        if file.read(0, 4) == VMDK_MAGIC:
+            self._load_sparse(file, file.parts[0])
         else:
-            self._describe(strip, 0, strip.size)
-            self._extents(strip)
-        words = self._words
-        kind, uuid = words.get("createType") or "dynamic", words.get("ddb.uuid.parent", d.NIL)
-        self.variant, self.uuid = VARIANTS.get(kind, kind), words.get("ddb.uuid.image", "")
-        self.parent_uuid = uuid if uuid != d.NIL else ""
-        if self.parent_uuid or words.get("parentCID", "ffffffff").lower() != "ffffffff":
-            self.follow(words.get("parentFileNameHint", ""), self.parent_uuid)
-            self.parent = self.parent or "not named"
+            self._read_description(file, 0, file.size)
+            self._load_extents(file)
+        kind = self._words.get("createType") or "dynamic"
+        self.variant = _VARIANTS.get(kind, kind)
+        self.uuid = self._words.get("ddb.uuid.image", "")
+        parent_uuid = self._words.get("ddb.uuid.parent", NIL)
+        self.parent_uuid = parent_uuid if parent_uuid != NIL else ""
+        parent_content = self._words.get("parentCID", _NO_PARENT).lower()
+        if self.parent_uuid or parent_content != _NO_PARENT:
+            self.follow(self._words.get("parentFileNameHint", ""), self.parent_uuid)
+            self.parent = self.parent or N_("not named")
 
-    def _describe(self, strip: d.Strip, at: int, size: int) -> None:
+    # -- the description
+
+    def _read_description(self, file: DiskFile, at: int, size: int) -> None:
         """Read the text: lines of key = value, and of extents."""
-        raw = strip.need(at, min(size, TEXT), "its description").partition(b"\0")[0]
-        self.claim("header", "description", size, at)
-        self._lines: list[tuple[str, int, str, str, int]] = []
-        for line in re.finditer(rb"[^\r\n]+", raw):
-            words, start = line[0].decode("utf-8", "replace").strip(), at + line.start()
-            if (found := WORD.fullmatch(words)) and found[1] not in self._words:
-                key, value = found[1], d.line(found[2])
-                self._words[key] = value if key != "parentFileNameHint" else found[2]
-                if key in MEANINGS:
-                    self.fields.append(d.Field(start, len(line[0]), key, value, MEANINGS[key]))
-            elif found := EXTENT.match(words):
-                strip.check(len(self._lines) < FILES, f"names more than {FILES} extents")
-                access, count, kind, name, offset = found.groups("")
-                length = int(count) * d.SECTOR
-                self._lines.append((kind, length, name, access, int(offset or 0) * d.SECTOR))
-                self.fields.append(
-                    d.Field(
-                        start,
-                        len(line[0]),
-                        f"extent {d.line(kind)}",
-                        d.line(name),
-                        f"an extent of {d.human(length)}, access {access}",
-                    )
-                )
+        data = file.need(at, min(size, _LONGEST_TEXT), N_("its description"))
+        self.claim("header", N_("description"), size, at)
+        for match in re.finditer(rb"[^\r\n]+", data.partition(b"\0")[0]):
+            line = match[0].decode("utf-8", "replace").strip()
+            start = at + match.start()
+            word = _WORD.fullmatch(line)
+            if word and word[1] not in self._words:
+                self._add_word(word[1], word[2], start, len(match[0]))
+            elif extent := _EXTENT.match(line):
+                file.check(len(self._lines) < _MOST_EXTENTS, _MANY_EXTENTS, most=_MOST_EXTENTS)
+                self._add_line(extent, start, len(match[0]))
 
-    def _extents(self, strip: d.Strip) -> None:
-        """Open the extents that the text names, in turn."""
-        seen = dict[str, tuple[int, int]]()
-        strip.check(self._lines, "describes a disk of no extents")
-        for kind, length, name, access, offset in self._lines:
-            first = self.capacity
-            if kind == "ZERO":
-                self.maps.append(d.Known(d.Extent(first, length, "zero", None)))
-                self.capacity += length
+    def _add_word(self, key: str, value: str, start: int, size: int) -> None:
+        shown = one_line(value)
+        self._words[key] = value if key == "parentFileNameHint" else shown
+        if key in _MEANINGS:
+            self.fields.append(DiskField(start, size, key, shown, _MEANINGS[key]))
+
+    def _add_line(self, extent: re.Match[str], start: int, size: int) -> None:
+        access, count, kind, name, offset = extent.groups("")
+        length = int(count) * SECTOR
+        self._lines.append(_ExtentLine(kind, length, name, access, int(offset or 0) * SECTOR))
+        title = _("extent {kind}", kind=one_line(kind))
+        meaning = _("an extent of {size}, access {access}", size=human(length), access=access)
+        self.fields.append(DiskField(start, size, title, one_line(name), meaning))
+
+    # -- the extents
+
+    def _load_extents(self, file: DiskFile) -> None:
+        """Open the extents that the description names, in turn."""
+        file.check(self._lines, _NO_EXTENTS)
+        opened: dict[str, FilePart] = {}
+        for line in self._lines:
+            if line.kind == "ZERO":
+                self._add_known(line.length, "zero", None)
                 continue
-            if {"/", "\\"} & {*name} or not self.beside(name):
-                raise strip.elsewhere("names an extent", name, "extent")
-            strip.check(
-                kind in ("FLAT", "VMFS", "SPARSE") and access != "NOACCESS",
-                f"has an extent of kind {kind}, access {access}, which is recognised but not read further",
-                "convert the disk with `qemu-img convert`",
-            )
-            if name not in seen:
-                seen[name] = strip.add(self.path.parent / name)
-            base, size = seen[name]
-            if kind == "SPARSE":
-                self._sparse(strip, first, base, size)
-                found = self.capacity - first
-                strip.check(
-                    found == length, f"says {length} bytes of {d.line(name)}, which says {found}"
-                )
+            self._check_extent(file, line)
+            if line.file not in opened:
+                opened[line.file] = file.add(self.path.parent / line.file)
+            part = opened[line.file]
+            if line.kind == "SPARSE":
+                self._load_sparse_line(file, part, line)
             else:
-                strip.check(
-                    offset + length <= size,
-                    f"{d.line(name)} ends in the middle: {d.human(size)}, not {d.human(offset + length)}",
-                )
-                self.maps.append(d.Known(d.Extent(first, length, "data", base + offset)))
-                self.capacity += length
+                self._load_flat_line(file, part, line)
 
-    def _sparse(self, strip: d.Strip, first: int, base: int, size: int) -> None:
-        """Read the header of a sparse extent, which is where the strip is at `base`."""
-        head = self.parse(base, ROWS, "<")
-        if self.maps:  # the fields of one extent are enough
-            del self.fields[-len(ROWS) :]
-        strip.check(
-            head["signature"] == MAGIC,
-            f"its extent at byte {base} is not a sparse one: it does not begin with KDMV",
-        )
+    def _check_extent(self, file: DiskFile, line: _ExtentLine) -> None:
+        """LabError if its file may not be opened, or is none that can be read."""
+        if "/" in line.file or "\\" in line.file or not self.beside(line.file):
+            raise file.elsewhere(_OUTSIDE, line.file)
+        readable = line.kind in ("FLAT", "VMFS", "SPARSE") and line.access != "NOACCESS"
+        file.check(readable, _UNKNOWN, kind=line.kind, access=line.access)
+
+    def _load_flat_line(self, file: DiskFile, part: FilePart, line: _ExtentLine) -> None:
+        end = line.offset + line.length
+        if end > part.size:
+            name = one_line(line.file)
+            raise file.wrong(_CUT, file=name, size=human(part.size), end=human(end))
+        self._add_known(line.length, "data", part.start + line.offset)
+
+    def _load_sparse_line(self, file: DiskFile, part: FilePart, line: _ExtentLine) -> None:
+        before = self.capacity
+        self._load_sparse(file, part)
+        length = self.capacity - before
+        if length != line.length:
+            name = one_line(line.file)
+            raise file.wrong(_DIFFERS, length=line.length, file=name, found=length)
+
+    def _add_known(self, length: int, kind: str, at: int | None) -> None:
+        self.maps.append(ExtentList(Extent(self.capacity, length, kind, at)))
+        self.capacity += length
+
+    # -- a sparse extent
+
+    def _load_sparse(self, file: DiskFile, part: FilePart) -> None:
+        """Read the header and the map of a sparse extent."""
+        base = part.start
+        head = DiskHeader(file, base, "<", _HEADER)
+        if not self.maps:  # the fields of one extent are enough
+            self.fields += head.fields
+        file.check(head.octets["signature"] == VMDK_MAGIC, _NOT_SPARSE, at=base)
         if head["description at"] and not base:
-            self._describe(
-                strip, head["description at"] * d.SECTOR, head["description size"] * d.SECTOR
+            self._read_description(
+                file, head["description at"] * SECTOR, head["description size"] * SECTOR
             )
-        if (
-            head["directory at"] == AT_END
-        ):  # of a stream: written last, so it is in a footer (5.0, Stream-Optimized)
-            self.claim("header", "footer", 3 * d.SECTOR, base + size - 3 * d.SECTOR)
-            strip.check(size >= 4 * d.SECTOR, "its footer is missing: the file ends too early")
-            head = self.parse(base + size - 2 * d.SECTOR, ROWS, "<")
-            self.gap = "other", "markers and padding"
-        grain, per = head["grain size"], head["table entries"]
-        strip.check(
-            head["signature"] == MAGIC
+        if head["directory at"] == _AT_END:
+            head = self._read_footer(file, part)
+        self._check_header(file, head)
+        self._load_grains(file, part, head)
+
+    def _read_footer(self, file: DiskFile, part: FilePart) -> DiskHeader:
+        """The footer of a stream, which is written last (5.0, Stream-Optimized)."""
+        end = part.start + part.size
+        self.claim("header", N_("footer"), 3 * SECTOR, end - 3 * SECTOR)
+        file.check(part.size >= 4 * SECTOR, _NO_FOOTER)
+        self.gap = Gap("other", N_("markers and padding"))
+        footer = DiskHeader(file, end - 2 * SECTOR, "<", _HEADER)
+        self.fields += footer.fields
+        return footer
+
+    def _check_header(self, file: DiskFile, head: DiskHeader) -> None:
+        grain = head["grain size"]
+        per = head["table entries"]
+        file.check(
+            head.octets["signature"] == VMDK_MAGIC
             and head["version"] in (1, 2, 3)
-            and d.power(grain, 8, 1 << 17)
+            and is_power_of_two(grain, 8, 1 << 17)
             and 1 <= per <= 1 << 16,
-            f"its header makes no sense: version {head['version']}, {per} grains of {grain} sectors",
+            _NO_SENSE,
+            version=head["version"],
+            count=per,
+            size=grain,
         )
-        packed = head["flags"] >> 16 & 1
-        strip.check(
-            packed <= head["compression"] <= 1,
-            f"has compression {head['compression']}, which this reader does not know",
-        )
-        block, length, directory = (
-            grain * d.SECTOR,
-            head["capacity"] * d.SECTOR,
-            base + head["directory at"] * d.SECTOR,
-        )
-        entries = strip.numbers(directory, d.units(length, block * per), "<I")
-        tables = array("Q", (entry and base + entry * d.SECTOR for entry in entries))
-        empty = {0: "parent", 1: "zero"} if head["flags"] & 4 else {0: "parent"}
+        least = 1 if head["flags"] & _PACKED else 0
+        compression = head["compression"]
+        file.check(least <= compression <= 1, _COMPRESSION, number=compression)
+
+    def _load_grains(self, file: DiskFile, part: FilePart, head: DiskHeader) -> None:
+        """Read the directory of a sparse extent."""
+        base = part.start
+        flags = head["flags"]
+        per = head["table entries"]
+        length = head["capacity"] * SECTOR
+        self.block_size = head["grain size"] * SECTOR
+        directory = base + head["directory at"] * SECTOR
+        entries = file.numbers(directory, units(length, self.block_size * per), "<I")
+        tables = array("Q", [base + entry * SECTOR if entry else 0 for entry in entries])
+        empty = {0: "parent"}
+        if flags & _ZEROS:
+            empty[1] = "zero"
         self.maps.append(
-            Grains(
-                strip=strip,
-                first=first,
+            _Grains(
+                file=file,
+                first=self.capacity,
                 length=length,
-                block=block,
+                block=self.block_size,
                 table=tables,
                 per=per,
                 code="<I",
                 empty=empty,
-                full="compressed" if packed else "data",
+                full="compressed" if flags & _PACKED else "data",
                 base=base,
-                unit=d.SECTOR,
-                step=grain,
-                end=base + size,
+                unit=SECTOR,
+                step=head["grain size"],
+                end=base + part.size,
             )
         )
-        self.block_size, self.capacity = block, first + length
-        self.claim("header", "header", d.SECTOR, base)
-        self.claim("map", "grain directory", 4 * len(tables), directory)
-        self.claim("map", "grain tables", 4 * per, *filter(None, tables))
-        if head["flags"] & 2 and 0 < head["second directory at"] < head["directory at"] != AT_END:
-            at, end = (
-                base + head[name] * d.SECTOR for name in ("second directory at", "directory at")
-            )
-            self.claim("map", "copy of the map", end - at, at)
+        self.capacity += length
+        self.claim("header", N_("header"), SECTOR, base)
+        self.claim("map", N_("grain directory"), 4 * len(tables), directory)
+        self.claim("map", N_("grain tables"), 4 * per, *filter(None, tables))
+        self._claim_copy(base, head)
+
+    def _claim_copy(self, base: int, head: DiskHeader) -> None:
+        """The second directory and its tables, where they are in front of the first."""
+        second = head["second directory at"]
+        first = head["directory at"]
+        if head["flags"] & _SECOND_DIRECTORY and 0 < second < first != _AT_END:
+            size = (first - second) * SECTOR
+            self.claim("map", N_("copy of the map"), size, base + second * SECTOR)

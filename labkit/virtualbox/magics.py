@@ -9,7 +9,7 @@ from __future__ import annotations
 from IPython.core.magic import line_magic, magics_class
 
 from labkit.disks import Disk, human
-from labkit.disks.strip import Strip
+from labkit.disks.strip import StripFigure
 from labkit.engine import spelled
 from labkit.errors import LabError
 from labkit.lesson import Lesson
@@ -96,7 +96,9 @@ class MAGICS(LessonMagics):
                 "Name a disk file of the lesson: `%disk lab07.vdi`; `%folder` lists them."
             )
         disks = {name: reads.disk(lesson, name) for name in names}
-        scale = max(Strip(disk).scale for disk in disks.values())  # so lengths can be compared
+        scale = max(
+            StripFigure(disk).scale for disk in disks.values()
+        )  # so lengths can be compared
         for name, disk in disks.items():
             _show_disk(lesson, name, disk, scale, alone=len(disks) == 1)
 
@@ -121,13 +123,12 @@ class MAGICS(LessonMagics):
 def _show_disk(lesson: Lesson, name: str, disk: Disk, scale: int, alone: bool) -> None:
     """Show a disk's strip; if it is shown alone, with the fields of its file."""
     before = lesson.memory.get(("disk drawn", name))
-    strip = Strip(disk, before, name, scale)
+    strip = StripFigure(disk, before, name, scale)
     lesson.memory["disk drawn", name] = disk
     text, table = "", ""
     if alone:
         text = str(disk)
-        head = (_("byte"), _("field"), _("value"), _("meaning"))
-        rows = [(str(f.offset), f.name, f.value, f.meaning) for f in disk.fields]
+        head, *rows = disk.table()
         table = show.table(head, rows)
     html = "".join([show.badge_html(lesson.badge), table, strip.html()])
     show.put(

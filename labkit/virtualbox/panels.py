@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import ipywidgets as w
 
 from labkit.disks import Disk
-from labkit.disks.strip import Strip
+from labkit.disks.strip import StripFigure
 from labkit.lesson import Lesson
 from labkit.messages import N_, _
 from labkit.show import output as show
@@ -73,9 +73,10 @@ class DiskPanel(Panel):
 
     def _draw(self, text: str) -> None:
         disks = {name: reads.disk(self.lesson, name) for name in self.FILES}
-        scale = max(Strip(disk).scale for disk in disks.values())
+        scale = max(StripFigure(disk).scale for disk in disks.values())
         strips = [
-            Strip(disk, self.drawn.get(name), name, scale).html() for name, disk in disks.items()
+            StripFigure(disk, self.drawn.get(name), name, scale).html()
+            for name, disk in disks.items()
         ]
         note = show.message("note", text, self.lesson.badge)["text/html"]
         self.drawn.update(disks)
