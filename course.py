@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The course in two commands. All they need is Python 3.11 or newer (on Windows write py instead of python3):
+"""The course in two commands. All they need is Python 3.11 or newer (on Windows write py):
 
-    python3 course.py lab  [--no-browser] [--port N] [options of jupyter lab]    open the first lesson
-    python3 course.py test [options of pytest]              run every test that needs no engine
+    python3 course.py lab  [--no-browser] [--port N] [options of jupyter lab]  open the first lesson
+    python3 course.py test [options of pytest]            run every test that needs no engine
 
 All of it is installed in the folder .venv beside this file: to undo it, delete that folder.
 """
@@ -25,25 +25,24 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "course.json"  # what .venv is made of; written last
 FIRST_LESSON = "notebooks/en/00-start-here.ipynb"
 AGAIN = "then run the same command again"
-REMEDIES = (  # what an installer that failed has printed -> what to do; the first that matches wins
-    (
-        r"No space left|Errno 28\b|WinError 112\b|quota exceeded",
-        "the disk is full: free some of it, the course needs about 600 MB, " + AGAIN,
+# What an installer that failed has printed -> what to do; the first that matches wins.
+REMEDIES = {
+    r"No space left|Errno 28\b|WinError 112\b|quota exceeded": (
+        f"the disk is full: free some of it, the course needs about 600 MB, {AGAIN}"
     ),
-    (
-        r"from versions: none|NewConnectionError|ConnectTimeout|ReadTimeout|ConnectionReset|ProxyError|SSLError",
+    r"from versions: none|NewConnectionError|ConnectTimeout|ReadTimeout|ConnectionReset|"
+    r"ProxyError|SSLError": (
         "no network: pip reached no package index; connect (a proxy goes into HTTPS_PROXY), "
-        + AGAIN,
+        + AGAIN
     ),
-    (
-        r"Errno (13|30)\b|WinError (5|32)\b",
-        f"cannot write in {VENV}: copy the course to a folder of your own, or close what uses it, {AGAIN}",
+    r"Errno (13|30)\b|WinError (5|32)\b": (
+        f"cannot write in {VENV}: copy the course to a folder of your own, or close what uses it, "
+        + AGAIN
     ),
-    (
-        r"Long Path support|WinError 206\b",
-        "path too long for Windows: move the course to C:\\course, " + AGAIN,
+    r"Long Path support|WinError 206\b": (
+        f"path too long for Windows: move the course to C:\\course, {AGAIN}"
     ),
-)
+}
 
 
 class Stop(Exception):
@@ -52,46 +51,41 @@ class Stop(Exception):
 
 def too_old(version: Tuple[Any, ...]) -> Optional[str]:
     """What to say to a Python of this version; None if it is new enough."""
+    if version >= (3, 11):
+        return None
     return (
-        None
-        if version >= (3, 11)
-        else (
-            f"this is Python {version[0]}.{version[1]}, the course needs 3.11 or newer: install one "
-            "(https://www.python.org/downloads), then run course.py with it"
-        )
+        f"this is Python {version[0]}.{version[1]}, the course needs 3.11 or newer: install one "
+        "(https://www.python.org/downloads), then run course.py with it"
     )
 
 
 def explain(output: str) -> str:
     """One line for a failure that printed `output`: a remedy, or else the last error it names."""
-    for pattern, remedy in REMEDIES:
+    for pattern, remedy in REMEDIES.items():
         if re.search(pattern, output, re.IGNORECASE):
             return remedy
-    lines = [line.strip() for line in output.splitlines() if line.strip()] or [
-        "it ended without a word"
-    ]
-    return ([line for line in lines if re.match(r"error\b", line, re.IGNORECASE)] or lines)[-1]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"error\b", line, re.IGNORECASE)]
+    return (errors or lines or ["it ended without a word"])[-1]
 
 
 def environment(**more: str) -> Dict[str, str]:
-    """Variables for what runs in .venv: the user's own Python and Jupyter settings stay out, and untouched."""
-    keep = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("PYTHONHOME", "PYTHONPATH")
-    }
-    keep.update(
-        PIP_USER="0",
-        VIRTUAL_ENV=str(VENV),
-        PATH=os.pathsep.join((str(PYTHON.parent), keep["PATH"])),
-    )
+    """Variables for what runs in .venv: the user's Python and Jupyter settings stay out of it."""
+    theirs = ("PYTHONHOME", "PYTHONPATH")
+    keep = {name: value for name, value in os.environ.items() if name not in theirs}
+    keep["PIP_USER"] = "0"
+    keep["VIRTUAL_ENV"] = str(VENV)
+    keep["PATH"] = os.pathsep.join((str(PYTHON.parent), keep["PATH"]))
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR"):
         keep[name] = str(VENV / "home" / name.lower())
     return dict(keep, **more)
 
 
 def run(title: str, argv: List[str], total: int = 0) -> None:
-    """Run an installer behind one living line (`title`, then pip's progress to `total`); Stop if it fails."""
+    """Run an installer behind one living line: `title`, then pip's progress to `total`.
+
+    Stop if it fails.
+    """
     living, output, collected = sys.stdout.isatty(), "", 0
     print(title, end=" ..." if living else " ...\n", flush=True)
     process = subprocess.Popen(
@@ -108,11 +102,9 @@ def run(title: str, argv: List[str], total: int = 0) -> None:
             output += line
             collected += line.startswith("Collecting ")
             if living and total and line.startswith(("Collecting ", "Installing ")):
-                now = (
-                    f"{collected}/{total}"
-                    if line.startswith("Collecting ")
-                    else "unpacking, half a minute"
-                )
+                now = f"{collected}/{total}"
+                if line.startswith("Installing "):
+                    now = "unpacking, half a minute"
                 print("\r" + f"{title} ... {now}".ljust(78), end="", flush=True)
         code = process.wait()
     finally:
@@ -125,7 +117,7 @@ def run(title: str, argv: List[str], total: int = 0) -> None:
 
 
 def recall() -> Dict[str, Any]:
-    """What .venv was made of; empty if it was never finished, or if the Python it links to is gone."""
+    """What .venv was made of; empty if it was never finished, or its Python is gone."""
     try:
         return dict(json.loads(STAMP.read_text("utf-8"))) if PYTHON.exists() else {}
     except (OSError, ValueError):
@@ -133,7 +125,7 @@ def recall() -> Dict[str, Any]:
 
 
 def set_up() -> None:
-    """Make .venv, or bring it up to date with the pins; one that is up to date costs two small reads."""
+    """Make .venv, or bring it up to date; one that is up to date costs two small reads."""
     lock, project = (ROOT / "requirements.txt").read_bytes(), (ROOT / "pyproject.toml").read_bytes()
     made = {
         "python": [sys.version, sys.base_prefix, str(ROOT)],
@@ -143,69 +135,68 @@ def set_up() -> None:
     fresh = made["python"] != known.get("python")
     if not fresh and made["pins"] == known.get("pins"):
         return
-    pip = [
-        str(PYTHON),
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "--no-input",
-        "install",
-        "--no-deps",
-    ]
     try:
         if fresh:
-            python = getattr(
-                sys, "_base_executable", sys.executable
-            )  # never that of the .venv to be replaced
-            run(
-                "[1/3] making .venv with Python " + sys.version.split()[0],
-                [python, "-m", "venv", "--clear", "--without-pip", str(VENV)],
-            )
-            run(
-                "[1/3] adding pip to it", [str(PYTHON), "-m", "ensurepip"]
-            )  # inside venv its errors are not shown
-        total = len(re.findall(rb"^\w", lock, re.MULTILINE))
-        run(
-            f"[2/3] installing up to {total} packages, once",
-            [*pip, "--progress-bar=off", "-r", str(ROOT / "requirements.txt")],
-            total,
-        )
-        run("[3/3] installing labkit", [*pip, "--no-build-isolation", "-e", str(ROOT)])
-        (VENV / "home").mkdir(exist_ok=True)  # where IPython makes its folder, or warns
-        settings = VENV / "share/jupyter/lab/settings/overrides.json"
-        settings.parent.mkdir(
-            parents=True, exist_ok=True
-        )  # so that JupyterLab does not ask about its news
-        settings.write_text(
-            '{"@jupyterlab/apputils-extension:notification": '
-            '{"checkForUpdates": false, "fetchNews": "false"}}'
-        )
+            make_environment()
+        install(len(re.findall(rb"^\w", lock, re.MULTILINE)))
+        settle()
         STAMP.write_text(json.dumps(made), "utf-8")
-    except (
-        BaseException
-    ) as error:  # leave no half; but without network the old environment still stands
+    except BaseException as error:  # leave no half; but without network the old one still stands
         if fresh or isinstance(error, KeyboardInterrupt):
             shutil.rmtree(str(VENV), ignore_errors=True)
         raise
 
 
+def make_environment() -> None:
+    """An empty .venv with pip; Stop if that fails."""
+    python = getattr(sys, "_base_executable", sys.executable)  # never of the .venv to be replaced
+    run(
+        "[1/3] making .venv with Python " + sys.version.split()[0],
+        [python, "-m", "venv", "--clear", "--without-pip", str(VENV)],
+    )
+    # On its own, for inside venv its errors are not shown.
+    run("[1/3] adding pip to it", [str(PYTHON), "-m", "ensurepip"])
+
+
+def install(total: int) -> None:
+    """All that is locked, `total` packages, and labkit; Stop if that fails."""
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    pip += ["install", "--no-deps"]
+    run(
+        f"[2/3] installing up to {total} packages, once",
+        [*pip, "--progress-bar=off", "-r", str(ROOT / "requirements.txt")],
+        total,
+    )
+    run("[3/3] installing labkit", [*pip, "--no-build-isolation", "-e", str(ROOT)])
+
+
+def settle() -> None:
+    """A home for IPython, which warns without one; and JupyterLab is not to ask about its news."""
+    (VENV / "home").mkdir(exist_ok=True)
+    settings = VENV / "share/jupyter/lab/settings/overrides.json"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(
+        '{"@jupyterlab/apputils-extension:notification": '
+        '{"checkForUpdates": false, "fetchNews": "false"}}'
+    )
+
+
 def trust() -> None:
-    """Sign the lessons that changed: then JupyterLab shows their stored pictures before anything is run."""
-    state = {
-        str(lesson): lesson.stat().st_mtime for lesson in sorted(ROOT.glob("notebooks/*/*.ipynb"))
-    }
+    """Sign the lessons that changed: then JupyterLab shows their stored pictures at once."""
+    lessons = sorted(ROOT.glob("notebooks/*/*.ipynb"))
+    state = {str(lesson): lesson.stat().st_mtime for lesson in lessons}
     known = recall()
-    if state != known.get("trusted", {}):
-        print("signing the lessons ...", flush=True)
-        if not subprocess.call(
-            [str(PYTHON), "-m", "nbformat.sign", *state],
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ):
-            STAMP.write_text(
-                json.dumps(dict(known, trusted=state)), "utf-8"
-            )  # a broken lesson bars no other
+    if state == known.get("trusted", {}):
+        return
+    print("signing the lessons ...", flush=True)
+    failed = subprocess.call(
+        [str(PYTHON), "-m", "nbformat.sign", *state],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    if not failed:  # a broken lesson bars no other
+        STAMP.write_text(json.dumps(dict(known, trusted=state)), "utf-8")
 
 
 def become(argv: List[str], env: Dict[str, str]) -> int:
@@ -218,7 +209,7 @@ def become(argv: List[str], env: Dict[str, str]) -> int:
 
 
 def lab(options: List[str]) -> int:
-    """JupyterLab on the first lesson; it asks nobody on the Internet for news, updates or extensions."""
+    """JupyterLab on the first lesson; it asks nobody for news, updates or extensions."""
     trust()
     print("starting JupyterLab; Ctrl-C here ends it")
     usual = [
@@ -233,35 +224,18 @@ def lab(options: List[str]) -> int:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         usual.append("--allow-root")
     given = {option.split("=")[0] for option in options}  # JupyterLab takes no option twice
-    return become(
-        [
-            "-m",
-            "jupyterlab",
-            *(option for option in usual if option.split("=")[0] not in given),
-            *options,
-        ],
-        environment(),
-    )
+    ours = [option for option in usual if option.split("=")[0] not in given]
+    return become(["-m", "jupyterlab", *ours, *options], environment())
 
 
 def test(options: List[str]) -> int:
-    """All tests that need no engine: of labkit, and each lesson replayed and compared with what it stores."""
+    """All tests that need no engine; each lesson is replayed and compared with what it stores."""
     os.chdir(str(ROOT))
     named = any(Path(option.split("::")[0]).exists() for option in options)  # then only those
     places = [] if named else [place for place in ("tests", "notebooks/en") if Path(place).exists()]
-    return become(
-        [
-            "-m",
-            "pytest",
-            "-m",
-            "not docker and not browser and not qemu and not virtualbox and not scapy",
-            "--nbval",
-            "--nbval-current-env",
-            *places,
-            *options,
-        ],
-        environment(LABKIT_MODE="replay"),
-    )
+    shared = ["-n", "auto", "--dist", "loadfile"]  # on all cores; a notebook's cells stay together
+    usual = ["-m", "not live", *shared, "--nbval", "--nbval-current-env"]
+    return become(["-m", "pytest", *usual, *places, *options], environment(LABKIT_MODE="replay"))
 
 
 def main(words: List[str]) -> int:
@@ -278,8 +252,8 @@ def main(words: List[str]) -> int:
         return (lab if words[0] == "lab" else test)(words[1:])
     except ImportError:
         sys.exit(
-            "course.py: this Python cannot make environments: install its venv module (on Debian and Ubuntu: "
-            f"sudo apt install python3-venv), {AGAIN}"
+            "course.py: this Python cannot make environments: install its venv module (on Debian "
+            f"and Ubuntu: sudo apt install python3-venv), {AGAIN}"
         )
     except Stop as reason:
         sys.exit(f"course.py: {reason}")

@@ -36,7 +36,7 @@ settings.load_profile("course")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--lane", help="of the live tests, only those that need this first")
+    parser.addoption("--lane", help="only live tests that need this first; or `other`: no engine")
 
 
 @lru_cache
@@ -58,9 +58,10 @@ def needs(item: pytest.Item) -> tuple[str, ...]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """``--lane docker`` keeps the live tests that need Docker first, so that lanes run apart."""
     if lane := config.getoption("--lane"):
-        other = [item for item in items if needs(item)[:1] != (lane,)]
-        config.hook.pytest_deselected(items=other)
-        items[:] = [item for item in items if needs(item)[:1] == (lane,)]
+        firsts = {item: next(iter(needs(item)), "") for item in items}
+        lanes = {item: first if first in engines() else "other" for item, first in firsts.items()}
+        config.hook.pytest_deselected(items=[item for item in items if lanes[item] != lane])
+        items[:] = [item for item in items if lanes[item] == lane]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
