@@ -21,7 +21,7 @@ def home() -> Path:
 
 
 class Ledger:
-    """One text file a lesson, one object a line; written at once, so a lesson cut short can be cleaned."""
+    """A text file a lesson, a line an object; written at once, so what is cut short can be cleaned."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -29,7 +29,8 @@ class Ledger:
     def _file(self, lesson: str) -> Path:
         if not lesson.strip(".") or re.search(r"[/\\\0]", lesson):
             raise LabError(
-                f"{lesson!r:.60} is no lesson's name; lessons are called 00, 12 and the like."
+                "{lesson!r:.60} is no lesson's name; lessons are called 00, 12 and the like.",
+                lesson=lesson,
             )
         return self.folder / lesson
 
@@ -37,31 +38,22 @@ class Ledger:
         """What a lesson made, oldest first."""
         path = self._file(lesson)
         lines = path.read_text("utf-8", "replace").split("\n")[:-1] if path.is_file() else []
-        return [
-            tuple(line.split("\t")) for line in lines if "\t" in line
-        ]  # a line cut short is nobody's
+        return [tuple(line.split("\t")) for line in lines if "\t" in line]  # else cut short
 
     def lessons(self) -> list[str]:
         """Lessons that made something."""
-        return (
-            sorted(path.name for path in self.folder.iterdir() if path.is_file())
-            if self.folder.is_dir()
-            else []
-        )
+        return sorted(path.name for path in self.folder.glob("*") if path.is_file())
 
     def owns(self, *entry: str) -> bool:
         """True if any lesson made it."""
-        return any(entry == known for lesson in self.lessons() for known in self.entries(lesson))
+        return any(entry in self.entries(lesson) for lesson in self.lessons())
 
     def _write(self, lesson: str, entries: Sequence[Entry]) -> None:
         path = self._file(lesson)
-        part = (
-            self.folder.parent / f"{self.folder.name}.{lesson}.part"
-        )  # half a line would be half an ID
+        part = self.folder.parent / f"{self.folder.name}.{lesson}.part"  # never half an ID
         self.folder.mkdir(parents=True, exist_ok=True)
-        part.write_text(
-            "".join("\t".join(entry) + "\n" for entry in entries), "utf-8", newline="\n"
-        )
+        text = "".join("\t".join(entry) + "\n" for entry in entries)
+        part.write_text(text, "utf-8", newline="\n")
         os.replace(part, path)
 
     def add(self, lesson: str, entries: Sequence[Entry]) -> None:
@@ -70,16 +62,24 @@ class Ledger:
             self._write(lesson, [*self.entries(lesson), *entries])
         except OSError as error:
             raise LabError(
-                f"labkit could not note what it made in {self.folder} ({error.strerror}); free some space, "
-                f"then remove by hand: {', '.join(entry[1][:40] for entry in entries)}."
+                "labkit could not note what it made in {folder} ({reason}); free some space, then "
+                "remove by hand: {things}.",
+                folder=self.folder,
+                reason=error.strerror,
+                things=", ".join(entry[1][:40] for entry in entries),
             ) from None
 
     def keep(self, lesson: str, entries: Sequence[Entry]) -> None:
-        """Replace a lesson's lines by those of what is still there. Raises :class:`LabError` if the disk refuses."""
+        """Keep only a lesson's lines of what is still there. Raises :class:`LabError`."""
         try:
-            self._write(lesson, entries) if entries else self._file(lesson).unlink(missing_ok=True)
+            if entries:
+                self._write(lesson, entries)
+            else:
+                self._file(lesson).unlink(missing_ok=True)
         except OSError as error:
             raise LabError(
-                f"labkit could not update its notes in {self.folder} ({error.strerror}); the old ones are "
-                "kept: free some space and run the %lesson cell again."
+                "labkit could not update its notes in {folder} ({reason}); the old ones are kept: "
+                "free some space and run the %lesson cell again.",
+                folder=self.folder,
+                reason=error.strerror,
             ) from None

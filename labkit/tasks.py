@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from labkit.errors import LabError
 from labkit.lesson import Lesson, OpenTask
 from labkit.material import NotYet, Task, Try
-from labkit.messages import _
+from labkit.messages import N_, _
 
 
 class Verdict(NamedTuple):
@@ -41,20 +41,19 @@ def begin(lesson: Lesson, task: Task) -> list[str]:
 
 def set_up(lesson: Lesson, task: Task) -> None:
     """Make what a task is about. Raises :class:`LabError` with the engine's words if that fails."""
-    succeed(lesson, task.setup, _("The task could not be set up; "))
+    failed = N_("The task could not be set up; `{command}` says: {words}")
+    succeed(lesson, task.setup, failed)
     lesson.tape.task_begins()
 
 
-def succeed(lesson: Lesson, lines: Iterable[str], why: str = "") -> None:
-    """Run commands as typed.
-
-    Raises :class:`LabError` with ``why`` and the engine's words when one fails.
-    """
+def succeed(
+    lesson: Lesson, lines: Iterable[str], failed: str = N_("`{command}` says: {words}")
+) -> None:
+    """Run commands as typed. Raises :class:`LabError` with the engine's words when one fails."""
     for line in lines:
         result = lesson.command(lesson.words(line))
         if result.code:
-            words = " ".join(result.text.split())[:200]
-            raise LabError(why + _("`{command}` says: {words}", command=line, words=words))
+            raise LabError(failed, command=line, words=" ".join(result.text.split())[:200])
 
 
 def run_all(lesson: Lesson, lines: Iterable[str]) -> None:

@@ -101,7 +101,11 @@ class Client:
             told = _("Docker says: {words}. {advice}", words=words, advice=because(words))
             raise LabError(told.strip()) from None
         except (DockerException, RequestException) as error:
-            raise LabError(f"{because('connection refused')} ({type(error).__name__})") from None
+            raise LabError(
+                "{advice} ({reason})",
+                advice=because("connection refused"),
+                reason=type(error).__name__,
+            ) from None
 
     def ask(self, question: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """The SDK's answer. Raises :class:`LabError`."""

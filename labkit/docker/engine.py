@@ -35,6 +35,7 @@ _INSIDE = ("exec", "cp", "start", "restart", "update", "rename")  # no world sho
 _SLOW = ("pull", "build", "run", "load", "push")
 _SHOWS_LAYERS = ("run", "create", "pull", "build")
 _ENDED_AT_ONCE = 0.4  # seconds: a detached container that ends so soon is to be seen as ended
+_CONFLICT = "Conflict. The container name"  # as the engine says it
 _ENDLESS = {
     "events": N_("`docker ps -a` shows what happened to containers"),
     "stats": N_("add `--no-stream` for one reading"),
@@ -86,7 +87,7 @@ class Docker(Engine):
 
     @classmethod
     def advise(cls, result: Result, session: Session) -> str:
-        if "Conflict. The container name" in result.err:
+        if _CONFLICT in result.err:
             return _taken(result.err, session)
         return because(result.err)
 
@@ -220,7 +221,8 @@ class Docker(Engine):
     def crowded(self) -> str:
         world = self.client.world()
         count = len(world["images"]) + len(world["containers"])
-        return f"this one has {count} images and containers of its own." if count else ""
+        told = _("this one has {count} images and containers of its own.", count=count)
+        return told if count else ""
 
     # -- cleaning -------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ def graph(session: Session) -> Graph:
     """Machines, snapshots and media now. Raises :class:`LabError`."""
     session.requires("virtualbox")
     found = Graph.from_json({"machines": [], "media": [], "notes": [], **session.world()})
-    found.numbers = session.memory.setdefault("numbers of differencing disks", {})
+    found.numbers = session.memory.setdefault("disk numbers", {})
     found.labels()  # numbers them in the order in which they were seen
     return found
 

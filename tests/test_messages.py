@@ -1,0 +1,142 @@
+"""Sentences: what a student can meet goes through the catalogue, whole, with named places."""
+
+from __future__ import annotations
+
+import ast
+import re
+import string
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract
+from babel.messages.pofile import write_po
+
+from labkit import messages
+from labkit.errors import LabError
+from labkit.messages import N_, Catalogue, language_of
+
+ROOT = Path(__file__).resolve().parent.parent
+LABKIT = sorted((ROOT / "labkit").rglob("*.py"))
+# Whose first words are sentences; babel takes them from the same places.
+TRANSLATED = {"_", "N_", "LabError", "MissingProgram", "NotRecorded", "many"}
+# What only contributors and teachers meet: recording, and the help of the command line.
+ENGLISH = {"rehearse.py", "cli.py", "commands.py"}
+WORDS = re.compile(r"[A-Za-z][a-z’']+,? [a-z’']{2,}[,;:]? [a-z’']{2,}")
+# Programs' own words, CSS and HTML, shell: what no student reads as a sentence.
+NO_SENTENCE = re.compile(r"^[a-z .-]+$|[{};]|</|--|^\s*(?:exec|for) |\\|\(\?|\$")
+# What engines say, for labkit to know it again.
+THEIRS = {"Conflict. The container name", "Failed to create the VirtualBox object!"}
+
+
+def calls(tree: ast.AST) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def name_of(call: ast.Call) -> str:
+    return getattr(call.func, "id", getattr(call.func, "attr", ""))
+
+
+def strings(tree: ast.AST) -> dict[int, ast.Constant]:
+    """The string constants below a node, docstrings left out."""
+    found = {
+        id(node): node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr):
+            found.pop(id(node.value), None)
+    return found
+
+
+def bypassing(source: str) -> list[str]:
+    """Sentences in Python source that no catalogue will see."""
+    tree = ast.parse(source)
+    found = strings(tree)
+    for call in calls(tree):
+        if name_of(call) in (*TRANSLATED, "compile", "search", "sub", "match", "ValueError"):
+            for key in strings(call):
+                found.pop(key, None)
+    for table in ast.walk(tree):
+        for key in table.keys if isinstance(table, ast.Dict) else ():
+            found.pop(id(key), None)
+    return [
+        node.value
+        for node in found.values()
+        if WORDS.search(node.value)
+        and not NO_SENTENCE.search(node.value)
+        and node.value not in THEIRS
+    ]
+
+
+@pytest.mark.parametrize("path", LABKIT, ids=lambda path: "/".join(path.parts[-2:]))
+def test_no_sentence_bypasses_the_catalogue(path: Path) -> None:
+    if path.name not in ENGLISH:
+        assert bypassing(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("path", LABKIT, ids=lambda path: "/".join(path.parts[-2:]))
+def test_a_sentence_is_one_literal_with_named_places_that_are_filled(path: Path) -> None:
+    for call in calls(ast.parse(path.read_text("utf-8"))):
+        if path.name in ENGLISH or name_of(call) not in TRANSLATED or not call.args:
+            continue
+        assert not isinstance(call.args[0], ast.JoinedStr | ast.BinOp), ast.unparse(call)
+        text = call.args[0]
+        if isinstance(text, ast.Constant) and call.keywords and all(k.arg for k in call.keywords):
+            fields = {field for _, field, _, _ in string.Formatter().parse(text.value) if field}
+            given = {keyword.arg for keyword in call.keywords} | {"n"}
+            assert {field.split(".")[0].split("[")[0] for field in fields} <= given, text.value
+
+
+def test_a_sentence_that_bypasses_is_found() -> None:
+    assert bypassing('show("No image of that name is here.")') != []
+    assert bypassing('show(f"No image of that name {x}")') != []
+    assert bypassing('show(_("No image of that name is here."))') == []
+    assert bypassing('raise LabError("No image of that name is here.")') == []
+    assert bypassing('"""No image of that name is here."""') == []
+
+
+# -- the catalogue itself -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def spanish(tmp_path: Path) -> Iterator[Catalogue]:
+    """A catalogue of a few sentences, while Spanish is spoken."""
+    catalogue = Catalog(locale="es")
+    catalogue.add("There is no image {name}.", "No hay ninguna imagen {name}.")
+    catalogue.add(("{n} file", "{n} files"), ("{n} fichero", "{n} ficheros"))
+    with (tmp_path / "es.po").open("wb") as file:
+        write_po(file, catalogue)
+    messages.use("es")
+    yield Catalogue(tmp_path)
+    messages.use(messages.ENGLISH)
+
+
+def test_sentences_are_spoken_in_the_language_of_the_notebook(spanish: Catalogue) -> None:
+    assert spanish("There is no image {name}.", name="x") == "No hay ninguna imagen x."
+    assert [spanish.many("{n} file", "{n} files", n) for n in (1, 2)] == ["1 fichero", "2 ficheros"]
+    assert spanish(N_("Not translated {yet}.")) == "Not translated {yet}."
+    messages.use("en")
+    assert spanish("There is no image {name}.", name="x") == "There is no image x."
+    assert [spanish.many("{n} file", "{n} files", n) for n in (1, 2)] == ["1 file", "2 files"]
+
+
+def test_without_values_braces_stay_and_nothing_is_nothing(spanish: Catalogue) -> None:
+    assert spanish("{{.Id}} of {x}") == "{{.Id}} of {x}" and spanish("") == ""
+    assert str(LabError("{{.Id}} of {x}")) == "{{.Id}} of {x}"
+    assert str(LabError("no {x:.3}", x="abcdef")) == "no abc"
+
+
+def test_the_language_is_the_notebooks_folder() -> None:
+    assert language_of(Path("/course/notebooks/es")) == "es"
+    assert language_of(Path("/course/notebooks")) == language_of(Path("/")) == "en"
+
+
+def test_babel_finds_the_sentences() -> None:
+    source = b'_("One {a}", a=1)\nLabError("Two")\n_.many("{n} x", "{n} xs", 3)\nN_("Four")\n'
+    keywords = {"_": None, "LabError": None, "N_": None, "many": (1, 2)}
+    found = [message for _, message, _, _ in extract("python", BytesIO(source), keywords)]
+    assert found == ["One {a}", "Two", ("{n} x", "{n} xs"), "Four"]
