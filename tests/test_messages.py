@@ -26,7 +26,7 @@ TRANSLATED = {"_", "N_", "LabError", "MissingProgram", "NotRecorded", "many"}
 ENGLISH = {"rehearse.py", "cli.py", "commands.py"}
 WORDS = re.compile(r"[A-Za-z][a-z’']+,? [a-z’']{2,}[,;:]? [a-z’']{2,}")
 # Programs' own words, CSS and HTML, shell: what no student reads as a sentence.
-NO_SENTENCE = re.compile(r"^[a-z .-]+$|[{};]|</|--|^\s*(?:exec|for) |\\|\(\?|\$")
+NO_SENTENCE = re.compile(r"^[a-z0-9_ .-]+$|[{};]|</|--|^\s*(?:exec|for) |\\|\(\?|\$")
 # What engines say, for labkit to know it again.
 THEIRS = {"Conflict. The container name", "Failed to create the VirtualBox object!"}
 
