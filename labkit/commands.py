@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from labkit.errors import LabError, MissingProgram
 
@@ -82,19 +82,15 @@ class _Output:
         self.chunks: list[Chunk] = []
         self._arrived: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
         pipes = {"out": process.stdout, "err": process.stderr}
-        self._threads = [
-            threading.Thread(target=self._pump, args=(stream, pipe), daemon=True)
-            for stream, pipe in pipes.items()
-            if pipe
+        jobs: list[tuple[Callable[..., None], Any, Any]] = [
+            (self._pump, stream, pipe) for stream, pipe in pipes.items() if pipe
         ]
-        self._open = len(self._threads)
+        self._open = len(jobs)
         if process.stdin:
-            data = (stdin or "").encode("utf-8", "replace")
-            self._threads.append(
-                threading.Thread(target=_feed, args=(process.stdin, data), daemon=True)
-            )
-
-    def start(self) -> None:
+            jobs.append((_feed, process.stdin, (stdin or "").encode("utf-8", "replace")))
+        self._threads = [
+            threading.Thread(target=does, args=args, daemon=True) for does, *args in jobs
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -110,22 +106,22 @@ class _Output:
         """Collect until all streams end. Raises :class:`queue.Empty` after ``deadline``."""
         while self._open:
             left = None if deadline is None else max(0.0, deadline - time.perf_counter())
-            stream, text = self._arrived.get(timeout=left)
-            if stream == "end":
-                self._open -= 1
-                continue
-            self.chunks.append((stream, text))
-            if on_text and text:
-                on_text(text)
+            self._take(*self._arrived.get(timeout=left), on_text)
+
+    def _take(self, stream: str, text: str, on_text: Callable[[str], None] | None = None) -> None:
+        if stream == "end":
+            self._open -= 1
+            return
+        self.chunks.append((stream, text))
+        if on_text and text:
+            on_text(text)
 
     def last_words(self) -> None:
         """Collect what has arrived of a process that was ended."""
         for thread in self._threads:
             thread.join(LAST_WORDS)
         while not self._arrived.empty():
-            stream, text = self._arrived.get()
-            if stream != "end":
-                self.chunks.append((stream, text))
+            self._take(*self._arrived.get())
 
 
 def _feed(pipe: IO[bytes], data: bytes) -> None:
@@ -168,7 +164,15 @@ def _start(
             cwd=cwd,
         )
     except FileNotFoundError:
-        raise _not_found(argv[0], cwd) from None
+        if cwd and not cwd.is_dir():
+            raise LabError(
+                "The folder {folder} is gone: run the %lesson cell again, which makes it anew.",
+                folder=cwd,
+            ) from None
+        raise MissingProgram(
+            "{program} is not installed here, or not on PATH; `labkit doctor` says how to get it.",
+            program=argv[0],
+        ) from None
     except (ValueError, UnicodeEncodeError):
         raise LabError(
             "A command cannot contain a NUL or an unprintable half character; retype that word."
@@ -179,18 +183,6 @@ def _start(
             program=argv[0],
             reason=error.strerror or error,
         ) from None
-
-
-def _not_found(program: str, cwd: Path | None) -> LabError:
-    if cwd and not cwd.is_dir():
-        return LabError(
-            "The folder {folder} is gone: run the %lesson cell again, which makes it anew.",
-            folder=cwd,
-        )
-    return MissingProgram(
-        "{program} is not installed here, or not on PATH; `labkit doctor` says how to get it.",
-        program=program,
-    )
 
 
 def run(
@@ -223,7 +215,6 @@ def run(
         return Result(argv, process.returncode, tuple(chunks), time.perf_counter() - started)
 
     try:
-        output.start()
         output.follow(None if timeout is None else started + timeout, on_text)
         process.wait()
         return result()
