@@ -16,7 +16,10 @@ from typing import NamedTuple
 from labkit.errors import LabError
 
 # Commands of these words come in a second word: `docker volume ls`.
-GROUPS = set("builder buildx container context image manifest network plugin system volume".split())
+GROUPS = set(
+    "builder buildx config container context image manifest network node plugin secret service "
+    "stack swarm system trust volume".split()
+)
 _OF_CONTAINERS = (
     "attach commit cp create diff exec export kill logs pause port rename restart rm run start "
     "stats stop top unpause update wait"

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -129,15 +128,16 @@ class Docker(Engine):
             own_file = "".join(words.values("--cidfile")[-1:])
             cid = Path(own_file or Path(folder, "cid"))
             ours = _Ours(_options(words, self.lesson, cid), [], heard)
+            ended = False
             try:
                 yield ours
+                ended = True
             finally:
                 container = cid.read_text() if cid.exists() else ""
-                failed = sys.exc_info()[0] is not None
                 if container and words.has("-d", "--detach"):
                     self._wait_a_moment(container)
                 entries = self._made(before, words, "".join(ours.said), container)
-                if container and failed:
+                if container and not ended:
                     self._kill(container)
                 if entries:
                     self.ledger.add(self.lesson, entries)
