@@ -116,9 +116,10 @@ class Docker(Engine):
 
     def _bring(self, words: Words, heard: Heard) -> None:
         """Make ready the image of a lesson's own that a command is to start."""
-        if words.name in ("run", "create") and words.words and self.lessons:
-            if recipe := images.recipe_of(words.words[0], self.lessons):
-                images.ready(recipe, self.client, self.runs(self.keeps, heard))
+        if words.name not in ("run", "create") or not words.words or not self.lessons:
+            return
+        if recipe := images.recipe_of(words.words[0], self.lessons):
+            images.ready(recipe, self.client, self.runs(self.keeps, heard))
 
     @contextmanager
     def _noted(self, words: Words, heard: Heard) -> Iterator[_Ours]:

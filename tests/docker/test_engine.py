@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from engines.dockerd import Dockerd
 from live import Lab, Student, plain
+from samples.docker_lesson import lesson_folder
 from samples.errors import refused
 
 from labkit.docker.client import LABEL
@@ -215,11 +216,7 @@ def test_an_interrupt_leaves_nothing_running(lab: Lab, student: Student, options
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A lesson on Docker without tasks."""
-    folder = tmp_path / "lessons" / "77"
-    folder.mkdir(parents=True)
-    (folder / "tasks.py").write_text('NEEDS = {"docker": ["docker"]}\n')
-    return folder
+    return lesson_folder(tmp_path)
 
 
 @pytest.mark.live("docker")
