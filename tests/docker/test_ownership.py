@@ -271,6 +271,16 @@ def test_what_moves_the_students_name_is_undone(
     assert after == before
 
 
+def test_a_name_comes_back_also_from_an_image_that_another_lesson_keeps(
+    lab: Lab, student: Student
+) -> None:
+    image = student.image("busybox", "LABEL older=1")
+    for lesson in ("12", "prefetched"):
+        lab("pull busybox", lesson)
+    assert lab.docker.clean() == [] and identity("busybox") == image
+    assert lab.of("prefetched").clean() == [] and identity("busybox") == image
+
+
 def test_the_students_unnamed_parent_of_a_lessons_commit_survives(
     lab: Lab, student: Student
 ) -> None:
@@ -283,6 +293,7 @@ def test_the_students_unnamed_parent_of_a_lessons_commit_survives(
     assert identity(dangling) == dangling
     lab(f"run --name e2 {dangling} touch /x")
     lab("commit e2 e/img:2")
+    lab("rm e2")
     assert lab.docker.clean() == []
     assert identity(dangling) == dangling
 
