@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -65,14 +66,17 @@ class Client:
         Raises :class:`MissingProgram` without the command, :class:`LabError` if no engine answers
         or it is older than API 1.41.
         """
+        if not shutil.which("docker"):
+            how = _(HOW_TO_GET)
+            raise MissingProgram("Docker is not installed here; get it from {how}.", how=how)
         host = os.environ.get("DOCKER_HOST") or _host_of_context()
         from docker import APIClient  # late: a third of a second
         from docker.errors import DockerException
         from docker.utils import kwargs_from_env
         from requests.exceptions import RequestException
 
-        where = {**kwargs_from_env(), "base_url": host}
         try:
+            where = {**kwargs_from_env(), "base_url": host}
             about = APIClient(**where, version="1.24", timeout=10).version(api_version=False)
             _check_age(about)
             spoken = min(about["ApiVersion"], NEWEST_API, key=_numbers)
@@ -200,11 +204,7 @@ class Client:
 def _host_of_context() -> str:
     """Where the docker command's current context leads. Raises :class:`LabError`."""
     argv = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
-    try:
-        answer = run(argv, timeout=20)
-    except MissingProgram:
-        how = _(HOW_TO_GET)
-        raise MissingProgram("Docker is not installed here; get it from {how}.", how=how) from None
+    answer = run(argv, timeout=20)
     if host := answer.out.strip():
         return host
     reason = " ".join(answer.err.split()) or _("Docker knows no engine")

@@ -16,7 +16,10 @@ from typing import NamedTuple
 from labkit.errors import LabError
 
 # Commands of these words come in a second word: `docker volume ls`.
-GROUPS = set("builder buildx container context image manifest network plugin system volume".split())
+GROUPS = {
+    *("builder", "buildx", "config", "container", "context", "image", "manifest", "network"),
+    *("node", "plugin", "secret", "service", "stack", "swarm", "system", "trust", "volume"),
+}
 _OF_CONTAINERS = (
     "attach commit cp create diff exec export kill logs pause port rename restart rm run start "
     "stats stop top unpause update wait"
@@ -147,7 +150,7 @@ def parse(argv: Sequence[str]) -> Words:
 
 
 def _long(word: str, rest: list[str], without_value: frozenset[str]) -> Option:
-    """An option such as --name=x; its value may be the next word, and is taken from the ``rest``."""
+    """An option such as --name=x; its value may be the next word, taken from the ``rest``."""
     option, equals, value = word.partition("=")
     if not equals and option not in without_value and rest:
         value = rest.pop(0)

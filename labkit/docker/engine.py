@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -118,9 +117,10 @@ class Docker(Engine):
 
     def _bring(self, words: Words, heard: Heard) -> None:
         """Make ready the image of a lesson's own that a command is to start."""
-        if words.name in ("run", "create") and words.words and self.lessons:
-            if recipe := images.recipe_of(words.words[0], self.lessons):
-                images.ready(recipe, self.client, self.runs(self.keeps, heard))
+        if words.name not in ("run", "create") or not words.words or not self.lessons:
+            return
+        if recipe := images.recipe_of(words.words[0], self.lessons):
+            images.ready(recipe, self.client, self.runs(self.keeps, heard))
 
     @contextmanager
     def _noted(self, words: Words, heard: Heard) -> Iterator[_Ours]:
@@ -130,15 +130,16 @@ class Docker(Engine):
             own_file = "".join(words.values("--cidfile")[-1:])
             cid = Path(own_file or Path(folder, "cid"))
             ours = _Ours(_options(words, self.lesson, cid), [], heard)
+            ended = False
             try:
                 yield ours
+                ended = True
             finally:
                 container = cid.read_text() if cid.exists() else ""
-                failed = sys.exc_info()[0] is not None
                 if container and words.has("-d", "--detach"):
                     self._wait_a_moment(container)
                 entries = self._made(before, words, "".join(ours.said), container)
-                if container and failed:
+                if container and not ended:
                     self._kill(container)
                 if entries:
                     self.ledger.add(self.lesson, entries)

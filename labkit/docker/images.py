@@ -37,15 +37,25 @@ class Recipe(NamedTuple):
     @property
     def tag(self) -> str:
         """The name of just this image: another recipe is another image. Raises LabError."""
+        recipe = self.folder / "Dockerfile"
         try:
-            text = (self.folder / "Dockerfile").read_bytes().replace(b"\r\n", b"\n")
+            digest = hashlib.sha256(_text(recipe))
+            for path in sorted(self.folder.rglob("*")):  # what it copies
+                if path.is_file() and path != recipe:
+                    name = path.relative_to(self.folder).as_posix()
+                    digest.update(b"\0%b\0%b" % (name.encode(), _text(path)))
         except OSError:
             raise LabError(
                 "Lesson {lesson} has no recipe of an image {name}.",
                 lesson=self.lesson,
                 name=self.folder.name,
             ) from None
-        return f"{self.name}:{hashlib.sha256(text).hexdigest()[:12]}"
+        return f"{self.name}:{digest.hexdigest()[:12]}"
+
+
+def _text(path: Path) -> bytes:
+    """A file, the same however git wrote the ends of its lines."""
+    return path.read_bytes().replace(b"\r\n", b"\n")
 
 
 def recipes(lesson: str, folder: Path) -> list[Recipe]:

@@ -1,4 +1,4 @@
-"""``%forest`` ``%layers`` ``%explore`` ``%before_after``: what is in images, and what they share."""
+"""``%forest`` ``%layers`` ``%explore`` ``%before_after``: what is in images, what they share."""
 
 from __future__ import annotations
 

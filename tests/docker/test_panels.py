@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from pathlib import Path
 
 import ipywidgets as w
 import pytest
-from conftest import Notebook
+from samples.docker_lesson import Described, recorder, replayed, world
+from samples.errors import refused
 from samples.pages import Page, keyboard_only, named, text, the
 
-from labkit import tasks
-from labkit.docker.layers import Image
+from labkit.commands import Result
 from labkit.docker.listing import LayerEntry, write_listing
 from labkit.docker.panels import BeforeAfter, Explorer, TreeView, stack_html
-from labkit.errors import LabError
 from labkit.lesson import Lesson
 
 FIRST = [
@@ -35,47 +34,28 @@ SECOND = [
 THIRD = ["f 3 third.txt"]
 
 
-def image(name: str, **layers: list[str]) -> Image:
-    """Each layer made by a COPY, with an ENV, which has no files, behind the first."""
-    history: list[dict[str, Any]] = [
-        {"created_by": f"COPY <{layer}> /", "empty": False} for layer in layers
-    ]
-    history.insert(1, {"created_by": "ENV A=1", "empty": True})
-    config = {"diff_ids": [f"sha256:{layer}" for layer in layers], "history": history}
-    listings = {f"sha256:{layer}": lines for layer, lines in layers.items()}
-    return Image.from_listings(name, f"sha256:{name}", config, listings)
-
-
-class Shelf:
-    """A lesson that knows a few images."""
-
-    badge = "replay · recorded 2026-01-02 on Docker 1.0"
-
-    def __init__(self, *images: Image) -> None:
-        self.images = {image.name: image for image in images}
-
-    def world(self) -> dict[str, Any]:
-        return {"images": [{"tags": [name]} for name in [*self.images, "unrecorded"]]}
-
-    def layers(self, name: str) -> Image:
-        if name not in self.images:
-            raise LabError(f"The recording does not hold {name}.")
-        return self.images[name]
+ONE = Described("one", {"aa": FIRST, "bb": SECOND})
+TWO = Described("two", {"aa": FIRST, "cc": THIRD})
+THREE = Described("three", {"bb": SECOND})
 
 
 # -- the explorer -------------------------------------------------------------------------------
 
-ONE = image("one", aa=FIRST, bb=SECOND)
-TWO = image("two", aa=FIRST, cc=THIRD)
-THREE = image("three", bb=SECOND)
+
+@pytest.fixture
+def lesson(tmp_path: Path) -> Lesson:
+    """A lesson that knows three images, and has a fourth."""
+    tape = recorder(ONE, TWO, THREE)
+    tape.read("world", lambda: world((ONE, TWO, THREE, Described("unrecorded", {}))))
+    return replayed(tmp_path, tape)
 
 
-def explorer(*names: str) -> Explorer:
-    return Explorer(cast("Lesson", Shelf(ONE, TWO, THREE)), names)
+def explorer(lesson: Lesson, *names: str) -> Explorer:
+    return Explorer(lesson, names)
 
 
-def test_the_slider_lays_layer_upon_layer() -> None:
-    panel = explorer("one")
+def test_the_slider_lays_layer_upon_layer(lesson: Lesson) -> None:
+    panel = explorer(lesson, "one")
     slider, (_, stack, tree) = the(w.IntSlider, panel)[0], the(w.HTML, panel)
     assert (slider.min, slider.max, slider.value) == (0, 2, 2)  # ENV holds no files: no layer
     assert "new.txt" in text(tree.value) and "~ motd" in text(tree.value)
@@ -91,44 +71,45 @@ def test_the_slider_lays_layer_upon_layer() -> None:
 
 
 def test_the_stack_tells_instruction_size_and_changes_newest_on_top() -> None:
-    said = text(stack_html(ONE, 2))
+    said = text(stack_html(ONE.taken_apart, 2))
     rows = re.findall(r"COPY <(\w\w)> / ?(\S+?) ?(\+\d+ ~\d+ −\d+)", said)
     assert rows == [("bb", "27B", "+3 ~1 −1"), ("aa", "1.01kB", "+6 ~0 −0")]
     assert "1 more steps" in said and "15B can no longer be seen" in said
 
 
-def test_two_side_by_side_mark_what_they_share() -> None:
-    panel = explorer("one", "two")
+def test_two_side_by_side_mark_what_they_share(lesson: Lesson) -> None:
+    panel = explorer(lesson, "one", "two")
     _, left, _, right, _ = the(w.HTML, panel)
     for stack in (left, right):
         assert text(stack.value).count("=") == 1 and stack.value.count("double") == 1
         assert re.search(r"= ?1 ?COPY <aa>", text(stack.value))
     picks = the(w.Dropdown, panel)
-    picks[1].value = "three"  # the same second layer, but on another base: not shared
+    picks[1].value = "three:latest"  # the same second layer, but on another base: not shared
     for stack in (left, right):
         assert "=" not in text(stack.value) and "double" not in stack.value
-    picks[1].value = "one"
+    picks[1].value = "one:latest"
     assert text(left.value).count("=") == text(right.value).count("=") == 2
 
 
-def test_another_image_is_picked() -> None:
-    panel = explorer("one")
+def test_another_image_is_picked(lesson: Lesson) -> None:
+    panel = explorer(lesson, "one")
     pick, slider = the(w.Dropdown, panel)[0], the(w.IntSlider, panel)[0]
     _, stack, tree = the(w.HTML, panel)
-    assert set(pick.options) == {"one", "two", "three", "unrecorded"}
+    others = {"one:latest", "two:latest", "three:latest", "unrecorded:latest"}
+    assert set(pick.options) == {"one", *others}
     slider.value = 1
-    pick.value = "three"
+    pick.value = "three:latest"
     assert (slider.max, slider.value) == (1, 1) and "new.txt" in tree.value
-    pick.value = "two"
+    pick.value = "two:latest"
     assert (slider.max, slider.value) == (2, 2) and "third.txt" in tree.value
-    pick.value = "unrecorded"
-    assert "does not hold unrecorded" in stack.value and tree.value == ""
+    pick.value = "unrecorded:latest"
+    assert "The recording does not hold" in stack.value and tree.value == ""
     pick.value = "one"
     assert "new.txt" in tree.value and "does not hold" not in stack.value
 
 
-def test_the_explorer_can_be_read_without_widgets() -> None:
-    bundle = explorer("one", "two")._repr_mimebundle_()
+def test_the_explorer_can_be_read_without_widgets(lesson: Lesson) -> None:
+    bundle = explorer(lesson, "one", "two")._repr_mimebundle_()
     assert bundle["text/plain"].splitlines() == [
         "Layer explorer (needs JupyterLab): one and two",
         "shared layers: 1",
@@ -136,17 +117,15 @@ def test_the_explorer_can_be_read_without_widgets() -> None:
 
 
 @pytest.mark.parametrize("names", ["", "one two three", "nosuch", "one nosuch"])
-def test_an_explorer_of_nothing_is_one_line(names: str) -> None:
-    with pytest.raises(LabError) as caught:
-        explorer(*names.split())
-    assert "\n" not in str(caught.value)
+def test_an_explorer_of_nothing_is_one_line(lesson: Lesson, names: str) -> None:
+    assert refused(explorer, lesson, *names.split())
 
 
 # -- the tree -----------------------------------------------------------------------------------
 
 
 def test_folders_open_with_the_keyboard_and_tell_what_they_hold() -> None:
-    html = TreeView(ONE, 2).html()
+    html = TreeView(ONE.taken_apart, 2).html()
     tags = Page(html).tags
     assert tags.count("details") == tags.count("summary") == 4  # bin, etc, etc/deep, etc/deep/er
     assert "bin/ 2 files, 1kB" in text(html)
@@ -176,7 +155,8 @@ def test_names_from_hostile_archives_are_only_text(name: str) -> None:
         LayerEntry("l", f"l{name}", 0, name),
     ]
     gone = [LayerEntry("f", f".wh.{name}", 0, "")]
-    bad = image(f"i{name}", xx=list(write_listing(entries)), yy=list(write_listing(gone)))
+    layers = {"xx": list(write_listing(entries)), "yy": list(write_listing(gone))}
+    bad = Described(f"i{name}", layers).taken_apart
     for html in [TreeView(bad, n).html() for n in (0, 1, 2)] + [stack_html(bad, 2)]:
         assert set(Page(html).tags) <= set(SHOWN.split())
         html.encode("utf-8")
@@ -184,15 +164,17 @@ def test_names_from_hostile_archives_are_only_text(name: str) -> None:
 
 
 def test_a_file_of_many_names_has_its_bytes_once() -> None:
-    linked = image(
+    linked = Described(
         "linked",
-        xx=[
-            "f 1000 bin/busybox",
-            "h 0 bin/ls\tbin/busybox",
-            "h 0 sbin/init\tbin/busybox",
-            "f 500 bin/other",
-        ],
-    )
+        {
+            "xx": [
+                "f 1000 bin/busybox",
+                "h 0 bin/ls\tbin/busybox",
+                "h 0 sbin/init\tbin/busybox",
+                "f 500 bin/other",
+            ]
+        },
+    ).taken_apart
     said = text(TreeView(linked, 1).html())
     assert "bin/ 3 files, 1.5kB" in said and "sbin/ 1 file, 1kB" in said
 
@@ -200,12 +182,14 @@ def test_a_file_of_many_names_has_its_bytes_once() -> None:
 def test_an_endless_nest_of_folders_is_cut_off() -> None:
     deep = "/".join("d" * 2000)
     many = [f"f 1 {a}/{b}/{c}/f" for a in range(18) for b in range(18) for c in range(18)]
-    html = TreeView(image("nested", xx=[f"f 1 {deep}/x", *many]), 1).html()
+    html = TreeView(Described("nested", {"xx": [f"f 1 {deep}/x", *many]}).taken_apart, 1).html()
     assert html.count("<details") < 8000 and len(html) < 2_000_000
 
 
 def test_a_crowded_folder_is_cut_off_and_says_so() -> None:
-    crowd = image("crowd", xx=[f"f 1 n{number:05}" for number in range(20_000)])
+    crowd = Described(
+        "crowd", {"xx": [f"f 1 n{number:05}" for number in range(20_000)]}
+    ).taken_apart
     html = TreeView(crowd, 1).html()
     assert "… and 19940 more" in html and len(html) < 20_000
 
@@ -213,25 +197,35 @@ def test_a_crowded_folder_is_cut_off_and_says_so() -> None:
 # -- before and after ---------------------------------------------------------------------------
 
 
+LINE = "docker commit web two"
+
+
 @pytest.fixture
-def ready(replay: Notebook) -> tuple[Notebook, str]:
-    """Lesson 12 in replay, just before its cell %before_after; and the command of that cell."""
-    return replay, replay.until("12", "%before_after").partition(" ")[2]
+def ready(tmp_path: Path) -> Lesson:
+    """A lesson in which a commit makes the second image."""
+    tape = recorder(ONE, TWO)
+    tape.read("world", lambda: world([ONE]))
+    tape.branch(LINE)
+    tape.read("world", lambda: world([ONE]))
+    key = LINE.split()
+    made = Result(tuple(key), 0, (("out", "sha256:two\n"),))
+    tape.record(key, None, lambda: made, lambda: True)
+    tape.read("world", lambda: world([ONE, TWO]))
+    return replayed(tmp_path, tape)
 
 
-def test_run_shows_both_pictures_and_undo_goes_back(ready: tuple[Notebook, str]) -> None:
-    notebook, line = ready
-    lesson = notebook.lesson
-    tasks.leave(lesson)
-    state = lesson.tape.state
-    panel = BeforeAfter(lesson, line)
+def test_run_shows_both_pictures_and_undo_goes_back(ready: Lesson) -> None:
+    state = ready.tape.state
+    panel = BeforeAfter(ready, LINE)
     view, run, undo = the(w.HTML, panel)[0], named(panel, "Run"), named(panel, "Undo")
     assert undo.disabled and not run.disabled and view.value == ""
     run.click()
-    assert view.value.count("<svg") == 2 and "Before" in view.value and "After" in view.value
-    assert run.disabled and not undo.disabled and lesson.tape.state != state
+    before, _, after = view.value.partition("After")
+    assert before.count("<svg") == after.count("<svg") == 1 and "Before" in before
+    assert "two:latest" in after and "two:latest" not in before
+    assert run.disabled and not undo.disabled and ready.tape.state != state
     undo.click()
-    assert "Undone" in view.value and lesson.tape.state == state
+    assert "Undone" in view.value and ready.tape.state == state
     assert undo.disabled and not run.disabled
     run.click()
     assert view.value.count("<svg") == 2
@@ -248,19 +242,17 @@ def test_run_shows_both_pictures_and_undo_goes_back(ready: tuple[Notebook, str])
     ],
 )
 def test_a_command_that_cannot_be_run_is_said_in_the_panel(
-    ready: tuple[Notebook, str], typed: str, said: str
+    ready: Lesson, typed: str, said: str
 ) -> None:
-    notebook, line = ready
-    panel = BeforeAfter(notebook.lesson, line)
+    panel = BeforeAfter(ready, LINE)
     the(w.Text, panel)[0].value = typed
     named(panel, "Run").click()
     assert said in text(the(w.HTML, panel)[0].value)
-    the(w.Text, panel)[0].value = line  # and then it can be corrected
+    the(w.Text, panel)[0].value = LINE  # and then it can be corrected
     named(panel, "Run").click()
     assert the(w.HTML, panel)[0].value.count("<svg") == 2
 
 
-def test_only_controls_that_work_from_the_keyboard(ready: tuple[Notebook, str]) -> None:
-    notebook, line = ready
-    keyboard_only(explorer("one", "two"))
-    keyboard_only(BeforeAfter(notebook.lesson, line))
+def test_only_controls_that_work_from_the_keyboard(lesson: Lesson) -> None:
+    keyboard_only(explorer(lesson, "one", "two"))
+    keyboard_only(BeforeAfter(lesson, LINE))
