@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from labkit.engine import PREFETCHED, engines, parts
 from labkit.errors import LabError
 from labkit.messages import _
+from labkit.show.text import clean
 
 if TYPE_CHECKING:
     from labkit.show.trees import Tree
@@ -50,17 +51,27 @@ def tell(args: argparse.Namespace, found: Told) -> None:
 
 def save_option(command: argparse.ArgumentParser) -> None:
     """Let a subcommand that draws save its picture instead."""
-    command.add_argument("--save", metavar="FILE", help="draw into FILE.svg, .png or .pdf instead")
+    command.add_argument("--save", metavar="FILE", help="draw into FILE.svg instead")
 
 
 def draw(args: argparse.Namespace, tree: Tree) -> None:
-    """Print a tree, or save it where --save says. Raises :class:`LabError` if it cannot."""
+    """Print a tree, or write its SVG where --save says. Raises :class:`LabError` if it cannot."""
     if not args.save:
         print(tree)
         return
-    from labkit.show.save import save
-
-    save(tree, Path(args.save))
+    name = clean(args.save)
+    if not args.save.lower().endswith(".svg"):
+        raise LabError(
+            "{name:.200} does not end in .svg: name a file such as forest.svg.", name=name
+        )
+    try:
+        Path(args.save).write_text(tree.svg(), encoding="utf-8")
+    except OSError as error:
+        raise LabError(
+            "{name:.200} cannot be written: {reason}. Name a file in a folder of your own.",
+            name=name,
+            reason=error.strerror,
+        ) from None
     print(_("Saved in {path}.", path=args.save))
 
 

@@ -28,7 +28,7 @@ class MAGICS(LessonMagics):
         forest = reads.forest(lesson, names)
         tree = forest.tree(lesson.memory.get(drawn_before), seen)
         lesson.memory[drawn_before] = forest
-        seen.update(node["key"] for node in tree.data()["nodes"])
+        seen.update(row.node.key for row in tree.layout.rows)
         show.put(show.figure(lesson.badge, tree))
 
     @line_magic

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 import ipywidgets as w
@@ -16,15 +16,19 @@ class Choice(Panel):
     """``choices``: letter → text; what is committed to is kept in ``committed`` under ``name``."""
 
     def __init__(
-        self,
-        name: str,
-        question: str,
-        choices: Mapping[str, str],
-        committed: MutableMapping[str, str],
+        self, name: str, question: str, choices: Mapping[str, str], committed: dict[str, str]
     ) -> None:
-        self.name, self.committed = name, committed
+        self.name = name
+        self.committed = committed
         lines = {letter: f"{letter}) {text}" for letter, text in choices.items()}
-        self.radios = {letter: self._radio(letter, line) for letter, line in lines.items()}
+        self.radios: dict[str, w.RadioButtons] = {}
+        for letter, line in lines.items():
+            # One radio a choice: JupyterLab takes the arrow keys for itself, Tab and Space work
+            # everywhere. A radio knows no mark-up.
+            option = line.replace("`", ""), letter
+            radio = w.RadioButtons(options=[option], value=None, layout={"width": "max-content"})
+            radio.observe(self._chosen, "value")
+            self.radios[letter] = radio
         self.button = w.Button(
             description=_("Commit"), tooltip=_("Commit to this answer, then run the next cell")
         )
@@ -39,15 +43,6 @@ class Choice(Panel):
         if name in committed:
             self.radios[committed[name]].value = committed[name]
             self._commit()
-
-    def _radio(self, letter: str, line: str) -> w.RadioButtons:
-        # One radio a choice: JupyterLab takes the arrow keys for itself, Tab and Space work
-        # everywhere. A radio knows no mark-up.
-        radio = w.RadioButtons(
-            options=[(line.replace("`", ""), letter)], value=None, layout={"width": "max-content"}
-        )
-        radio.observe(self._chosen, "value")
-        return radio
 
     def _chosen(self, change: dict[str, Any]) -> None:
         for letter, radio in self.radios.items():

@@ -6,14 +6,11 @@ from markupsafe import Markup
 
 
 class Figure:
-    """What shows itself, as text (`str`) and as HTML of the same content."""
+    """What shows itself: as text by ``str``, and as HTML."""
 
     def html(self) -> Markup:
         """For a notebook."""
         raise NotImplementedError
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/plain": str(self), "text/html": str(self.html())}

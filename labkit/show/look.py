@@ -37,6 +37,10 @@ class Look(NamedTuple):
     dash: str = ""  # of its outline, as in SVG
     outline: Points = ()  # px around the centre
 
+    def corners(self, x: float, y: float) -> str:
+        """The outline around a point, as SVG takes it."""
+        return " ".join(f"{x + dx:g},{y + dy:g}" for dx, dy in self.outline)
+
 
 def _arc(
     y: float, start: float, stop: float, rx: float = 7.5, ry: float = 2.5, steps: int = 6
@@ -46,18 +50,14 @@ def _arc(
     return tuple((round(rx * cos(turn), 1), round(y + ry * sin(turn), 1)) for turn in turns)
 
 
-def _box(x: float, y: float) -> Points:
-    return (-x, -y), (x, -y), (x, y), (-x, y)
-
-
 _LID = _arc(-4.5, 1, 0)
 _SCREEN = (-9.0, -7.5), (9.0, -7.5), (9.0, 3.5), (2.0, 3.5), (2.0, 6.0), (5.0, 6.0), (5.0, 7.5)
 
-# What an output is: a badge's first word, or the kind of a message of ours.
+# What an output is: what its badge begins with, or the kind of a message of ours.
 SIGNS = {
-    "live": Look(GREEN, "●"),
-    "replay": Look(BLUE, "↻"),
-    "model": Look(PURPLE, "◇"),
+    N_("live"): Look(GREEN, "●"),
+    N_("replay"): Look(BLUE, "↻"),
+    N_("model"): Look(PURPLE, "◇"),
     "pass": Look(GREEN, "✔"),
     "fail": Look(VERMILION, "✘"),
     "unknown": Look(PURPLE, "?"),
@@ -67,8 +67,8 @@ SIGNS = {
 # The things of a tree, and how they are marked; legends show the words.
 SHAPES = {
     N_("image"): Look(BLUE, "◆", "", _arc(0, 0, 2, 8.5, 8.5, 4)),
-    N_("layer"): Look(SKY, "■", "", _box(9, 5)),
-    N_("container"): Look(ORANGE, "□", "3 2", _box(7, 7)),
+    N_("layer"): Look(SKY, "■", "", ((-9, -5), (9, -5), (9, 5), (-9, 5))),
+    N_("container"): Look(ORANGE, "□", "3 2", ((-7, -7), (7, -7), (7, 7), (-7, 7))),
     N_("machine"): Look(PURPLE, "▣", "", (*_SCREEN, *((-x, y) for x, y in reversed(_SCREEN)))),
     N_("state"): Look(PURPLE, "▷", "", ((-6, -7), (8, 0), (-6, 7))),
     N_("snapshot"): Look(GREEN, "●", "", _arc(0, 0, 2, 7, 7, 20)),
@@ -81,4 +81,3 @@ MARKS = {
     N_("shared"): Look(PURPLE, "=", "1 2"),
     N_("current"): Look(ORANGE, "▶"),
 }
-STRONG = ("new", "current")  # marks drawn thick and bold

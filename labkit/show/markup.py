@@ -9,26 +9,18 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-LABKIT = Path(__file__).resolve().parent.parent
 
-
-def _quotes_escaped(value: object) -> object:
-    """Quotes as the standard library escapes them; jinja2 itself does the rest.
-
-    Stored outputs are compared byte for byte, and hold ``&quot;`` where jinja2 writes ``&#34;``.
-    """
-    if isinstance(value, (Markup, int, float)):
-        return value
-    text = str(value)
-    return Markup(escape(text)) if '"' in text or "'" in text else text
+def _escaped(value: object) -> object:
+    """Text by html.escape: stored outputs hold ``&quot;`` where jinja2 writes ``&#34;``."""
+    return value if isinstance(value, (Markup, int, float)) else Markup(escape(str(value)))
 
 
 @lru_cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(LABKIT),
+        loader=FileSystemLoader(Path(__file__).resolve().parent.parent),
         autoescape=True,
-        finalize=_quotes_escaped,
+        finalize=_escaped,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -14,12 +14,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from labkit.messages import _
 from labkit.show.figure import Figure
 from labkit.show.look import SIGNS
 from labkit.show.markup import macro
 
 LINES = 40  # of an output before it scrolls
-_AS_IS, _FOLDED = "white-space:pre;", "white-space:pre-wrap;word-break:normal;"
 _ANSI = re.compile(  # ECMA-48; titles of an xterm
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])"
 )
@@ -32,16 +32,17 @@ def without_colours(text: str) -> str:
 
 
 def badge_html(badge: str) -> Markup:
-    """The small line above an output, whose first word is one of SIGNS."""
-    sign = SIGNS[badge.split(" ")[0]]
-    return _part("badge", badge, sign.sign, sign.colour)
+    """The small line above an output, which begins with one of SIGNS, translated."""
+    look = next(look for word, look in SIGNS.items() if badge.startswith(_(word)))
+    return _part("badge", badge, look.sign, look.colour)
 
 
 def pre(text: str, fold: bool = False) -> Markup:
     """Text as HTML, every space where it was; what is long scrolls, or lines ``fold``."""
     if not text:
         return Markup()
-    return _part("pre", text, _FOLDED if fold else _AS_IS, text.count("\n") > LINES)
+    space = "white-space:pre-wrap;word-break:normal;" if fold else "white-space:pre;"
+    return _part("pre", text, space, text.count("\n") > LINES)
 
 
 def output(badge: str, text: str, note: str = "") -> dict[str, str]:
@@ -69,20 +70,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
 
 def message(kind: str, text: str, badge: str = "") -> dict[str, str]:
     """A line of our own: a verdict, a hint, a note. Backquotes mark commands."""
-    sign = SIGNS[kind]
+    look = SIGNS[kind]
     marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)).replace("\n", "<br>")
     head = badge_html(badge) if badge else Markup()
     return {
-        "text/plain": "\n".join(filter(None, (badge, f"{sign.sign} {text}"))),
-        "text/html": str(_part("message", Markup(marked), sign.sign, sign.colour, head)),
+        "text/plain": "\n".join(filter(None, (badge, f"{look.sign} {text}"))),
+        "text/html": str(_part("message", Markup(marked), look.sign, look.colour, head)),
     }
 
 
 def put(bundle: Mapping[str, Any], display_id: bool | None = None) -> Any:
-    """Show a mime bundle as this cell's output.
-
-    With ``display_id`` return the handle that updates it.
-    """
+    """Show a mime bundle as this cell's output; with ``display_id`` return what updates it."""
     from IPython.display import display  # late: figures are drawn without a notebook, too
 
     return display(bundle, raw=True, display_id=display_id)

@@ -29,19 +29,15 @@ def progress(text: str, read: Callable[[str], Sequence[Bar]]) -> str:
 class Live:
     """The output of a command that runs; ``read`` finds the bars in its words so far.
 
-    ``LABKIT_PROGRESS=off`` shows only the end (nbval knows no updates of a display).
+    ``hear`` is for ``commands.run(on_text=…)``. ``LABKIT_PROGRESS=off`` makes it None, and only the
+    end is shown (nbval knows no updates of a display).
     """
 
     def __init__(self, read: Callable[[str], Sequence[Bar]]) -> None:
         self._read = read
         self._text = ""
         self._handle: Any = None  # of IPython's display, once something is shown
-        self._enabled = os.environ.get("LABKIT_PROGRESS") != "off"
-
-    @property
-    def hear(self) -> Callable[[str], None] | None:
-        """For ``commands.run(on_text=…)``: None when nothing is to be shown before the end."""
-        return self._hear if self._enabled else None
+        self.hear = None if os.environ.get("LABKIT_PROGRESS") == "off" else self._hear
 
     def _hear(self, text: str) -> None:
         self._text = (self._text + text)[-TAIL:]
@@ -52,4 +48,4 @@ class Live:
         if self._handle:
             self._handle.update(bundle, raw=True)
         else:
-            self._handle = put(bundle, display_id=self._enabled or None)
+            self._handle = put(bundle, display_id=True if self.hear else None)

@@ -6,16 +6,13 @@ import re
 import unicodedata
 from functools import lru_cache
 
-_UNSAFE = re.compile(
+_UNSAFE = re.compile(  # controls, marks that reorder text, surrogates and noncharacters
     "[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 
 
 def clean(text: str) -> str:
-    """One line of valid XML and UTF-8: any white space is one space, what is unsafe is U+FFFD.
-
-    Unsafe are control characters, marks that reorder text, surrogates and noncharacters.
-    """
+    """One line of valid XML and UTF-8: any white space is one space, what is unsafe is U+FFFD."""
     return _UNSAFE.sub("\ufffd", " ".join(text.split()))
 
 
@@ -49,7 +46,5 @@ def shorten(text: str, limit: int) -> str:
 
 def isolate(text: str) -> str:
     """Keep right-to-left text from reordering the columns beside it (Unicode annex 9: isolates)."""
-    if text.isascii():
-        return text
     rtl = any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
     return f"\u2068{text}\u2069" if rtl else text

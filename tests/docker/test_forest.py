@@ -67,18 +67,18 @@ def test_forest_picture_marks_what_is_new_and_gone() -> None:
             {"id": "c2", "name": "lost", "image_id": "sha256:none"},
         ],
     )
-    nodes = {node["label"]: node for node in new.tree(old).data()["nodes"]}
-    assert {label: node["mark"] for label, node in nodes.items()} == {
+    nodes = {row.node.label: row.node for row in new.tree(old).layout.rows}
+    assert {label: node.mark for label, node in nodes.items()} == {
         "ADD a": "",
         "RUN c": "new",
         "web": "new",
         "lost": "new",
         "ADD b": "gone",
     }
-    assert nodes["web"]["parent"] == nodes["RUN c"]["key"]
-    assert (nodes["web"]["kind"], nodes["web"]["note"]) == ("container", "running · 3 changes")
-    assert (nodes["ADD a"]["note"], nodes["ADD a"]["names"]) == ("1kB", ["a"])
-    assert {node["mark"] for node in new.tree().data()["nodes"]} == {""}
+    assert nodes["web"].parent == nodes["RUN c"].key
+    assert (nodes["web"].kind, nodes["web"].note) == ("container", "running · 3 changes")
+    assert (nodes["ADD a"].note, nodes["ADD a"].names) == ("1kB", ("a",))
+    assert {row.node.mark for row in new.tree().layout.rows} == {""}
 
 
 def test_images_without_layers_or_history_have_a_place() -> None:

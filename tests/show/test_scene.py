@@ -163,9 +163,9 @@ def test_picture_of_any_forest(nodes: list[Node]) -> None:
         lowest = max(y for _, y in corners(above))
         assert lowest < min(y for _, y in corners(below)), "shapes overlap"
     heights = [middle(shape)[1] for shape in drawn]
-    order = Tree(nodes).data()["nodes"]
-    for (above, below), node in zip(pairwise(heights), order[1:], strict=True):
-        step = 28 if node["parent"] is not None else 40
+    order = Tree(nodes).layout.rows
+    for (above, below), row in zip(pairwise(heights), order[1:], strict=True):
+        step = 28 if row.node.parent is not None else 40
         assert abs(below - above - step) < 1, "only trees stand apart"
 
 
@@ -259,7 +259,7 @@ def test_a_picture_of_nothing() -> None:
 def test_any_text_is_drawn_safely(nodes: list[Node], title: str) -> None:
     tree = Tree(nodes, title)
     root = parse(tree.svg())  # well-formed XML, and encodes as UTF-8
-    labels = [shorten(clean(node["label"]), LABEL) for node in tree.data()["nodes"]]
+    labels = [shorten(clean(row.node.label), LABEL) for row in tree.layout.rows]
     assert texts(root, "label") == labels
     for text in root.iter(SVG + "text"):
         assert "\n" not in own_text(text)

@@ -1,8 +1,7 @@
-"""A tree in text and as data: read from the art alone, and compared with the nodes it was given."""
+"""A tree in text: read from the art alone, and compared with the nodes it was given."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -36,7 +35,7 @@ def read_text(text: str) -> list[tuple[int, int]]:
 
 def check_text(nodes: list[Node]) -> None:
     tree = Tree([Node(node.key, node.label, node.parent) for node in nodes])
-    keys = [node["key"] for node in tree.data()["nodes"]]
+    keys = [row.node.key for row in tree.layout.rows]
     edges = {(keys[parent], keys[child]) for parent, child in read_text(str(tree))}
     assert edges == {(node.parent, node.key) for node in nodes if node.parent is not None}
 
@@ -58,7 +57,6 @@ Images
 
 ▶ ■      COPY hello /                 13.3 kB  [hello-world]"""
     )
-    assert repr(forest()) == str(forest())
 
 
 def test_text_with_links_and_kinds() -> None:
@@ -100,33 +98,12 @@ def test_text_of_a_deep_forest() -> None:
 def test_any_text_is_one_line_a_row(nodes: list[Node], title: str) -> None:
     tree = Tree(nodes, title)
     str(tree).encode("utf-8")
-    json.dumps(tree.data()).encode("utf-8")
     assert len(str(tree).split("\n")) == len(str(tree).splitlines())
-
-
-def test_data() -> None:
-    data = json.loads(json.dumps(forest().data()))
-    assert list(data) == ["title", "nodes", "edges", "links"]
-    edges = ["base env", "env run", "run web", "run mine", "base py", "py app"]
-    assert [f"{edge['from']} {edge['to']}" for edge in data["edges"]] == edges
-    assert data["nodes"][4] == {
-        "key": "mine",
-        "label": "echo hello",
-        "parent": "run",
-        "note": "46 B",
-        "kind": "layer",
-        "names": ["mine:1"],
-        "mark": "new",
-        "x": 2,
-        "y": 4,
-    }
-    assert machines().data()["links"] == [{"from": "clone", "to": "s1", "label": "linked clone"}]
 
 
 def test_empty() -> None:
     assert str(Tree([])) == "(empty)"
     assert str(Tree([], "Images")) == "Images\n(empty)"
-    assert Tree([]).data() == {"title": "", "nodes": [], "edges": [], "links": []}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +143,7 @@ def test_same_bytes_in_every_process_and_no_matplotlib() -> None:
     code = (
         "import sys; from samples.trees import forest, machines; "
         "assert 'matplotlib' not in sys.modules; "
-        "print([ascii(f'{t.svg()}{t}{t.data()}') for t in (forest(), machines())])"
+        "print([ascii(f'{t.svg()}{t}') for t in (forest(), machines())])"
     )
     path = os.pathsep.join(sys.path)
     runs = {

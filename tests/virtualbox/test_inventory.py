@@ -49,9 +49,8 @@ def test_a_linked_clone_hangs_from_its_snapshot(tmp_path: Path) -> None:
     graph = read_home(home(tmp_path, base=base, clone=machine("clone", 2, attached(77))))
     assert graph.machine("clone").linked_to == Origin("base", "s0", uuid(1000))
     assert [m.name for m in graph.only("clone").machines] == ["base", "clone"]
-    assert machine_tree(graph).data()["links"] == [
-        {"from": uuid(2), "to": f"{uuid(1)} {uuid(1000)}", "label": "linked to"}
-    ]
+    links = [(uuid(2), f"{uuid(1)} {uuid(1000)}", "linked to")]
+    assert machine_tree(graph).layout.links == links
     assert "2 disks stand on 0.vdi" in deleting(graph, "base", "s0").refused
 
 
@@ -116,7 +115,7 @@ def test_hard_names_are_exact_in_data_and_clean_in_the_picture(tmp_path: Path) -
 def test_a_deep_chain(tmp_path: Path) -> None:
     graph = read_home(home(tmp_path, m=deep(1000)))
     assert len(graph.machines[0].snapshots) == 1000 and len(graph.media) == 1001
-    assert len(machine_tree(graph).data()["nodes"]) == 2003
+    assert len(machine_tree(graph).layout.rows) == 2003
 
 
 def calls(does: Callable[[], object]) -> int:
