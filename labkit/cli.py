@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from labkit.engine import PREFETCHED, engines, parts
 from labkit.errors import LabError
@@ -18,13 +18,6 @@ from labkit.show.text import clean
 
 if TYPE_CHECKING:
     from labkit.show.trees import Tree
-
-
-class Told(Protocol):
-    """What a subcommand has found: text to read, JSON for programs."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
 
 
 class Commands:
@@ -44,8 +37,8 @@ class Commands:
         return command
 
 
-def tell(args: argparse.Namespace, found: Told) -> None:
-    """Print what was asked for, as JSON or as text."""
+def tell(args: argparse.Namespace, found: Any) -> None:
+    """Print what was asked for: its ``to_json()`` with --json, or its text."""
     print(json.dumps(found.to_json()) if args.json else found)
 
 
@@ -83,9 +76,11 @@ def _doctor(args: argparse.Namespace) -> None:
 
 
 def _reset(args: argparse.Namespace) -> None:
-    from labkit.lesson import check_names
+    from labkit.lesson import folder_of
 
-    check_names([name for name in args.lesson if name != PREFETCHED])
+    for name in args.lesson:
+        if name != PREFETCHED:
+            folder_of(name)
     stay = [note for kind in engines().values() for note in kind.sweep(args.lesson)]
     if stay:
         raise LabError("Reset, except: {what}", what=" · ".join(stay))
@@ -93,14 +88,9 @@ def _reset(args: argparse.Namespace) -> None:
 
 
 def _prefetch(args: argparse.Namespace) -> None:
-    from labkit.lesson import all_lessons, check_names
+    from labkit.lesson import all_lessons, folder_of
 
-    check_names(args.lesson)
-    wanted = {
-        name: folder
-        for name, folder in all_lessons().items()
-        if not args.lesson or name in args.lesson
-    }
+    wanted = {name: folder_of(name) for name in args.lesson or all_lessons()}
     for kind in engines().values():
         for ready in kind.prefetch(wanted):
             print(f"✔ {ready}")
@@ -136,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("lesson", nargs="+", help="such as 12")
     command.add_argument("--note", help="what the badge should add, e.g. that images are stand-ins")
-    for module in parts("commands"):
+    for module in parts("commands").values():
         module.add(commands)
     return parser
 

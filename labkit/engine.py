@@ -12,6 +12,7 @@ the others run real programs, and where those are missing their answers come fro
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
@@ -21,7 +22,6 @@ from types import ModuleType
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 from labkit.commands import Result
-from labkit.errors import LabError
 from labkit.show.progress import Bar
 
 SUBJECTS = {
@@ -181,33 +181,26 @@ class Engine(Protocol):
         return nullcontext()
 
 
-def part(subject: str, name: str) -> ModuleType | None:
-    """A module of a subject; None if it has no such part."""
-    module = f"{SUBJECTS[subject]}.{name}"
+def part(package: str, name: str) -> ModuleType | None:
+    """A module of a package; None if it has none of that name."""
+    module = f"{package}.{name}"
     return import_module(module) if find_spec(module) else None
 
 
-def parts(name: str) -> Iterator[ModuleType]:
-    """The modules of that name of all subjects that have one."""
-    return filter(None, (part(subject, name) for subject in SUBJECTS))
+def parts(name: str) -> dict[str, ModuleType]:
+    """The modules of that name, of all subjects that have one."""
+    found = {subject: part(package, name) for subject, package in SUBJECTS.items()}
+    return {subject: module for subject, module in found.items() if module}
 
 
 def engines() -> dict[str, type[Engine]]:
     """All engines by the name of their subject."""
-    found = ((subject, part(subject, "engine")) for subject in SUBJECTS)
-    return {subject: module.ENGINE for subject, module in found if module}
+    return {subject: module.ENGINE for subject, module in parts("engine").items()}
 
 
-def engine(name: str) -> type[Engine]:
-    """The engine of a subject. Raises :class:`LabError` if it has none."""
-    known = engines()
-    if name not in known:
-        raise LabError(
-            "There is no engine {name:.60}; there are: {known}.",
-            name=name,
-            known=", ".join(known),
-        )
-    return known[name]
+def home() -> Path:
+    """labkit's own folder (``LABKIT_HOME``, else ``~/.labkit``)."""
+    return Path(os.environ.get("LABKIT_HOME") or Path.home() / ".labkit")
 
 
 def spelled(name: str, programs: Container[str] | Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labkit.commands import Result
-from labkit.engine import Command, Engine, Heard, engine, spelled
+from labkit.engine import Command, Engine, Heard, engines, spelled
 from labkit.errors import LabError
 from labkit.material import Task, material
 from labkit.messages import _
@@ -39,22 +39,22 @@ def lessons_folder() -> Path:
     )
 
 
-def all_lessons(folder: Path | None = None) -> dict[str, Path]:
+def all_lessons(lessons: Path | None = None) -> dict[str, Path]:
     """The folder of each lesson, by name. Raises :class:`LabError` outside the course."""
-    found = sorted((folder or lessons_folder()).iterdir())
+    found = sorted((lessons or lessons_folder()).iterdir())
     return {path.name: path for path in found if path.is_dir() and path.name[0] not in "._"}
 
 
-def check_names(names: Sequence[str], folder: Path | None = None) -> None:
-    """Raise :class:`LabError` for what is no lesson, so that a name never leads somewhere else."""
-    known = all_lessons(folder)
-    for name in names:
-        if name not in known:
-            raise LabError(
-                "There is no lesson {name!r:.60}; there are: {known}.",
-                name=name,
-                known=", ".join(known),
-            )
+def folder_of(lesson: str, lessons: Path | None = None) -> Path:
+    """The folder of a lesson. Raises :class:`LabError` for what is none: no name leads elsewhere."""
+    known = all_lessons(lessons)
+    if lesson not in known:
+        raise LabError(
+            "There is no lesson {name!r:.60}; there are: {known}.",
+            name=lesson,
+            known=", ".join(known),
+        )
+    return known[lesson]
 
 
 class OpenTask(NamedTuple):
@@ -76,10 +76,10 @@ class Lesson:
 
     def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
         self.name = name
-        self.folder = folder or lessons_folder() / name
-        check_names([name], folder and folder.parent)
+        self.folder = folder_of(name, folder and folder.parent)
         self.material = material(self.folder)
-        self.kinds = {subject: engine(subject) for subject in self.material.needs}
+        known = engines()
+        self.kinds = {subject: known[subject] for subject in self.material.needs}
         self.engines: dict[str, Engine] = {}
         self.why = ""  # it is replayed though nobody asked for that
         self.tape = self._begin(os.environ.get("LABKIT_MODE", "") if mode is None else mode)

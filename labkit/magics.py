@@ -10,13 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from IPython.core.magic import (
-    Magics,
-    cell_magic,
-    line_magic,
-    magics_class,
-    no_var_expand,
-)
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
 from labkit import tasks
 from labkit.commands import Interrupted
@@ -54,7 +48,9 @@ def shown(shows_refusals: bool = False, badge: bool = True) -> Callable[..., Any
             except LabError as error:
                 if self.lab.strict and not shows_refusals:
                     raise
-                self.refuse(error, badge)
+                current = self.lab.current
+                line = current.badge if current and badge else ""
+                show.put(show.message("unknown", str(error), line))
                 return None
 
         return no_var_expand(wrapped)
@@ -71,11 +67,6 @@ class LessonMagics(Magics):
     """What all magics share: the lesson in progress. ``lab`` knows it."""
 
     lab: LabMagics
-
-    def refuse(self, error: LabError, badge: bool) -> None:
-        """Show in one line what went wrong."""
-        current = self.lab.current
-        show.put(show.message("unknown", str(error), current.badge if current and badge else ""))
 
     def now(self) -> Lesson:
         """The lesson in progress. Raises :class:`LabError` if none has begun."""
@@ -113,7 +104,7 @@ class LabMagics(LessonMagics):
         for kind in engines().values():
             for program in kind.programs:
                 self._register(program)
-        for module in parts("magics"):
+        for module in parts("magics").values():
             self._add(module.MAGICS)
 
     def _add(self, kind: type[LessonMagics]) -> None:
@@ -187,7 +178,12 @@ class LabMagics(LessonMagics):
                 if not typed or typed.startswith("#"):
                     continue
                 transcript.append(f"$ {typed}")
-                argv = self._as_in_a_terminal(lesson, typed)
+                if typed[0] in "%!":
+                    raise LabError(
+                        "In `%%commands` each line is a command as in a terminal: without {sign}.",
+                        sign=typed[0],
+                    )
+                argv = lesson.words(typed)
                 result = lesson.command(argv)
                 seconds += result.seconds
                 kind = lesson.kinds[lesson.whose(argv[0])[0]]
@@ -198,15 +194,6 @@ class LabMagics(LessonMagics):
         finally:  # also when a later line cannot be run: those before it were
             badge = lesson.badge + _(" · took {seconds:.2f} s", seconds=seconds)
             show.put(show.output(badge, "\n".join(transcript), note))
-
-    @staticmethod
-    def _as_in_a_terminal(lesson: Lesson, typed: str) -> list[str]:
-        if typed[0] in "%!":
-            raise LabError(
-                "In `%%commands` each line is a command as in a terminal: without {sign}.",
-                sign=typed[0],
-            )
-        return lesson.words(typed)
 
     # -- tasks ----------------------------------------------------------------------------------
 
@@ -230,10 +217,8 @@ class LabMagics(LessonMagics):
         """``%check NAME [ANSWER]``: is the task solved, and if not, why not."""
         name, _space, answer = line.strip().partition(" ")
         verdict = tasks.finish(self.now(), self._task(name), answer)
-        text = verdict.text
-        if verdict.status == "unknown":
-            text = _("Cannot tell: {reason}", reason=text)
-        self.say(verdict.status, text)
+        cannot_tell = _("Cannot tell: {reason}", reason=verdict.text)
+        self.say(verdict.status, cannot_tell if verdict.status == "unknown" else verdict.text)
 
     @line_magic
     @shown()
@@ -242,11 +227,8 @@ class LabMagics(LessonMagics):
         task = self._task(self.one(line, "%hint NAME"))
         given = self._hints.get(task.name, 0)
         self._hints[task.name] = given + 1
-        if given < len(task.hints):
-            self.say("note", task.hints[given], badge=False)
-        else:
-            over = _("No more hints; `%solution {name}` shows one way.", name=task.name)
-            self.say("note", over, badge=False)
+        over = _("No more hints; `%solution {name}` shows one way.", name=task.name)
+        self.say("note", [*task.hints, over][min(given, len(task.hints))], badge=False)
 
     @line_magic
     @shown()

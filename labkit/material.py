@@ -8,8 +8,6 @@ the check.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
-from labkit.engine import Session
+from labkit.engine import Session, part
 from labkit.errors import LabError
 from labkit.messages import _
 
@@ -116,7 +114,7 @@ def material(folder: Path) -> Material:
     Its ``magics.py``, if there is one, holds ``MAGICS``, as that of a subject does.
     """
     package = _package(folder)
-    tasks, magics = _part(package, "tasks"), _part(package, "magics")
+    tasks, magics = part(package, "tasks"), part(package, "magics")
     return Material(
         {task.name: task for task in getattr(tasks, "TASKS", ())},
         {prediction.name: prediction for prediction in getattr(tasks, "PREDICTIONS", ())},
@@ -134,11 +132,6 @@ def _package(folder: Path) -> str:
     package.__path__ = [str(folder)]
     sys.modules[name] = package
     return name
-
-
-def _part(package: str, name: str) -> ModuleType | None:
-    module = f"{package}.{name}"
-    return importlib.import_module(module) if importlib.util.find_spec(module) else None
 
 
 def number(answer: str, example: str, asked: str = "") -> int:

@@ -33,35 +33,43 @@ class Tape:
     """A live lesson's: everything is asked of the engines, and nothing is kept.
 
     ``remark`` says after each command or reading what replay did otherwise than a live engine
-    would: "" mostly, and here always.
+    would: "" mostly, and here always. ``state``: the token of where the lesson is.
     """
 
     replayed = False
 
     def __init__(self, header: Header) -> None:
-        self.header, self.remark = header, ""
-
-    @property
-    def engines(self) -> str:
-        """The engines' names and versions."""
-        return ", ".join(self.header.engines.values()) or _("no engine")
+        self.header, self.remark, self.state = header, "", START
+        self._task: tuple[str, str] | None = None  # (state to come back to, where the task began)
 
     @property
     def badge(self) -> str:
-        """What every output says of where it comes from; its first word is one of SIGNS."""
-        return f"live · {self.engines}"
+        """What every output says of where it comes from."""
+        engines = ", ".join(self.header.engines.values())
+        return f"{_('live')} · {engines}" if engines else _("model · computed here, by no engine")
 
     def rewind(self) -> None:
         """Back to the beginning of the lesson."""
+        self.state, self._task = START, None
 
     def branch(self, name: str) -> None:
         """Enter a task: what is done from here on is left behind by :meth:`merge_back`."""
+        self.merge_back()
+        begun = self._beginning(name)
+        self._task, self.state = (self.state, begun), begun
+
+    def _beginning(self, name: str) -> str:
+        return chain(self.state, "task", name)
 
     def task_begins(self) -> None:
         """The task is ready: starting it over means from here."""
+        if self._task:
+            self._task = self._task[0], self.state
 
     def merge_back(self) -> None:
         """Leave the task, if in one: the lesson goes on from where the task began."""
+        if self._task:
+            self.state, self._task = self._task[0], None
 
     @contextmanager
     def checking(self) -> Iterator[None]:
@@ -84,36 +92,12 @@ class Tape:
         return live()
 
 
-class _Recorded(Tape):
-    """A tape with a recording, and the state that the lesson is in."""
+class Recorder(Tape):
+    """Asks the engines and keeps what they answer."""
 
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording.header)
-        self.recording, self.state = recording, START
-        self._task: tuple[str, str] | None = None  # (state to come back to, where the task began)
-
-    def rewind(self) -> None:
-        self.state, self._task = START, None
-
-    def branch(self, name: str) -> None:
-        self.merge_back()
-        begun = self._beginning(name)
-        self._task, self.state = (self.state, begun), begun
-
-    def _beginning(self, name: str) -> str:
-        return chain(self.state, "task", name)
-
-    def task_begins(self) -> None:
-        if self._task:
-            self._task = self._task[0], self.state
-
-    def merge_back(self) -> None:
-        if self._task:
-            self.state, self._task = self._task[0], None
-
-
-class Recorder(_Recorded):
-    """Asks the engines and keeps what they answer."""
+        self.recording = recording
 
     @contextmanager
     def trial(self) -> Iterator[None]:
@@ -160,20 +144,24 @@ class Recorder(_Recorded):
         return self.recording.contents[digest]
 
 
-class Player(_Recorded):
+class Player(Tape):
     """Answers from a recording alone."""
 
     replayed = True
 
     def __init__(self, recording: Recording) -> None:
-        super().__init__(recording)
+        super().__init__(recording.header)
+        self.recording = recording
         self._strict = False
         self._played: dict[str, Step] = {}  # changing commands since the lesson began
 
     @property
     def badge(self) -> str:
-        remark = f" · {self.remark}" if self.remark else ""
-        return f"replay · recorded {self.header.recorded} on {self.engines}{remark}"
+        engines = ", ".join(self.header.engines.values()) or _("no engine")
+        badge = _(
+            "replay · recorded {date} on {engines}", date=self.header.recorded, engines=engines
+        )
+        return f"{badge} · {self.remark}" if self.remark else badge
 
     def rewind(self) -> None:
         super().rewind()
@@ -210,7 +198,7 @@ class Player(_Recorded):
             step = self._played[text]
             self.remark = _("shown again: a recording cannot run it twice")
         else:
-            raise NotRecorded(self._explain(text))
+            raise self._unknown(text)
         return Result(tuple(key), step.code, step.chunks, step.seconds)
 
     def read(self, question: str, live: Callable[[], Any]) -> Any:
@@ -260,40 +248,37 @@ class Player(_Recorded):
 
     # -- what is not known ----------------------------------------------------------------------
 
-    def _explain(self, text: str) -> str:
+    def _unknown(self, text: str) -> NotRecorded:
         """Why a command cannot be replayed here, and what can be done."""
         if before := self._missing(text):
-            return _(
+            return NotRecorded(
                 "This recording has `{command}` only after `{before}`: run that cell first, then "
                 "this again.",
                 command=_short(text),
                 before=_short(before),
             )
         if any(key == text for _state, key in self.recording.steps):
-            return _(
+            return NotRecorded(
                 "This recording has `{command}` at an earlier point of the lesson; start over, "
                 "here or from the %lesson cell.",
                 command=_short(text),
             )
-        nearest = self._nearest(text)
-        if nearest is None:
-            return _(
+        here = {key for state, key in self.recording.steps if state == self.state}
+        known = here or {key for _state, key in self.recording.steps}
+        nearest = difflib.get_close_matches(text[:400], sorted(known), 1, 0.6)
+        if not nearest:
+            return NotRecorded(
                 "`{command}` was not recorded. To run anything you like you need a live engine: "
                 "`labkit doctor`.",
                 command=_short(text),
             )
-        command, near = _told_apart(text, nearest)
-        return _(
+        command, near = _told_apart(text, nearest[0])
+        return NotRecorded(
             "`{command}` was not recorded; the nearest it has here is `{nearest}`. To run "
             "anything you like you need a live engine: `labkit doctor`.",
             command=command,
             nearest=near,
         )
-
-    def _nearest(self, text: str) -> str | None:
-        here = {key for state, key in self.recording.steps if state == self.state}
-        known = here or {key for _state, key in self.recording.steps}
-        return next(iter(difflib.get_close_matches(text[:400], sorted(known), 1, 0.6)), None)
 
     def _missing(self, text: str) -> str | None:
         """The first command still to run before ``text`` can be replayed: breadth-first search."""

@@ -18,8 +18,8 @@ from samples.machines import ORACLE, attached, chain, home, machine, uuid
 
 from labkit import cli
 from labkit.docker.engine import Docker
+from labkit.docker.ledger import Ledger
 from labkit.errors import LabError
-from labkit.ledger import Ledger
 from labkit.virtualbox.engine import Bench
 
 NOWHERE = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labkit.docker.ledger import Entry, Ledger
+from labkit.engine import home
 from labkit.errors import LabError
-from labkit.ledger import Entry, Ledger, home
 
 WORDS = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\t\n\r"), min_size=1, max_size=12
@@ -121,7 +122,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from labkit.errors import LabError
-from labkit.ledger import Ledger
+from labkit.docker.ledger import Ledger
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # writes beyond are refused, as on a full disk
 for change in (lambda ledger, found: ledger.add("12", found), lambda ledger, found: ledger.keep("12", found)):
     try:

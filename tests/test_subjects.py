@@ -10,8 +10,7 @@ import pytest
 from conftest import Notebook
 
 from labkit import cli, rehearse
-from labkit.engine import SUBJECTS, engine, engines, part, spelled
-from labkit.errors import LabError
+from labkit.engine import SUBJECTS, engines, parts, spelled
 from labkit.lesson import Lesson
 from labkit.rehearse import Rehearsal
 
@@ -100,11 +99,11 @@ def cells(replay: Notebook, course: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_it_is_known_with_all_its_parts(shelf: Any) -> None:
-    assert engine("shelf") is shelf and engines()["shelf"] is shelf
-    assert part("shelf", "magics") and part("shelf", "commands") and not part("shelf", "panels")
+    assert engines()["shelf"] is shelf
+    assert (
+        parts("magics")["shelf"] and parts("commands")["shelf"] and "shelf" not in parts("panels")
+    )
     assert spelled("SHELF", shelf.programs) == "shelf"
-    with pytest.raises(LabError, match="no engine cupboard"):
-        engine("cupboard")
 
 
 def test_the_subjects_of_the_course_have_the_parts_that_are_looked_for() -> None:

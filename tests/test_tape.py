@@ -390,7 +390,7 @@ def test_what_never_changes_is_recorded_once_and_true_everywhere() -> None:
 
 def test_the_badge_says_where_answers_come_from() -> None:
     assert Tape(HEADER).badge == "live · Docker 1.0"
-    assert Tape(Header("t", {}, "")).badge == "live · no engine"
+    assert Tape(Header("t", {}, "")).badge == "model · computed here, by no engine"
     tape = lesson("make a")
     assert tape.badge == "replay · recorded 2026-01-02 on Docker 1.0"
     for _ in range(2):

@@ -21,11 +21,11 @@ from labkit.docker.advice import because
 from labkit.docker.client import HOW_TO_GET, LABEL, Client, World
 from labkit.docker.command_line import GROUPS, Words, parse, settle
 from labkit.docker.guard import guard
+from labkit.docker.ledger import Entry, Ledger
 from labkit.docker.ownership import Ownership
 from labkit.docker.progress import bars
-from labkit.engine import PREFETCHED, Command, Engine, Finding, Heard, Session
+from labkit.engine import PREFETCHED, Command, Engine, Finding, Heard, Session, home
 from labkit.errors import LabError, MissingProgram
-from labkit.ledger import Entry, Ledger, home
 from labkit.messages import N_, _
 from labkit.show.progress import Bar
 

@@ -12,9 +12,9 @@ from contextlib import suppress
 
 from labkit.docker.client import Client, Thing, World, called
 from labkit.docker.command_line import Words, full_name
+from labkit.docker.ledger import Entry, Ledger
 from labkit.engine import PREFETCHED
 from labkit.errors import LabError
-from labkit.ledger import Entry, Ledger
 from labkit.messages import _
 
 

@@ -19,9 +19,8 @@ from typing import Any, ClassVar, Self
 
 from labkit.commands import Result, run
 from labkit.disks import Disk, open_disk
-from labkit.engine import Command, Engine, Finding, Heard, Session
+from labkit.engine import Command, Engine, Finding, Heard, Session, home
 from labkit.errors import LabError, MissingProgram
-from labkit.ledger import home
 from labkit.messages import N_, _
 from labkit.show.progress import Bar
 from labkit.virtualbox import guest, program, reads

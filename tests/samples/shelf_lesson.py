@@ -9,8 +9,7 @@ import pytest
 from samples.shelf.engine import text
 
 from labkit import tasks
-from labkit.engine import Session
-from labkit.ledger import home
+from labkit.engine import Session, home
 from labkit.lesson import Lesson
 from labkit.material import NotYet, Task, Try
 from labkit.rehearse import Rehearsal

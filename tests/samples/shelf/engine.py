@@ -6,9 +6,8 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from labkit.commands import Result
-from labkit.engine import Command, Engine, Finding, Heard, Session
+from labkit.engine import Command, Engine, Finding, Heard, Session, home
 from labkit.errors import LabError
-from labkit.ledger import home
 
 
 class Shelf(Engine):

@@ -15,11 +15,6 @@ from labkit.errors import LabError
 Entry = tuple[str, ...]  # (kind, id) or ("tag", name, image id)
 
 
-def home() -> Path:
-    """labkit's own folder (``LABKIT_HOME``, else ``~/.labkit``)."""
-    return Path(os.environ.get("LABKIT_HOME") or Path.home() / ".labkit")
-
-
 class Ledger:
     """A text file a lesson, a line an object; written at once, so what is cut short can be cleaned."""
 
