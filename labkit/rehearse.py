@@ -48,9 +48,7 @@ class Rehearsal(Lesson):
         before = self._fingerprints() if command.effect == "seen" else []
 
         def moved() -> bool:
-            return command.effect == "unseen" or (
-                command.effect == "seen" and self._fingerprints() != before
-            )
+            return command.effect == "unseen" or (before != [] and self._fingerprints() != before)
 
         result = self.tape.record(command.key, stdin, live, moved)
         self.explored()
@@ -118,19 +116,6 @@ def notebooks(lesson: str) -> list[Path]:
     return found
 
 
-@contextlib.contextmanager
-def _setting(folder: Path, **variables: str) -> Iterator[None]:
-    """Work in a folder with these environment variables."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        with contextlib.chdir(folder):
-            yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
-
-
 def record(name: str) -> Rehearsal:
     """Run a lesson's code cells on the live engines; the rehearsal holds the recording.
 
@@ -144,7 +129,7 @@ def record(name: str) -> Rehearsal:
     cells = [
         cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
     ]
-    with _setting(path.parent, LABKIT_PROGRESS="off"):
+    with contextlib.chdir(path.parent):
         fresh = Rehearsal(name)  # says at once if there is no engine
         fresh.reset()
         if crowded := [each.crowded for each in fresh.engines.values() if each.crowded]:
@@ -191,29 +176,25 @@ def store(path: Path) -> None:
     from nbclient.exceptions import CellExecutionError
 
     notebook = nbformat.read(path, as_version=4)
-    with _setting(path.parent, LABKIT_MODE="replay", LABKIT_PROGRESS="off"):
-        try:
-            NotebookClient(
-                notebook,
-                timeout=120,
-                kernel_name="python3",
-                store_widget_state=False,
-                record_timing=False,
-            ).execute()
-        except CellExecutionError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise LabError(f"{path.name} does not run in replay: {reason}") from None
-    for cell in notebook.cells:
-        _settle_widgets(cell)
+    client = NotebookClient(
+        notebook,
+        timeout=120,
+        kernel_name="python3",
+        store_widget_state=False,
+        record_timing=False,
+        resources={"metadata": {"path": path.parent}},
+    )
+    try:
+        client.execute(env={**os.environ, "LABKIT_MODE": "replay", "LABKIT_PROGRESS": "off"})
+    except CellExecutionError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise LabError(f"{path.name} does not run in replay: {reason}") from None
+    for cell in notebook.cells:  # widgets have random names; stored twice it is to be the same
+        for number, output in enumerate(cell.get("outputs", ())):
+            if widget := output.get("data", {}).get("application/vnd.jupyter.widget-view+json"):
+                widget["model_id"] = f"{cell.id}-{number}"
     notebook.metadata = {
         "kernelspec": notebook.metadata["kernelspec"],
         "language_info": {"name": "python"},
     }
     nbformat.write(notebook, path)
-
-
-def _settle_widgets(cell: Any) -> None:
-    """Widgets have random names, and a notebook stored twice is to be the same."""
-    for number, output in enumerate(cell.get("outputs", ())):
-        if widget := output.get("data", {}).get("application/vnd.jupyter.widget-view+json"):
-            widget["model_id"] = f"{cell.id}-{number}"
