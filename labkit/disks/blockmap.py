@@ -1,4 +1,4 @@
-"""The map of a disk: where in the file each of the guest's bytes is.
+"""The map of a disk: where in the file each of the guest's bytes is, and what else is in the file.
 
 A map is read one table at a time, so memory does not grow with the disk.
 """
@@ -6,7 +6,6 @@ A map is read one table at a time, so memory does not grow with the disk.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,7 +23,6 @@ _OUTSIDE = N_(
     "{name}: its map puts guest byte {start} at byte {at}, outside the file of {length}; "
     "copy or make the disk again."
 )
-_DAMAGED = N_("{name}: its compressed block at byte {at} is damaged; copy or make the disk again.")
 
 
 class Extent(NamedTuple):
@@ -40,66 +38,47 @@ class Extent(NamedTuple):
     kind: str
     at: int | None
 
-    def between(self, low: int, high: int) -> Extent | None:
-        """Its part between two of the guest's bytes."""
-        begin = max(self.start, low)
-        end = min(self.start + self.length, high)
-        if begin >= end:
-            return None
-        at = self.at
-        if at is not None and self.kind == "data":
-            at += begin - self.start
-        return Extent(begin, end - begin, self.kind, at)
+
+class Region(NamedTuple):
+    """A stretch of the file, in bytes; ``kind``: "header", "map", "data", "other" or "free".
+
+    The label is English, as a recording keeps it; it is translated where it is shown.
+    """
+
+    offset: int
+    size: int
+    kind: str
+    label: str
 
 
 class AllocationMap:
     """The map of the ``length`` guest bytes from ``first`` on.
 
+    Its pieces are ``known`` from the start, as of a flat disk, unless a subclass reads them.
     ``bitmap``: bytes kept before each block in the file.
     """
 
     first: int = 0
-    length: int = 0
     bitmap: int = 0
-
-    def pieces(self, start: int, stop: int) -> Iterator[Extent]:
-        """All pieces that have any of the guest's bytes from start to stop, whole and in order."""
-        raise NotImplementedError
-
-    def is_unknown(self) -> bool:
-        """Whether nobody says where in the file something is."""
-        return False
-
-    def by_sectors(self, piece: Extent) -> Iterable[Extent]:
-        """A piece, taken apart by what is known of its sectors."""
-        return (piece,)
-
-    def check(self, piece: Extent) -> None:
-        """LabError if a piece is outside the file."""
-
-    def packed(self, start: int) -> tuple[int, int]:
-        """Where the packed bytes of the block at that guest byte are, and how many there are."""
-        raise NotImplementedError
-
-    def unpacked(self, extent: Extent) -> bytes:
-        """The guest's bytes of a compressed extent. LabError if they are damaged."""
-        raise NotImplementedError
-
-
-class ExtentList(AllocationMap):
-    """A map of pieces that are known from the start: of a flat disk, or as somebody else says."""
+    known: tuple[Extent, ...] = ()
 
     def __init__(self, *known: Extent) -> None:
         self.known = known
         self.length = known[-1].start + known[-1].length if known else 0
 
     def pieces(self, start: int, stop: int) -> Iterator[Extent]:
+        """All pieces that have any of the guest's bytes from start to stop, whole and in order."""
         for piece in self.known:
             if piece.start < stop and start < piece.start + piece.length:
                 yield piece
 
-    def is_unknown(self) -> bool:
-        return any(piece.kind == "unknown" for piece in self.known)
+    def parts(self, piece: Extent) -> Iterable[Extent]:
+        """What the guest finds in a piece. LabError at a place outside the file."""
+        return (piece,)
+
+    def stored_size(self, piece: Extent) -> int:
+        """How many bytes of the file a piece takes."""
+        return piece.length
 
 
 @dataclass(kw_only=True, repr=False)
@@ -149,25 +128,16 @@ class BlockTable(AllocationMap):
         if not self.code:
             return self.table
         place = self.table[index]
+        if not place:
+            return ()
         if place != self._last_place:
             what = N_("a table of the map")
-            self._last_entries = (
-                self.file.numbers(place, self.per, self.code, what) if place else ()
-            )
+            self._last_entries = self.file.numbers(place, self.per, self.code, what)
             self._last_place = place
         return self._last_entries
 
-    def number(self, start: int) -> int:
-        """Which block a guest byte is in."""
-        return (start - self.first) // self.block
-
-    def value(self, start: int) -> int:
-        """The entry of the block at a guest byte, if its table is there."""
-        number = self.number(start)
-        return self.entries(number // self.per)[number % self.per]
-
     def pieces(self, start: int, stop: int) -> Iterator[Extent]:
-        low = self.number(start)
+        low = (start - self.first) // self.block
         high = units(stop - self.first, self.block)
         while low < high:
             skip = low % self.per
@@ -198,87 +168,88 @@ class BlockTable(AllocationMap):
             expected = value + step if step or at is None else -1
         yield self._extent(begin, end, kind, at)
 
-    def unpacked(self, extent: Extent) -> bytes:
-        skip = (extent.start - self.first) % self.block
-        data = self.inflate(extent.start)[skip : skip + extent.length]
-        self.file.check(len(data) == extent.length, _DAMAGED, at=extent.at)
-        return data
-
-    def inflate(self, start: int) -> bytes:
-        """All bytes of the compressed block at a guest byte. LabError if they are damaged."""
-        raise NotImplementedError
-
     def _extent(self, begin: int, end: int, kind: str, at: int | None) -> Extent:
-        size = self.block
-        return Extent(self.first + begin * size, (end - begin) * size, kind, at)
+        return Extent(self.first + begin * self.block, (end - begin) * self.block, kind, at)
 
-    def check(self, piece: Extent) -> None:
-        if piece.at is None:
-            return
-        end = piece.at + (piece.length if piece.kind == "data" else 1)
-        if end > self.end:
-            length = human(self.file.size)
-            raise self.file.wrong(_OUTSIDE, start=piece.start, at=piece.at, length=length)
+    def parts(self, piece: Extent) -> Iterable[Extent]:
+        if piece.at is not None:
+            end = piece.at + (piece.length if piece.kind == "data" else 1)
+            about = {"start": piece.start, "at": piece.at, "length": human(self.file.size)}
+            self.file.check(end <= self.end, _OUTSIDE, **about)
+        return (piece,)
 
 
-def inflated(data: bytes, most: int, *, raw: bool = False) -> bytes | None:
-    """Deflated data, at most so many bytes of it, whatever it becomes; None if it is damaged.
-
-    ``raw``: without the header of zlib (RFC 1950).
-    """
-    try:
-        return zlib.decompressobj(-15 if raw else 15).decompress(data, most)
-    except zlib.error:
-        return None
-
-
-class MappedExtent(NamedTuple):
-    """An extent, and the map that has it."""
-
-    source: AllocationMap
-    extent: Extent
-
-
-def blocks_of(maps: Iterable[AllocationMap], start: int, stop: int) -> Iterator[MappedExtent]:
-    """The guest's bytes from start to stop in whole blocks as the file has them, wherever."""
+def blocks_of(
+    maps: Iterable[AllocationMap], start: int, stop: int
+) -> Iterator[tuple[AllocationMap, Extent]]:
+    """The guest's bytes in whole blocks as the file has them, from that of ``start`` to stop."""
     for source in maps:
         low = max(start, source.first)
         high = min(stop, source.first + source.length)
         if low < high:
             for piece in source.pieces(low, high):
-                if part := piece.between(low, high):
-                    yield MappedExtent(source, part)
+                yield source, piece._replace(length=min(piece.length, high - piece.start))
 
 
-def extents_of(maps: Iterable[AllocationMap], start: int, stop: int) -> Iterator[MappedExtent]:
-    """What the guest finds from start to stop. LabError at a place outside the file."""
-    for source in maps:
-        low = max(start, source.first)
-        high = min(stop, source.first + source.length)
-        if low < high:
-            for whole in source.pieces(low, high):
-                for piece in source.by_sectors(whole):
-                    if part := piece.between(low, high):
-                        source.check(part)
-                        yield MappedExtent(source, part)
+def extents_of(maps: Iterable[AllocationMap], start: int, stop: int) -> Iterator[Extent]:
+    """What the guest finds in these blocks. LabError at a place outside the file.
 
-
-def merged(pieces: Iterable[MappedExtent]) -> Iterator[MappedExtent]:
-    """Join neighbours that are so in the guest and in the file; compressed ones stay alone."""
-    last: MappedExtent | None = None
-    for piece in pieces:
-        if last and _continues(last.extent, piece.extent):
-            joined = last.extent._replace(length=last.extent.length + piece.extent.length)
-            last = MappedExtent(last.source, joined)
-            continue
-        if last:
-            yield last
-        last = piece
+    Neighbours that are so in the guest and in the file are joined; compressed ones stay alone.
+    """
+    last: Extent | None = None
+    for source, block in blocks_of(maps, start, stop):
+        for extent in source.parts(block):
+            if (
+                last
+                and last.kind == extent.kind != "compressed"
+                and (last.at is None or last.at + last.length == extent.at)
+            ):
+                last = last._replace(length=last.length + extent.length)
+                continue
+            if last:
+                yield last
+            last = extent
     if last:
         yield last
 
 
-def _continues(extent: Extent, following: Extent) -> bool:
-    if extent.kind != following.kind or extent.kind == "compressed":
-        return False
-    return extent.at is None or extent.at + extent.length == following.at
+def claims_of(maps: Iterable[AllocationMap], capacity: int) -> Iterator[Region]:
+    """What the maps put into the file, in the guest's order."""
+    for source, block in blocks_of(maps, 0, capacity):
+        if block.at is not None:
+            if source.bitmap:
+                at = block.at - source.bitmap
+                yield Region(at, source.bitmap, "map", N_("bitmap of sectors"))
+            yield Region(block.at, source.stored_size(block), "data", N_("guest data"))
+
+
+def lay_out(
+    claims: Iterable[Region], file_size: int, gap: tuple[str, str], share: int
+) -> tuple[list[Region], list[int]]:
+    """The file without gaps by what its parts are claimed for, and where pieces lie on others.
+
+    Of what two claim, the first one has it; what nobody claims is a ``gap``, by kind and label.
+    ``share``: bytes that neighbours may have in common without being used twice.
+    """
+    regions: list[Region] = []
+    twice: list[int] = []
+    done = 0  # bytes of the file, so far
+    begin = -1  # of the claim before
+    for claim in sorted(claims, key=lambda claim: (claim.offset, claim.size)):
+        if claim.size and (claim.offset < done - share or claim.offset == begin):
+            twice.append(claim.offset)
+        begin = claim.offset
+        end = min(begin + claim.size, file_size)
+        start = max(begin, done)
+        if start >= end:
+            continue
+        if start > done:
+            regions.append(Region(done, start - done, *gap))
+        if regions and regions[-1][2:] == claim[2:]:  # the same kind and label
+            regions[-1] = regions[-1]._replace(size=end - regions[-1].offset)
+        else:
+            regions.append(Region(start, end - start, claim.kind, claim.label))
+        done = end
+    if done < file_size:
+        regions.append(Region(done, file_size - done, *gap))
+    return regions, twice

@@ -2,8 +2,7 @@
 
 Both strips have one scale, which follows from the capacity unless the file is far longer: so disks
 of one capacity compare at a glance, and the file of a dynamic one is short and grows to the right
-in the order of writing. Blocks too many to tell apart share a cell. Takes time linear in the pieces
-of the map, plus sorting them by their place.
+in the order of writing. Blocks too many to tell apart share a cell.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import pairwise
-from typing import NamedTuple
 
 from labkit.disks.blockmap import Extent
 from labkit.disks.disk import Disk
@@ -37,6 +35,8 @@ STRIP_LOOKS = {
     N_("unknown"): Look("", "?"),
 }
 STORED = ("data", "compressed")
+# A cell of the guest and one of the file, by number; bytes of the one in the other; are they new?
+StripLine = tuple[int, int, int, bool]
 _LEVELS = "▁▂▃▄▅▆▇█"  # how full a cell is
 MOST_CELLS = 72  # of a file
 MOST_LINES = 256  # between the strips
@@ -71,18 +71,6 @@ class StripCell:
         return _LEVELS[units(8 * self.parts["data"], self.size) - 1]
 
 
-class StripLine(NamedTuple):
-    """A line from a cell of the guest to one of the file, by their numbers.
-
-    ``size``: bytes of the one that are in the other.
-    """
-
-    guest: int
-    file: int
-    size: int
-    new: bool
-
-
 class DiskStrips:
     """The two strips of a disk. Since ``before``, an earlier look at it, new blocks are marked.
 
@@ -91,7 +79,10 @@ class DiskStrips:
 
     def __init__(self, disk: Disk, before: Disk | None, scale: int) -> None:
         self.disk = disk
-        self.scale = max(1, scale, *(_fitting_scale(each) for each in (disk, before or disk)))
+        self.scale = max(1, scale)
+        for each in (disk, before or disk):
+            least = max(units(each.capacity, GUEST), units(each.file_size, LONGEST_FILE))
+            self.scale = max(self.scale, least)
         block = disk.block_size or 1
         self.step = units(CELL * self.scale, block) * block  # bytes of a cell of the guest
         runs = list(_runs(disk, self.step))
@@ -107,15 +98,16 @@ class DiskStrips:
         self.file = self._joined(self._file_cells())
         self._place(self.guest)
         self._place(self.file)
-        self._mark_growth(before.file_size if before else disk.file_size)
+        old_end = before.file_size if before else disk.file_size
+        for cell in self.file:
+            if cell.start >= old_end and cell.kind != "free":
+                cell.mark = "new"
         lines = self._lines()
         self.line_count = len(lines)
-        self.lines = sorted(nlargest(MOST_LINES, lines, key=lambda line: line.size))
-
-    # -- cells
+        self.lines = sorted(nlargest(MOST_LINES, lines, key=lambda line: line[2]))
 
     def _guest_cells(self, runs: list[Extent]) -> list[StripCell]:
-        rest = _not_here(self.disk)
+        rest = "parent" if self.disk.parent else "not allocated"
         end = self.disk.capacity
         cells = [
             StripCell(at, min(self.step, end - at), rest, Counter())
@@ -123,13 +115,15 @@ class DiskStrips:
         ]
         for run in runs:
             cell = cells[run.start // self.step]
-            cell.parts[run.kind] += run.length
+            cell.parts[rest if run.kind == "parent" else run.kind] += run.length
             if run in self._new:
                 cell.mark = "new"
         for cell in cells:
             # the map of a record may be cut short
             cell.parts[rest] += cell.size - cell.parts.total()
-            cell.kind = _main_kind(cell)
+            # what is stored is seen, however little it is
+            kinds = [kind for kind, _size in cell.parts.most_common()]
+            cell.kind = next((kind for kind in kinds if kind in STORED), kinds[0])
         return cells
 
     def _file_cells(self) -> list[StripCell]:
@@ -146,18 +140,15 @@ class DiskStrips:
             self.sizes[label] += region.size
             inside = edges[bisect_right(edges, region.offset) : bisect_left(edges, end)]
             for low, high in pairwise([region.offset, *inside, end]):
-                for start in range(low, high, self._cell_size(high - low)):
-                    size = min(self._cell_size(high - low), high - start)
+                count = max(1, round((high - low) / self.step))
+                step = max(1, units(high - low, count))  # about as much as a cell of the guest has
+                for start in range(low, high, step):
+                    size = min(step, high - start)
                     cell = StripCell(start, size, region.kind, Counter({region.kind: size}))
                     if fresh and start == region.offset:
                         cell.label = label
                     cells.append(cell)
         return cells
-
-    def _cell_size(self, size: int) -> int:
-        """Bytes of a cell of so many: about as many as a cell of the guest has."""
-        count = max(1, round(size / self.step))
-        return max(1, units(size, count))
 
     def _joined(self, cells: list[StripCell]) -> list[StripCell]:
         """Join neighbours, small ones first, until they fit."""
@@ -165,7 +156,17 @@ class DiskStrips:
         limit = 2 * total // max(len(cells), 1)
         room = max(total / self.scale, 8 * CELL) + MOST_LABELS * NARROWEST
         while len(cells) > MOST_CELLS or sum(map(self._width, cells)) > room:
-            cells = _join_up_to(cells, limit, whatever=limit > total)
+            joined = cells[:1]
+            for cell in cells[1:]:
+                last = joined[-1]
+                # of a kind, or a small one with a larger one; in the end, whatever it is
+                alike = cell.kind == last.kind or cell.size <= last.size or limit > total
+                if alike and not cell.label and last.size + cell.size <= limit:
+                    last.size += cell.size
+                    last.parts += cell.parts
+                else:
+                    joined.append(cell)
+            cells = joined
             limit = 2 * limit + 1
         return cells
 
@@ -179,14 +180,6 @@ class DiskStrips:
             cell.x = round(x, 1)
             cell.wide = round(width, 1)
             x += width
-
-    # -- lines
-
-    def _mark_growth(self, old_size: int) -> None:
-        """Mark the cells of the file beyond its old end."""
-        for cell in self.file:
-            if cell.start >= old_size and cell.kind != "free":
-                cell.mark = "new"
 
     def _lines(self) -> list[StripLine]:
         """All lines; marks the cells of the file with new data."""
@@ -208,56 +201,16 @@ class DiskStrips:
                 if run in self._new:
                     cell.mark = "new"
                     new.add(ends)
-        return [StripLine(*ends, size, ends in new) for ends, size in sizes.items()]
-
-
-def _fitting_scale(disk: Disk) -> int:
-    """The least bytes a px with which both strips fit."""
-    return max(units(disk.capacity, GUEST), units(disk.file_size, LONGEST_FILE))
-
-
-def _not_here(disk: Disk) -> str:
-    """The kind of what is not in the file."""
-    return "parent" if disk.parent else "not allocated"
+        return [(*ends, size, ends in new) for ends, size in sizes.items()]
 
 
 def _runs(disk: Disk, step: int) -> Iterator[Extent]:
     """The disk's extents, cut at every ``step`` bytes of the guest."""
-    not_here = _not_here(disk)
-    for extent in disk.extents():
-        start, length, kind, at = extent
-        if kind == "parent":
-            kind = not_here
-        while length > 0 and start < disk.capacity:
-            size = min(length, step - start % step, disk.capacity - start)
+    for start, length, kind, at in disk.extents():
+        end = min(start + length, disk.capacity)
+        while start < end:
+            size = min(end - start, step - start % step)
             yield Extent(start, size, kind, at)
             start += size
-            length -= size
             if at is not None:
                 at += size
-
-
-def _main_kind(cell: StripCell) -> str:
-    """What a cell of the guest is drawn as: what is stored, however little it is."""
-
-    def weight(kind: str) -> int:
-        return cell.parts[kind] + (cell.size if kind in STORED else 0)
-
-    return max(cell.parts, key=weight)
-
-
-def _join_up_to(cells: list[StripCell], limit: int, whatever: bool) -> list[StripCell]:
-    """Join neighbours to cells of at most ``limit`` bytes: those of a kind, or ``whatever``.
-
-    A cell joins a neighbour of another kind that is larger, too.
-    """
-    joined = cells[:1]
-    for cell in cells[1:]:
-        last = joined[-1]
-        alike = whatever or cell.kind == last.kind or cell.size <= last.size
-        if alike and not cell.label and last.size + cell.size <= limit:
-            last.size += cell.size
-            last.parts += cell.parts
-        else:
-            joined.append(cell)
-    return joined

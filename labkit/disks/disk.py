@@ -1,4 +1,4 @@
-"""A virtual disk in a file: what its header says, where its bytes are, and how to read them.
+"""A virtual disk in a file: what its header says, and where its bytes are.
 
 Offsets and sizes are in bytes unless said otherwise. Nothing is written. Whatever is wrong with a
 file is a LabError in one line.
@@ -11,39 +11,34 @@ from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from labkit.disks.blockmap import AllocationMap, Extent, ExtentList, blocks_of, extents_of, merged
-from labkit.disks.chain import read_chain
-from labkit.disks.diskfile import DiskFile
-from labkit.disks.header import DiskField
-from labkit.disks.regions import FileLayout, Gap, Region, claims_of, first_regions, lay_out
+from labkit.disks.blockmap import (
+    AllocationMap,
+    Extent,
+    Region,
+    blocks_of,
+    claims_of,
+    extents_of,
+    lay_out,
+)
+from labkit.disks.diskfile import DiskField, DiskFile
 from labkit.disks.values import human, one_line, units
 from labkit.errors import LabError
 from labkit.messages import N_, _
 from labkit.show.text import clean, shorten
 
 MOST_REGIONS = 1 << 20  # of a file, to be drawn
-MOST_BLOCKS = 1 << 22  # in a list
 RECORDED = 4096  # pieces of a map, and of a file, in a recording
 WIDEST = 44  # characters of a column before the next one is pushed to the right
-_SCALARS: dict[str, type[str] | type[int]] = {  # in a recording
-    "format": str,
-    "variant": str,
-    "kind": str,
-    "capacity": int,
-    "allocated": int,
-    "file_size": int,
-    "block_size": int,
-    "uuid": str,
-    "parent": str,
-}
+DEEPEST = 200  # disks in a chain; as in libvirt (VIR_STORAGE_MAX_CHAIN_DEPTH)
+# of a disk, in a recording, in this order
+_NUMBERS = ("capacity", "allocated", "file_size", "block_size")
+_SCALARS = ("format", "variant", "kind", *_NUMBERS, "uuid", "parent")
 
 
-class Opener(Protocol):
-    """Opens a disk."""
-
-    def __call__(self, path: Path, *, raw: bool) -> Disk: ...
+class Elsewhere(LabError):
+    """A disk is kept in a file outside its own folder."""
 
 
 class Disk:
@@ -67,11 +62,9 @@ class Disk:
     block_size = 0
     file_size = 0
     share = 0  # bytes that neighbours in the file may share
-    gap = Gap()
+    gap = "free", N_("not used")  # kind and label of what nobody claims
 
-    def __init__(
-        self, path: Path, file: DiskFile | None = None, opener: Opener | None = None
-    ) -> None:
+    def __init__(self, path: Path, file: DiskFile | None = None) -> None:
         self.path = path
         self.file = file
         self.name = shorten(clean(path.name), 80)
@@ -79,14 +72,10 @@ class Disk:
         self.maps: list[AllocationMap] = []
         self.claims: list[Region] = []  # headers and tables
         self.oddities: list[str] = []  # met while reading the header
-        self._opener = opener
         self._parent: Disk | None = None
-        self._opened: Disk | None = None  # the parent, if it was opened here
         if file:
             self.load(file)
             self.file_size = file.size
-
-    # -- for the readers of formats
 
     def load(self, file: DiskFile) -> None:
         """Read the header. LabError if it makes no sense."""
@@ -96,12 +85,15 @@ class Disk:
         """Parts of the file that are not the guest's, all of one size."""
         self.claims += [Region(offset, size, kind, label) for offset in offsets]
 
-    def beside(self, name: str) -> bool:
-        """Whether the file of that name is in this file's folder, also when links are followed."""
-        if not name or ":" in name or "\0" in name:
-            return False
+    def require_beside(self, name: str, message: str, forbidden: str = ":\0") -> None:
+        """:class:`Elsewhere` with that message about a ``{file}`` outside this one's folder.
+
+        Links are followed. No name may have one of the ``forbidden`` characters.
+        """
         folder = os.path.realpath(self.path.parent)
-        return os.path.dirname(os.path.realpath(os.path.join(folder, name))) == folder
+        plain = name and not set(forbidden).intersection(name)
+        if not plain or os.path.dirname(os.path.realpath(os.path.join(folder, name))) != folder:
+            raise Elsewhere(message, name=self.name, file=one_line(name) or _("no name"))
 
     def follow(self, name: str, uuid: str = "") -> None:
         """The parent has that UUID, and is the file of that name, seen from this file's folder."""
@@ -112,12 +104,6 @@ class Disk:
         if shown and "\0" not in name and not protocol:
             self.parent_path = self.path.parent / name
 
-    # -- for everybody
-
-    def wrong(self, message: str, **values: object) -> LabError:
-        """One line about this disk, from a template with a place for its ``{name}``."""
-        return LabError(message, name=self.name, **values)
-
     def __enter__(self) -> Disk:
         return self
 
@@ -125,140 +111,108 @@ class Disk:
         self.close()
 
     def close(self) -> None:
-        """Close the file, and the parents opened on the way; those given stay their giver's."""
-        disk: Disk | None = self
-        while disk:
-            if disk.file:
-                disk.file.close()
-            disk = disk._opened
+        """Close the file; a parent stays its giver's."""
+        if self.file:
+            self.file.close()
 
     def set_parent(self, parent: Disk) -> None:
         """Say which disk is the parent. LabError if it has another UUID than this file asks for."""
-        if not self.parent:
-            raise self.wrong(
-                N_("{name}: has no parent, so none can be set: it holds all its data itself.")
-            )
         if self.parent_uuid and parent.uuid and parent.uuid != self.parent_uuid:
-            raise self.wrong(
-                N_(
-                    "{name}: its parent has UUID {uuid}, but that of {parent} is {found}; "
-                    "give the right one."
-                ),
+            raise LabError(
+                "{name}: its parent has UUID {uuid}, but that of {parent} is {found}; "
+                "give the right one.",
+                name=self.name,
                 uuid=self.parent_uuid,
                 parent=parent.name,
                 found=parent.uuid,
             )
         self._parent = parent
 
-    def above(self) -> Disk:
-        """The parent's disk, opened when it is first needed. LabError if it cannot be."""
-        if self._parent:
-            return self._parent
-        if not self.parent_path or not self._opener:
-            raise self.wrong(
-                N_(
-                    "{name}: needs its parent {parent} and does not say where that is; "
-                    "give it with set_parent()."
-                ),
+    def read(self, offset: int, length: int, *, above: int = 0) -> bytes:
+        """Bytes of the guest, zeros beyond its end; what is not here is read from the parent.
+
+        ``above``: how many disks stand on this one. LabError where bytes are compressed, or nobody
+        says where they are; when a parent is needed that was not set, or that is the 200th.
+        """
+        data = bytearray(length)
+        for extent in extents_of(self.maps, offset, offset + length):
+            low = max(extent.start, offset)
+            high = min(extent.start + extent.length, offset + length)
+            found = b""
+            if low < high and extent.kind == "parent" and self.parent:
+                found = self._read_parent(low, high - low, above + 1)
+            elif low < high and extent.kind == "data" and self.file:
+                found = self.file.read((extent.at or 0) + low - extent.start, high - low)
+            elif extent.kind not in ("parent", "data", "zero") or not self.file:
+                raise LabError(
+                    "{name}: keeps its data in a way that is not read here; "
+                    "`qemu-img convert -O qcow2` makes a disk of it that can be read.",
+                    name=self.name,
+                )
+            data[low - offset : low - offset + len(found)] = found
+        return bytes(data)
+
+    def _read_parent(self, offset: int, length: int, above: int) -> bytes:
+        if not self._parent:
+            raise LabError(
+                "{name}: needs its parent {parent}; give it with set_parent().",
+                name=self.name,
                 parent=self.parent,
             )
-        try:
-            if not self._opened:
-                self._opened = self._opener(self.parent_path, raw=self.parent_raw)
-        except LabError as error:
-            raise self.wrong(N_("{name}: needs its parent. {error}"), error=error) from None
-        self.set_parent(self._opened)
-        return self._opened
-
-    def readable_file(self) -> DiskFile:
-        """Its file. LabError if no data can be read from it."""
-        if not self.file:
-            raise self.wrong(
-                N_("{name}: only its map was recorded, not its bytes; read the file itself.")
+        if above == DEEPEST:
+            raise LabError(
+                "{name}: its parents are more than {most}; copy or make the chain again.",
+                name=self.name,
+                most=DEEPEST,
             )
-        return self.file
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Bytes of the guest, through the parents as far as they are needed.
-
-        LabError beyond the capacity, for more than 1 GiB at once, and when a parent is missing,
-        has another UUID than it should, is below itself, or is the 200th.
-        """
-        return read_chain(self, offset, length)
+        return self._parent.read(offset, length, above=above)
 
     def extents(self) -> Iterator[Extent]:
         """The whole guest disk in order, neighbours merged where they are so in guest and file.
 
         LabError at the first entry of the map that points out of the file.
         """
-        for piece in merged(extents_of(self.maps, 0, self.capacity)):
-            yield piece.extent
-
-    def blocks(self) -> list[int | None]:
-        """Per block of the guest where it is in the file, or None; empty where there are none.
-
-        LabError if there are more than 4 Mi of them.
-        """
-        if not self.block_size:
-            return []
-        count = units(self.capacity, self.block_size)
-        if count > MOST_BLOCKS:
-            raise self.wrong(
-                N_("{name}: has {count} blocks, too many to list; use extents()."), count=count
-            )
-        places: list[int | None] = [None] * count
-        for piece in blocks_of(self.maps, 0, self.capacity):
-            extent = piece.extent
-            if extent.at is not None:
-                first, skip = divmod(extent.start, self.block_size)
-                last = units(extent.start + extent.length, self.block_size)
-                for number in range(first, last):
-                    places[number] = extent.at - skip + (number - first) * self.block_size
-        return places
+        return extents_of(self.maps, 0, self.capacity)
 
     @cached_property
     def allocated(self) -> int:
         """Bytes of guest data in blocks that this file holds."""
         pieces = blocks_of(self.maps, 0, self.capacity)
-        return sum(piece.extent.length for piece in pieces if piece.extent.at is not None)
+        return sum(extent.length for _source, extent in pieces if extent.at is not None)
 
     @cached_property
-    def layout(self) -> FileLayout:
-        """The file by what its parts are for. LabError if it has too many parts."""
+    def layout(self) -> tuple[list[Region], list[int]]:
+        """What each part of the file is for, and where some lie on others; LabError if too many."""
         claims = list(self.claims)
         claims += islice(claims_of(self.maps, self.capacity), MOST_REGIONS + 1)
         if len(claims) > MOST_REGIONS:
-            raise self.wrong(
-                N_("{name}: has more than {most} pieces, too many to draw; use extents()."),
+            raise LabError(
+                "{name}: has more than {most} pieces, too many to draw; use extents().",
+                name=self.name,
                 most=MOST_REGIONS,
             )
         return lay_out(claims, self.file_size, self.gap, self.share)
 
     def regions(self) -> list[Region]:
         """The file from its first byte to its last, without gaps; LabError as `layout`."""
-        return self.layout.regions
+        return self.layout[0]
 
     @cached_property
     def notes(self) -> list[str]:
         """What is odd about the file, one line each."""
-        notes = list(self.oddities)
         try:
-            layout = self.layout
+            _regions, twice = self.layout
             for _extent in self.extents():  # does each place exist?
                 pass
         except LabError as error:
-            return [*notes, _("The map cannot be drawn: {error}", error=error)]
-        if self._is_unknown():
-            notes.append(_("qemu-img does not tell where in this file the guest's blocks are."))
-        if layout.twice:
+            return [*self.oddities, _("The map cannot be drawn: {error}", error=error)]
+        notes = list(self.oddities)
+        if twice:
             message = N_(
                 "{n} piece(s) of the file are used twice, first at byte {at}: is the map damaged?"
             )
-            notes.append(_(message, n=layout.twice, at=layout.twice_at))
+            notes.append(_(message, n=len(twice), at=twice[0]))
         return notes
-
-    def _is_unknown(self) -> bool:
-        return any(source.is_unknown() for source in self.maps)
 
     def summary(self) -> str:
         """One line: what it is and how much of it is in the file."""
@@ -267,29 +221,24 @@ class Disk:
             "capacity": human(self.capacity),
             "amount": self._amount(),
             "file": human(self.file_size),
+            "parent": _(self.parent),
         }
         if not self.parent:
             return _("{what}, capacity {capacity}, {amount}, file {file}", **about)
-        return _(
-            "{what}, capacity {capacity}, {amount}, file {file}, parent {parent}",
-            **about,
-            parent=_(self.parent),
-        )
+        return _("{what}, capacity {capacity}, {amount}, file {file}, parent {parent}", **about)
 
     def _amount(self) -> str:
-        size = self.block_size
-        if not size:
+        if not self.block_size:
             return _("guest and file one to one")
-        count = units(self.capacity, size)
-        if self._is_unknown():
-            return _("{count} {kind} of {size}", count=count, kind=_(self.kind), size=human(size))
-        return _(
-            "{used} of {count} {kind} of {size} allocated",
-            used=units(self.allocated, size),
-            count=count,
-            kind=_(self.kind),
-            size=human(size),
-        )
+        about = {
+            "count": units(self.capacity, self.block_size),
+            "kind": _(self.kind),
+            "size": human(self.block_size),
+        }
+        if any(extent.kind == "unknown" for source in self.maps for extent in source.known):
+            return _("{count} {kind} of {size}", **about)
+        used = units(self.allocated, self.block_size)
+        return _("{used} of {count} {kind} of {size} allocated", used=used, **about)
 
     def table(self) -> list[tuple[str, str, str, str]]:
         """The fields of its header as a table to show, after its head."""
@@ -308,14 +257,14 @@ class Disk:
                 lines.append(f"{cells}  {meaning}".rstrip())
         return "\n".join([*lines, *self.notes])
 
-    __repr__ = __str__
-
     def to_json(self) -> dict[str, Any]:
-        """Plain values, at most 4096 pieces of the map and of the file.
-
-        LabError if the map cannot be followed.
-        """
-        regions = first_regions(self.regions(), RECORDED)
+        """Plain values, at most 4096 pieces of map and file. LabError if the map makes no sense."""
+        regions = self.regions()
+        if len(regions) > RECORDED:  # the last one then stands for all that follow
+            rest = regions[RECORDED - 1 :]
+            size = sum(region.size for region in rest)
+            label = _("{n} more pieces", n=len(rest))
+            regions = [*regions[: RECORDED - 1], Region(rest[0].offset, size, "other", label)]
         extents = list(islice(self.extents(), RECORDED))
         end = extents[-1].start + extents[-1].length if extents else self.capacity
         return {
@@ -333,15 +282,14 @@ class Disk:
         """What `to_json` wrote, as a disk whose bytes cannot be read. LabError if malformed."""
         try:
             disk = Disk(Path(str(data["name"])))
-            for name, kind in _SCALARS.items():
-                setattr(disk, name, kind(data[name]))
+            for name in _SCALARS:
+                setattr(disk, name, (int if name in _NUMBERS else str)(data[name]))
             disk.notes = [str(note) for note in data["notes"]]
             disk.fields = [DiskField(**field) for field in data["fields"]]
-            disk.maps = [ExtentList(*(Extent(*extent) for extent in data["map"]))]
-            disk.layout = FileLayout([Region(**region) for region in data["regions"]])
+            disk.maps = [AllocationMap(*(Extent(*extent) for extent in data["map"]))]
+            disk.layout = [Region(**region) for region in data["regions"]], []
         except (KeyError, TypeError, ValueError) as error:
-            reason = clean(str(error))
             raise LabError(
-                "This is no record of a disk ({error}); record it again.", error=reason
+                "This is no record of a disk ({error}); record it again.", error=clean(str(error))
             ) from None
         return disk

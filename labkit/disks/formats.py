@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 from labkit.disks import qcow2, qemu, vdi, vhd, vmdk
-from labkit.disks.blockmap import Extent, ExtentList
+from labkit.disks.blockmap import AllocationMap, Extent
 from labkit.disks.disk import Disk
-from labkit.disks.diskfile import DiskFile
-from labkit.disks.values import SECTOR
+from labkit.disks.diskfile import SECTOR, DiskFile
 from labkit.messages import N_, _
 
 
@@ -23,24 +21,17 @@ class Raw(Disk):
 
     def load(self, file: DiskFile) -> None:
         self.capacity = file.size
-        self.maps = [ExtentList(Extent(0, file.size, "data", 0))]
+        self.maps = [AllocationMap(Extent(0, file.size, "data", 0))]
 
 
-class Beginning(NamedTuple):
-    """The bytes by which a format is recognised, and where in the file they are."""
-
-    offset: int
-    magic: bytes
-    reader: type[Disk]
-
-
-BEGINNINGS = [
-    Beginning(0, qcow2.QCOW2_MAGIC, qcow2.Qcow2),
-    Beginning(0, qemu.QED_MAGIC, qemu.Qed),
-    Beginning(0, vmdk.VMDK_MAGIC, vmdk.Vmdk),
-    Beginning(vdi.VDI_MAGIC_AT, vdi.VDI_MAGIC, vdi.Vdi),
-    Beginning(0, qemu.VHDX_MAGIC, qemu.Vhdx),
-    Beginning(0, vhd.VHD_COOKIE, vhd.Vhd),
+# The bytes by which a format is recognised, where in the file they are, and its reader.
+BEGINNINGS: list[tuple[bytes, int, type[Disk]]] = [
+    (qcow2.QCOW2_MAGIC, 0, qcow2.Qcow2),
+    (qemu.QED_MAGIC, 0, qemu.Qed),
+    (vmdk.VMDK_MAGIC, 0, vmdk.Vmdk),
+    (vdi.VDI_MAGIC, 64, vdi.Vdi),
+    (qemu.VHDX_MAGIC, 0, qemu.Vhdx),
+    (vhd.VHD_COOKIE, 0, vhd.Vhd),
 ]
 UNREAD = {  # formats of which no more is known here than how they begin
     b"QFI\xfb\0\0\0\1": N_("QCOW version 1"),
@@ -48,23 +39,20 @@ UNREAD = {  # formats of which no more is known here than how they begin
     b"WithouFreSpacExt": N_("Parallels HDD"),
     b"COWD": N_("a VMDK of old ESX servers"),
 }
+_UNREAD = N_(
+    "{name}: is {format}, which is recognised but not read further; "
+    "`qemu-img convert -O qcow2` makes one that is."
+)
 
 
 def _reader(file: DiskFile) -> type[Disk]:
     """The format by what the file holds."""
     head = file.read(0, 1024)
     for magic, name in UNREAD.items():
-        file.check(
-            not head.startswith(magic),
-            N_(
-                "{name}: is {format}, which is recognised but not read further; "
-                "`qemu-img convert -O qcow2` makes one that is."
-            ),
-            format=_(name),
-        )
-    for beginning in BEGINNINGS:
-        if head.startswith(beginning.magic, beginning.offset):
-            return beginning.reader
+        file.check(not head.startswith(magic), _UNREAD, format=_(name))
+    for magic, offset, reader in BEGINNINGS:
+        if head.startswith(magic, offset):
+            return reader
     if vmdk.DESCRIPTION_BEGINS.match(head):
         return vmdk.Vmdk
     if file.size >= SECTOR and file.read(file.size - SECTOR, 8) == vhd.VHD_COOKIE:
@@ -83,11 +71,9 @@ def open_disk(path: Path | str, *, raw: bool = False) -> Disk:
     with ExitStack() as opened:
         file = DiskFile(path)
         opened.callback(file.close)
-        file.check(
-            file.size,
-            N_("{name}: is empty, so there is no disk in it; copy or make the disk again."),
-        )
+        empty = N_("{name}: is empty, so there is no disk in it; copy or make the disk again.")
+        file.check(file.size, empty)
         reader = Raw if raw else _reader(file)
-        disk = reader(path, file, open_disk)
+        disk = reader(path, file)
         opened.pop_all()
     return disk

@@ -9,21 +9,10 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labkit.disks.blockmap import ALL_TABLES, BlockTable, inflated
+from labkit.disks.blockmap import ALL_TABLES, BlockTable, Extent
 from labkit.disks.disk import Disk
-from labkit.disks.diskfile import DiskFile
-from labkit.disks.header import DiskField, DiskHeader, FieldTable, Number, Octets
-from labkit.disks.regions import Gap
-from labkit.disks.values import (
-    SECTOR,
-    bits,
-    choice,
-    human,
-    in_file_order,
-    place,
-    units,
-    words,
-)
+from labkit.disks.diskfile import SECTOR, DiskField, DiskFile, DiskHeader, FieldTable
+from labkit.disks.values import bits, choice, human, in_file_order, place, units, words
 from labkit.messages import N_, _
 
 QCOW2_MAGIC = b"QFI\xfb"
@@ -41,7 +30,6 @@ _FEATURES = {
 _READABLE = 1 << _DIRTY | 1 << _CORRUPT | 1 << _COMPRESSION_TYPE  # in spite of these features
 _PLACE = 0x00FF_FFFF_FFFF_FE00  # bits 9 to 55 of an entry
 _COMPRESSED = 1 << 62
-_ZSTD_WINDOW = 1 << 23  # bytes
 _EXTENSIONS = {
     0xE2792ACA: N_("parent format"),
     0x6803F857: N_("feature names"),
@@ -49,49 +37,44 @@ _EXTENSIONS = {
     0x0537BE77: N_("encryption header"),
     0x44415441: N_("data file"),
 }
-_COMPRESSIONS = {0: "zlib", 1: "zstd"}
 _MOST_EXTENSIONS = 64  # there are five kinds
 _LONGEST_NAME = 1023  # bytes of the parent's
 _HEADER: FieldTable = {
-    Octets(0, 4, N_("signature"), in_file_order): N_("the letters QFI and the byte FB"),
-    Number(4, "I", N_("version"), str): N_("2, or 3 since QEMU 1.1"),
-    Number(8, "Q", N_("parent name at"), place): N_(
+    (0, "4s", N_("signature"), in_file_order): N_("the letters QFI and the byte FB"),
+    (4, "I", N_("version"), str): N_("2, or 3 since QEMU 1.1"),
+    (8, "Q", N_("parent name at"), place): N_(
         "where the name of the backing file is; 0 without one"
     ),
-    Number(16, "I", N_("parent name size"), human): N_("of the name of the backing file"),
-    Number(20, "I", N_("cluster bits"), str): N_("a cluster has 2 to the power of this many bytes"),
-    Number(24, "Q", N_("capacity"), human): N_("what the guest sees"),
-    Number(32, "I", N_("encryption"), choice({0: N_("none"), 1: "AES", 2: "LUKS"})): N_(
+    (16, "I", N_("parent name size"), human): N_("of the name of the backing file"),
+    (20, "I", N_("cluster bits"), str): N_("a cluster has 2 to the power of this many bytes"),
+    (24, "Q", N_("capacity"), human): N_("what the guest sees"),
+    (32, "I", N_("encryption"), choice({0: N_("none"), 1: "AES", 2: "LUKS"})): N_(
         "of the clusters"
     ),
-    Number(36, "I", N_("L1 entries"), str): N_("in the table of tables"),
-    Number(40, "Q", N_("map at"), place): N_("where the table of tables (L1) begins"),
-    Number(48, "Q", N_("refcounts at"), place): N_(
+    (36, "I", N_("L1 entries"), str): N_("in the table of tables"),
+    (40, "Q", N_("map at"), place): N_("where the table of tables (L1) begins"),
+    (48, "Q", N_("refcounts at"), place): N_(
         "where the table of reference counts begins: how often is each cluster used?"
     ),
-    Number(56, "I", N_("refcount clusters"), str): N_("of the table of reference counts"),
-    Number(60, "I", N_("snapshots"), str): N_("kept inside this file"),
-    Number(64, "Q", N_("snapshots at"), place): N_("where their table begins"),
+    (56, "I", N_("refcount clusters"), str): N_("of the table of reference counts"),
+    (60, "I", N_("snapshots"), str): N_("kept inside this file"),
+    (64, "Q", N_("snapshots at"), place): N_("where their table begins"),
 }
-_HEADER_2_SIZE = 72  # bytes
 _HEADER_3: FieldTable = {
-    Number(72, "Q", N_("features"), bits(_FEATURES)): N_(
+    (72, "Q", N_("features"), bits(_FEATURES)): N_(
         "who does not know one of these must not open it"
     ),
-    Number(80, "Q", N_("compatible features"), bits({0: N_("lazy refcounts")})): N_(
-        "may be ignored"
-    ),
-    Number(88, "Q", N_("autoclear features"), bits({0: N_("bitmaps"), 1: N_("raw data file")})): N_(
+    (80, "Q", N_("compatible features"), bits({0: N_("lazy refcounts")})): N_("may be ignored"),
+    (88, "Q", N_("autoclear features"), bits({0: N_("bitmaps"), 1: N_("raw data file")})): N_(
         "cleared by who does not know them"
     ),
-    Number(96, "I", N_("refcount order"), str): N_(
+    (96, "I", N_("refcount order"), str): N_(
         "a reference count has 2 to the power of this many bits"
     ),
-    Number(100, "I", N_("header size"), human): N_("of the fields so far; more may follow"),
+    (100, "I", N_("header size"), human): N_("of the fields so far; more may follow"),
 }
-_HEADER_3_SIZE = 104  # bytes
 _COMPRESSION: FieldTable = {
-    Number(104, "B", N_("compression"), choice(_COMPRESSIONS)): N_("of compressed clusters"),
+    (104, "B", N_("compression"), choice({0: "zlib", 1: "zstd"})): N_("of compressed clusters"),
 }
 _NO_SENSE = N_(
     "{name}: its header makes no sense: version {version}, clusters of 2^{bits} bytes; "
@@ -116,10 +99,6 @@ _FEW_TABLES = N_(
 _MANY_COUNTS = N_(
     "{name}: has more reference counts than this reader takes; copy or make the disk again."
 )
-_DAMAGED = N_(
-    "{name}: its compressed cluster at byte {at} is damaged; copy or make the disk again."
-)
-_NO_ZSTD = N_("{name}: is compressed with zstd; `pip install zstandard`, then again.")
 
 
 @dataclass(kw_only=True, repr=False)
@@ -127,11 +106,10 @@ class _Clusters(BlockTable):
     """L2 entries: a place in the file with flags, or that of packed bytes and their length."""
 
     zeros: bool
-    zstd: bool
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # of a packed entry: below these bits its place, above its length in sectors
+        # of a packed entry: below these bits its place, above its length in further sectors
         self.place_bits = 71 - self.block.bit_length()
 
     def entry(self, value: int) -> tuple[str, int | None]:
@@ -143,31 +121,13 @@ class _Clusters(BlockTable):
             return "data", value & _PLACE
         return "parent", None
 
-    def packed(self, start: int) -> tuple[int, int]:
-        """The rest of a first sector, and the further sectors."""
-        further, at = divmod(self.value(start) & (_COMPRESSED - 1), 1 << self.place_bits)
-        return at, (further + 1) * SECTOR - at % SECTOR
-
-    def inflate(self, start: int) -> bytes:
-        at, size = self.packed(start)
-        data = self.file.read(at, size)
-        # at most a cluster, however it is packed
-        unpacked = self._unzstd(data) if self.zstd else inflated(data, self.block, raw=True)
-        if unpacked is None:
-            raise self.file.wrong(_DAMAGED, at=at)
-        return unpacked
-
-    def _unzstd(self, data: bytes) -> bytes | None:
-        try:
-            import zstandard
-        except ImportError:
-            raise self.file.wrong(_NO_ZSTD) from None
-        try:
-            unpacking = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
-            with unpacking.stream_reader(data) as reader:
-                return reader.read(self.block)
-        except zstandard.ZstdError:
-            return None
+    def stored_size(self, piece: Extent) -> int:
+        if piece.kind != "compressed":
+            return piece.length
+        table, number = divmod(piece.start // self.block, self.per)
+        value = self.entries(table)[number] & (_COMPRESSED - 1)
+        further, at = divmod(value, 1 << self.place_bits)
+        return (further + 1) * SECTOR - at % SECTOR
 
 
 class Qcow2(Disk):
@@ -187,23 +147,34 @@ class Qcow2(Disk):
         order = head["cluster bits"]
         file.check(version in (2, 3) and 9 <= order <= 21, _NO_SENSE, version=version, bits=order)
         if version == 3:
-            head.read(_HEADER_3)
-        header_size = head.get("header size", _HEADER_2_SIZE)
-        if header_size > _HEADER_3_SIZE:
-            head.read(_COMPRESSION)
+            head = DiskHeader(file, 0, ">", {**_HEADER, **_HEADER_3})
+        header_size = head.get("header size", 72)  # bytes
+        if header_size > 104:
+            head = DiskHeader(file, 0, ">", {**_HEADER, **_HEADER_3, **_COMPRESSION})
         self.fields = head.fields
         self.block_size = 1 << order
-        extensions = dict(self._extensions(file, header_size))
-        self._refuse(file, head, extensions)
-        self._note(head)
         self.capacity = head["capacity"]
+        extensions = dict(self._extensions(file, header_size))
+        features = head.get("features", 0)
+        data_file = extensions.get("data file", b"").decode("utf-8", "replace")
+        if features >> _DATA_FILE & 1 and data_file:
+            self.require_beside(data_file, _OUTSIDE)
+        unknown = _unknown(head["encryption"], features, head.get("compression", 0))
+        file.check(not unknown, _UNKNOWN, feature=unknown)
+        for bit in (_DIRTY, _CORRUPT):
+            if features >> bit & 1:
+                message = N_("It is marked {feature}: `qemu-img check` tells more.")
+                self.oddities.append(_(message, feature=_(_FEATURES[bit])))
+        if head["snapshots"]:
+            self.gap = "other", N_("of snapshots, or not used")
+            message = N_("It keeps {n} snapshot(s) inside: `qemu-img snapshot -l` lists them.")
+            self.oddities.append(_(message, n=head["snapshots"]))
         self._load_map(file, head)
         if head["parent name at"]:
             size = min(head["parent name size"], _LONGEST_NAME)
             name = file.need(head["parent name at"], size, N_("its parent's name"))
             self.follow(name.decode("utf-8", "replace"))
             self.parent_raw = extensions.get("parent format") == b"raw"
-        self._load_counts(file, head)
 
     def _extensions(self, file: DiskFile, at: int) -> Iterator[tuple[str, bytes]]:
         """What follows the header in its cluster, each a multiple of 8 bytes: name and data."""
@@ -222,27 +193,8 @@ class Qcow2(Disk):
             yield name, data
             at += 8 + units(length, 8) * 8
 
-    def _refuse(self, file: DiskFile, head: DiskHeader, extensions: dict[str, bytes]) -> None:
-        """LabError if this reader cannot read it, or may not."""
-        data_file = extensions.get("data file", b"").decode("utf-8", "replace")
-        if head.get("features") >> _DATA_FILE & 1 and data_file and not self.beside(data_file):
-            raise file.elsewhere(_OUTSIDE, data_file)
-        unknown = _unknown(head["encryption"], head.get("features"), head.get("compression"))
-        file.check(not unknown, _UNKNOWN, feature=unknown)
-
-    def _note(self, head: DiskHeader) -> None:
-        """Say what is odd about it."""
-        for bit in (_DIRTY, _CORRUPT):
-            if head.get("features") >> bit & 1:
-                feature = _(_FEATURES[bit])
-                message = N_("It is marked {feature}: `qemu-img check` tells more.")
-                self.oddities.append(_(message, feature=feature))
-        if head["snapshots"]:
-            self.gap = Gap("other", N_("of snapshots, or not used"))
-            message = N_("It keeps {n} snapshot(s) inside: `qemu-img snapshot -l` lists them.")
-            self.oddities.append(_(message, n=head["snapshots"]))
-
     def _load_map(self, file: DiskFile, head: DiskHeader) -> None:
+        """The tables of the map, and those of the reference counts."""
         size = self.block_size
         per = size // 8  # entries of a table, which fills a cluster
         count = units(self.capacity, size * per)
@@ -262,16 +214,11 @@ class Qcow2(Disk):
                 step=size,
                 end=units(file.size, size) * size,
                 zeros=head["version"] > 2,
-                zstd=head.get("compression") == 1,
             )
         ]
         self.claim("header", N_("header"), size, 0)
         self.claim("map", N_("L1 table"), told * 8, head["map at"])
         self.claim("map", N_("L2 tables"), size, *filter(None, tables))
-
-    def _load_counts(self, file: DiskFile, head: DiskHeader) -> None:
-        """Where the reference counts are."""
-        size = self.block_size
         at = head["refcounts at"]
         counts = file.numbers(at, head["refcount clusters"] * size // 8, ">Q", N_("its refcounts"))
         places = [at, *filter(None, counts)]

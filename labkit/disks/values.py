@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
-from labkit.messages import _
+from labkit.messages import N_, _
 from labkit.show.text import clean, shorten
 
-SECTOR = 512  # bytes
 NIL = str(UUID(int=0))
 _NOWHERE = (1 << 64) - 1  # an offset that means none
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -17,11 +16,6 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 def units(size: int, unit: int) -> int:
     """How many units hold a size; the last one need not be full."""
     return -(-size // unit)
-
-
-def is_power_of_two(number: int, low: int, high: int) -> bool:
-    """Is it a power of two from low to high?"""
-    return low <= number <= high and number.bit_count() == 1
 
 
 def human(size: int) -> str:
@@ -53,28 +47,19 @@ def words(data: bytes, encoding: str = "utf-8") -> str:
     return one_line(data.decode(encoding, "replace").partition("\0")[0])
 
 
-def wide_words(data: bytes) -> str:
-    """The same for big-endian UTF-16."""
-    return words(data, "utf-16-be")
-
-
 def guid(data: bytes) -> str:
-    """A UUID whose first three fields are little-endian.
-
-    So VirtualBox (RTUUID) and Microsoft (GUID) store it.
-    """
+    """A UUID as VirtualBox (RTUUID) and Microsoft (GUID) store it: three fields little-endian."""
     return str(UUID(bytes_le=data))
 
 
 def choice(names: dict[int, str]) -> Callable[[int], str]:
     """Text for a number that stands for one of several things."""
+    return lambda number: (
+        _(names[number]) if number in names else _("unknown ({number})", number=number)
+    )
 
-    def shown(number: int) -> str:
-        if number in names:
-            return _(names[number])
-        return _("unknown ({number})", number=number)
 
-    return shown
+YES_OR_NO = choice({0: N_("no"), 1: N_("yes")})
 
 
 def bits(names: dict[int, str]) -> Callable[[int], str]:

@@ -9,24 +9,11 @@ from __future__ import annotations
 
 import re
 from array import array
-from typing import NamedTuple
 
-from labkit.disks.blockmap import BlockTable, Extent, ExtentList, inflated
+from labkit.disks.blockmap import AllocationMap, BlockTable, Extent
 from labkit.disks.disk import Disk
-from labkit.disks.diskfile import DiskFile, FilePart
-from labkit.disks.header import DiskField, DiskHeader, FieldTable, Number, Octets
-from labkit.disks.regions import Gap
-from labkit.disks.values import (
-    NIL,
-    SECTOR,
-    bits,
-    choice,
-    human,
-    in_file_order,
-    is_power_of_two,
-    one_line,
-    units,
-)
+from labkit.disks.diskfile import SECTOR, DiskField, DiskFile, DiskHeader, FieldTable, FilePart
+from labkit.disks.values import NIL, YES_OR_NO, bits, choice, human, in_file_order, one_line, units
 from labkit.messages import N_, _
 
 VMDK_MAGIC = b"KDMV"
@@ -84,38 +71,35 @@ _COMPRESSION = N_(
     "{name}: has compression {number}, which this reader does not know; "
     "copy or make the disk again."
 )
-_DAMAGED = N_("{name}: its compressed grain at byte {at} is damaged; copy or make the disk again.")
 
 
 def _sectors(count: int) -> str:
-    """A size in sectors as text."""
     return human(count * SECTOR)
 
 
 def _sector(number: int) -> str:
-    """An offset in sectors as text."""
     if number == _AT_END:
         return _("at the end of the file")
     return _("sector {number} ({offset})", number=number, offset=_sectors(number))
 
 
 _HEADER: FieldTable = {
-    Octets(0, 4, N_("signature"), in_file_order): N_("the letters KDMV"),
-    Number(4, "I", N_("version"), str): N_("of the format"),
-    Number(8, "I", N_("flags"), bits(_FLAGS)): N_("what else it has"),
-    Number(12, "Q", N_("capacity"), _sectors): N_("of this extent"),
-    Number(20, "Q", N_("grain size"), _sectors): N_("the file grows by one grain at a time"),
-    Number(28, "Q", N_("description at"), _sector): N_("where the text is; 0 without one"),
-    Number(36, "Q", N_("description size"), _sectors): N_("kept for the text"),
-    Number(44, "I", N_("table entries"), str): N_("grains in a grain table"),
-    Number(48, "Q", N_("second directory at"), _sector): N_("a copy, with tables of its own"),
-    Number(56, "Q", N_("directory at"), _sector): N_("where the table of grain tables begins"),
-    Number(64, "Q", N_("overhead"), _sectors): N_("before the first grain"),
-    Number(72, "B", N_("unclean"), choice({0: N_("no"), 1: N_("yes")})): N_("was it not closed?"),
-    Octets(73, 4, N_("newlines"), in_file_order): N_(
+    (0, "4s", N_("signature"), in_file_order): N_("the letters KDMV"),
+    (4, "I", N_("version"), str): N_("of the format"),
+    (8, "I", N_("flags"), bits(_FLAGS)): N_("what else it has"),
+    (12, "Q", N_("capacity"), _sectors): N_("of this extent"),
+    (20, "Q", N_("grain size"), _sectors): N_("the file grows by one grain at a time"),
+    (28, "Q", N_("description at"), _sector): N_("where the text is; 0 without one"),
+    (36, "Q", N_("description size"), _sectors): N_("kept for the text"),
+    (44, "I", N_("table entries"), str): N_("grains in a grain table"),
+    (48, "Q", N_("second directory at"), _sector): N_("a copy, with tables of its own"),
+    (56, "Q", N_("directory at"), _sector): N_("where the table of grain tables begins"),
+    (64, "Q", N_("overhead"), _sectors): N_("before the first grain"),
+    (72, "B", N_("unclean"), YES_OR_NO): N_("was it not closed?"),
+    (73, "4s", N_("newlines"), in_file_order): N_(
         "0x0A200D0A unless a transfer as text has damaged the file"
     ),
-    Number(77, "H", N_("compression"), choice({0: N_("none"), 1: "deflate"})): N_("of the grains"),
+    (77, "H", N_("compression"), choice({0: N_("none"), 1: "deflate"})): N_("of the grains"),
 }
 _MEANINGS = {  # of the words of the description
     "CID": N_("changes whenever the content does"),
@@ -132,28 +116,10 @@ _MEANINGS = {  # of the words of the description
 class _Grains(BlockTable):
     """Grain tables. A packed grain follows 12 bytes: its first sector (8), and its size."""
 
-    def packed(self, start: int) -> tuple[int, int]:
-        at = self.base + self.value(start) * SECTOR
-        return at + 12, int.from_bytes(self.file.read(at + 8, 4), "little")
-
-    def inflate(self, start: int) -> bytes:
-        at, size = self.packed(start)
-        data = None
-        if size <= 2 * self.block:
-            data = inflated(self.file.read(at, size), self.block)
-        if data is None:
-            raise self.file.wrong(_DAMAGED, at=at - 12)
-        return data
-
-
-class _ExtentLine(NamedTuple):
-    """A line of the description: sizes in bytes."""
-
-    kind: str
-    length: int
-    file: str
-    access: str
-    offset: int
+    def stored_size(self, piece: Extent) -> int:
+        if piece.kind == "compressed" and piece.at is not None:
+            return 12 + int.from_bytes(self.file.read(piece.at + 8, 4), "little")
+        return piece.length
 
 
 class Vmdk(Disk):
@@ -164,7 +130,7 @@ class Vmdk(Disk):
 
     def load(self, file: DiskFile) -> None:
         self._words: dict[str, str] = {}
-        self._lines: list[_ExtentLine] = []
+        self._lines: list[tuple[str, ...]] = []  # of extents: access, sectors, kind, file, offset
         if file.read(0, 4) == VMDK_MAGIC:
             self._load_sparse(file, file.parts[0])
         else:
@@ -180,125 +146,94 @@ class Vmdk(Disk):
             self.follow(self._words.get("parentFileNameHint", ""), self.parent_uuid)
             self.parent = self.parent or N_("not named")
 
-    # -- the description
-
     def _read_description(self, file: DiskFile, at: int, size: int) -> None:
         """Read the text: lines of key = value, and of extents."""
         data = file.need(at, min(size, _LONGEST_TEXT), N_("its description"))
         self.claim("header", N_("description"), size, at)
         for match in re.finditer(rb"[^\r\n]+", data.partition(b"\0")[0]):
             line = match[0].decode("utf-8", "replace").strip()
-            start = at + match.start()
             word = _WORD.fullmatch(line)
+            place = at + match.start(), len(match[0])
             if word and word[1] not in self._words:
-                self._add_word(word[1], word[2], start, len(match[0]))
+                key, value = word.groups()
+                shown = one_line(value)
+                self._words[key] = value if key == "parentFileNameHint" else shown
+                if key in _MEANINGS:
+                    self.fields.append(DiskField(*place, key, shown, _MEANINGS[key]))
             elif extent := _EXTENT.match(line):
                 file.check(len(self._lines) < _MOST_EXTENTS, _MANY_EXTENTS, most=_MOST_EXTENTS)
-                self._add_line(extent, start, len(match[0]))
-
-    def _add_word(self, key: str, value: str, start: int, size: int) -> None:
-        shown = one_line(value)
-        self._words[key] = value if key == "parentFileNameHint" else shown
-        if key in _MEANINGS:
-            self.fields.append(DiskField(start, size, key, shown, _MEANINGS[key]))
-
-    def _add_line(self, extent: re.Match[str], start: int, size: int) -> None:
-        access, count, kind, name, offset = extent.groups("")
-        length = int(count) * SECTOR
-        self._lines.append(_ExtentLine(kind, length, name, access, int(offset or 0) * SECTOR))
-        title = _("extent {kind}", kind=one_line(kind))
-        meaning = _("an extent of {size}, access {access}", size=human(length), access=access)
-        self.fields.append(DiskField(start, size, title, one_line(name), meaning))
-
-    # -- the extents
+                self._lines.append(extent.groups(""))
+                access, sectors, kind, name, _offset = extent.groups("")
+                title = _("extent {kind}", kind=one_line(kind))
+                length = _sectors(int(sectors))
+                meaning = _("an extent of {size}, access {access}", size=length, access=access)
+                self.fields.append(DiskField(*place, title, one_line(name), meaning))
 
     def _load_extents(self, file: DiskFile) -> None:
         """Open the extents that the description names, in turn."""
         file.check(self._lines, _NO_EXTENTS)
         opened: dict[str, FilePart] = {}
-        for line in self._lines:
-            if line.kind == "ZERO":
-                self._add_known(line.length, "zero", None)
+        for access, sectors, kind, name, offset in self._lines:
+            length = int(sectors) * SECTOR
+            if kind == "ZERO":
+                self._add_known(length, "zero", None)
                 continue
-            self._check_extent(file, line)
-            if line.file not in opened:
-                opened[line.file] = file.add(self.path.parent / line.file)
-            part = opened[line.file]
-            if line.kind == "SPARSE":
-                self._load_sparse_line(file, part, line)
+            self.require_beside(name, _OUTSIDE, forbidden=":\0/\\")
+            readable = kind in ("FLAT", "VMFS", "SPARSE") and access != "NOACCESS"
+            file.check(readable, _UNKNOWN, kind=kind, access=access)
+            if name not in opened:
+                opened[name] = file.add(self.path.parent / name)
+            part = opened[name]
+            about = {"file": one_line(name), "length": length, "size": human(part.size)}
+            if kind == "SPARSE":
+                before = self.capacity
+                self._load_sparse(file, part)
+                found = self.capacity - before
+                file.check(found == length, _DIFFERS, found=found, **about)
             else:
-                self._load_flat_line(file, part, line)
-
-    def _check_extent(self, file: DiskFile, line: _ExtentLine) -> None:
-        """LabError if its file may not be opened, or is none that can be read."""
-        if "/" in line.file or "\\" in line.file or not self.beside(line.file):
-            raise file.elsewhere(_OUTSIDE, line.file)
-        readable = line.kind in ("FLAT", "VMFS", "SPARSE") and line.access != "NOACCESS"
-        file.check(readable, _UNKNOWN, kind=line.kind, access=line.access)
-
-    def _load_flat_line(self, file: DiskFile, part: FilePart, line: _ExtentLine) -> None:
-        end = line.offset + line.length
-        if end > part.size:
-            name = one_line(line.file)
-            raise file.wrong(_CUT, file=name, size=human(part.size), end=human(end))
-        self._add_known(line.length, "data", part.start + line.offset)
-
-    def _load_sparse_line(self, file: DiskFile, part: FilePart, line: _ExtentLine) -> None:
-        before = self.capacity
-        self._load_sparse(file, part)
-        length = self.capacity - before
-        if length != line.length:
-            name = one_line(line.file)
-            raise file.wrong(_DIFFERS, length=line.length, file=name, found=length)
+                start = int(offset or 0) * SECTOR
+                end = start + length
+                file.check(end <= part.size, _CUT, end=human(end), **about)
+                self._add_known(length, "data", part.start + start)
 
     def _add_known(self, length: int, kind: str, at: int | None) -> None:
-        self.maps.append(ExtentList(Extent(self.capacity, length, kind, at)))
+        self.maps.append(AllocationMap(Extent(self.capacity, length, kind, at)))
         self.capacity += length
 
-    # -- a sparse extent
-
     def _load_sparse(self, file: DiskFile, part: FilePart) -> None:
-        """Read the header and the map of a sparse extent."""
+        """Read the header of a sparse extent, and its map."""
         base = part.start
         head = DiskHeader(file, base, "<", _HEADER)
         if not self.maps:  # the fields of one extent are enough
             self.fields += head.fields
-        file.check(head.octets["signature"] == VMDK_MAGIC, _NOT_SPARSE, at=base)
+        file.check(file.read(base, 4) == VMDK_MAGIC, _NOT_SPARSE, at=base)
         if head["description at"] and not base:
             self._read_description(
                 file, head["description at"] * SECTOR, head["description size"] * SECTOR
             )
         if head["directory at"] == _AT_END:
-            head = self._read_footer(file, part)
-        self._check_header(file, head)
-        self._load_grains(file, part, head)
-
-    def _read_footer(self, file: DiskFile, part: FilePart) -> DiskHeader:
-        """The footer of a stream, which is written last (5.0, Stream-Optimized)."""
-        end = part.start + part.size
-        self.claim("header", N_("footer"), 3 * SECTOR, end - 3 * SECTOR)
-        file.check(part.size >= 4 * SECTOR, _NO_FOOTER)
-        self.gap = Gap("other", N_("markers and padding"))
-        footer = DiskHeader(file, end - 2 * SECTOR, "<", _HEADER)
-        self.fields += footer.fields
-        return footer
-
-    def _check_header(self, file: DiskFile, head: DiskHeader) -> None:
-        grain = head["grain size"]
-        per = head["table entries"]
+            # the footer of a stream, which is written last (5.0, Stream-Optimized)
+            end = base + part.size
+            self.claim("header", N_("footer"), 3 * SECTOR, end - 3 * SECTOR)
+            file.check(part.size >= 4 * SECTOR, _NO_FOOTER)
+            self.gap = "other", N_("markers and padding")
+            head = DiskHeader(file, end - 2 * SECTOR, "<", _HEADER)
+            self.fields += head.fields
         file.check(
-            head.octets["signature"] == VMDK_MAGIC
+            head.texts["signature"] == in_file_order(VMDK_MAGIC)
             and head["version"] in (1, 2, 3)
-            and is_power_of_two(grain, 8, 1 << 17)
-            and 1 <= per <= 1 << 16,
+            and 8 <= head["grain size"] <= 1 << 17
+            and head["grain size"].bit_count() == 1  # a power of two
+            and 1 <= head["table entries"] <= 1 << 16,
             _NO_SENSE,
             version=head["version"],
-            count=per,
-            size=grain,
+            count=head["table entries"],
+            size=head["grain size"],
         )
         least = 1 if head["flags"] & _PACKED else 0
         compression = head["compression"]
         file.check(least <= compression <= 1, _COMPRESSION, number=compression)
+        self._load_grains(file, part, head)
 
     def _load_grains(self, file: DiskFile, part: FilePart, head: DiskHeader) -> None:
         """Read the directory of a sparse extent."""
@@ -310,9 +245,6 @@ class Vmdk(Disk):
         directory = base + head["directory at"] * SECTOR
         entries = file.numbers(directory, units(length, self.block_size * per), "<I")
         tables = array("Q", [base + entry * SECTOR if entry else 0 for entry in entries])
-        empty = {0: "parent"}
-        if flags & _ZEROS:
-            empty[1] = "zero"
         self.maps.append(
             _Grains(
                 file=file,
@@ -322,7 +254,7 @@ class Vmdk(Disk):
                 table=tables,
                 per=per,
                 code="<I",
-                empty=empty,
+                empty={0: "parent", 1: "zero"} if flags & _ZEROS else {0: "parent"},
                 full="compressed" if flags & _PACKED else "data",
                 base=base,
                 unit=SECTOR,
@@ -334,12 +266,7 @@ class Vmdk(Disk):
         self.claim("header", N_("header"), SECTOR, base)
         self.claim("map", N_("grain directory"), 4 * len(tables), directory)
         self.claim("map", N_("grain tables"), 4 * per, *filter(None, tables))
-        self._claim_copy(base, head)
-
-    def _claim_copy(self, base: int, head: DiskHeader) -> None:
-        """The second directory and its tables, where they are in front of the first."""
-        second = head["second directory at"]
-        first = head["directory at"]
-        if head["flags"] & _SECOND_DIRECTORY and 0 < second < first != _AT_END:
-            size = (first - second) * SECTOR
-            self.claim("map", N_("copy of the map"), size, base + second * SECTOR)
+        second = base + head["second directory at"] * SECTOR
+        # a copy of directory and tables is shown where it is in front of the first
+        if flags & _SECOND_DIRECTORY and base < second < directory:
+            self.claim("map", N_("copy of the map"), directory - second, second)

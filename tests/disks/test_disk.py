@@ -29,7 +29,6 @@ def test_a_name_is_safe_to_print(tmp_path: Path) -> None:
     raw = samples.qcow2([None], [], 512, parent="y\x1b")
     with open_disk(write(tmp_path / "x\n\x1b[31m", raw)) as disk:
         refused(lambda: disk.read(0, 1), "needs its parent")
-        refused(lambda: disk.read(0, 999), "ask for bytes")
         assert disk.to_json()["name"].isprintable()
 
 

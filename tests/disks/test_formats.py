@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from disks.asking import (
-    MIB,
     check_shape,
     in_one_folder,
     model,
@@ -55,33 +52,33 @@ def test_blocks_in_any_order(name: str, tmp_path: Path) -> None:
         with open_disk(write(tmp_path / "x", raw)) as disk:
             assert disk.format == name.split()[0]
             assert (disk.capacity, disk.block_size) == (len(want), maker.size)
-            assert disk.read(0, len(want)) == want
-            start = data.draw(st.integers(0, len(want)))
-            length = data.draw(st.integers(0, len(want) - start))
-            assert disk.read(start, length) == want[start : start + length]
-            check_places(disk, raw, blocks)
+            if maker.unpack:
+                assert not any(want) or refused(lambda: disk.read(0, len(want)), "qemu-img")
+            else:
+                start = data.draw(st.integers(0, len(want)))
+                length = data.draw(st.integers(0, len(want)))
+                assert disk.read(start, length) == want[start : start + length].ljust(length, b"\0")
+            check_places(disk, raw, blocks, maker.unpack)
             assert not disk.notes
             check_record(disk)
 
     run()
 
 
-def check_places(disk: Disk, raw: bytes, blocks: Sequence[samples.SampleBlock]) -> None:
+def check_places(
+    disk: Disk, raw: bytes, blocks: Sequence[samples.SampleBlock], unpack: samples.Unpacker | None
+) -> None:
     """Each block is of the kind, and at the place, where it was put."""
     size = disk.block_size
-    places = disk.blocks()
     for extent in check_shape(disk):
         for n in range(extent.start // size, (extent.start + extent.length) // size):
-            if isinstance(blocks[n], bytes):
-                assert extent.kind in ("data", "compressed")
-            else:
+            if extent.at is None:
                 assert extent.kind == (blocks[n] or "parent")
-            if extent.kind == "data":
-                at = (extent.at or 0) + n * size - extent.start
-                assert raw[at : at + size] == blocks[n] and places[n] == at
-    stored = [isinstance(block, bytes) for block in blocks]
-    assert [at is not None for at in places] == stored
-    assert disk.allocated == size * sum(stored)
+            else:
+                found = raw[extent.at + n * size - extent.start :]
+                assert (unpack(found) if unpack else found[:size]) == blocks[n]
+                assert extent.kind == ("compressed" if unpack else "data")
+    assert disk.allocated == size * sum(isinstance(block, bytes) for block in blocks)
 
 
 def check_record(disk: Disk) -> None:
@@ -90,8 +87,8 @@ def check_record(disk: Disk) -> None:
     again = Disk.from_json(json.loads(json.dumps(data)))
     assert again.to_json() == data and str(again) == str(disk)
     assert list(again.extents()) == list(disk.extents())
-    assert (again.regions(), again.blocks()) == (disk.regions(), disk.blocks())
-    refused(lambda: again.read(0, 1), "recorded")
+    assert again.regions() == disk.regions()
+    refused(lambda: again.read(0, 1), "is not read here")
 
 
 def test_raw_is_what_is_nothing_else(tmp_path: Path) -> None:
@@ -182,25 +179,3 @@ BEGINNINGS = [
 @given(begin=st.sampled_from(BEGINNINGS), rest=st.binary(max_size=2000))
 def test_any_bytes(begin: bytes, rest: bytes, tmp_path: Path) -> None:
     survives(write(tmp_path / "x", begin + rest))
-
-
-PEAK = """
-import sys
-from labkit.errors import LabError
-from labkit.disks import open_disk
-with open_disk(sys.argv[1]) as disk:
-    try:
-        disk.read(0, 65536)
-    except LabError as error:
-        print(error, file=sys.stderr)
-print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
-"""
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="measured where Linux tells")
-@pytest.mark.parametrize("name", ["VMDK stream", "QCOW2 zlib", "QCOW2 zstd"])
-def test_a_bomb_takes_no_memory(name: str, tmp_path: Path) -> None:
-    bomb = samples.MAKERS[name].make([bytes(200 * MIB)], [0], 2 * MIB)  # in place of 2 MiB
-    argv = [sys.executable, "-c", PEAK, str(write(tmp_path / "x", bomb))]
-    done = subprocess.run(argv, check=True, capture_output=True, cwd=Path(__file__).parents[2])
-    assert int(done.stdout) < 80 * 1024  # KiB

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from disks.drawn import MIB, SVG, boxes, check_picture, disk, lines, parse, vdi
 
-from labkit.disks.regions import Region
+from labkit.disks import Region
 from labkit.disks.strip import StripFigure
 
 # The house look, written down a second time on purpose: a changed colour must turn a test red.
@@ -77,7 +77,7 @@ def test_new_blocks_are_marked_by_sign_outline_and_line() -> None:
     strips = figure.strips
     assert [n for n, cell in enumerate(strips.guest) if cell.mark] == [3, 33]
     assert [n for n, cell in enumerate(strips.file) if cell.mark] == [5, 6]
-    assert [line.new for line in strips.lines] == [True, False, True]
+    assert [new for *_, new in strips.lines] == [True, False, True]
     svg = figure.svg()
     assert svg.count('<rect class="data new"') == 5  # 4 cells and the legend
     assert svg.count('class="sign"') == 5

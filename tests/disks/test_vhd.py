@@ -18,13 +18,14 @@ FULL = b"\xff" * 8
 
 @pytest.mark.parametrize("parent", ["", "base"])
 def test_sectors_within_a_block(parent: str, tmp_path: Path) -> None:
-    write(tmp_path / "base", b"u" * 8192)
+    base = write(tmp_path / "base", b"u" * 8192)
     bits = "10110000"  # of the block's sectors, the first in the highest bit
     marks = bytes([int(bits, 2)]) + bytes(511)
     raw = samples.vhd([b"d" * 4096, None], [0], 4096, parent, marks)
     below = b"u" if parent else b"\0"
     want = b"".join((b"d" if bit == "1" else below) * 512 for bit in bits)
-    with open_disk(write(tmp_path / "x", raw)) as disk:
+    with open_disk(write(tmp_path / "x", raw)) as disk, open_disk(base) as parent_disk:
+        disk.set_parent(parent_disk)
         assert disk.read(0, 8192) == want + below * 4096
         kinds = [(extent.kind, extent.length // 512) for extent in check_shape(disk)]
         gap = "parent" if parent else "zero"
@@ -47,14 +48,13 @@ def test_fixed(tmp_path: Path) -> None:
     data = random.Random(0).randbytes(4096)
     with open_disk(write(tmp_path / "x", samples.vhd_fixed(data))) as disk:
         assert (disk.format, disk.variant, disk.uuid) == ("VHD", "fixed", str(samples.UUID))
-        assert (disk.block_size, disk.blocks()) == (0, [])
+        assert disk.block_size == 0
         assert disk.read(0, 4096) == data and disk.allocated == 4096
         check_shape(disk)
 
 
-@pytest.mark.parametrize("raw", [VHD[:-512] + bytes(512), patched(VHD, (len(VHD) - 500, b"-"))])
-def test_a_sound_copy_of_the_footer_is_used(raw: bytes, tmp_path: Path) -> None:
-    with open_disk(write(tmp_path / "x", raw)) as disk:
+def test_the_copy_of_a_missing_footer_is_used(tmp_path: Path) -> None:
+    with open_disk(write(tmp_path / "x", VHD[:-512] + bytes(512))) as disk:
         assert disk.read(0, disk.capacity) == BLOCK * 2
         assert "copy at the beginning" in str(disk.notes)
 

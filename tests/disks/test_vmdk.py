@@ -109,8 +109,3 @@ def test_no_line_is_tried_again_and_again(line: str, tmp_path: Path) -> None:
 )
 def test_headers_and_maps_that_lie(raw: bytes, words: str, tmp_path: Path) -> None:
     refused(write(tmp_path / "x", raw), words)
-
-
-def test_a_grain_that_says_it_is_longer_than_any(tmp_path: Path) -> None:
-    at = struct.unpack_from("<I", STREAM, 6 * 512)[0] * 512
-    refused(write(tmp_path / "x", patched(STREAM, (at + 8, FULL[:4]))), "is damaged")

@@ -269,22 +269,41 @@ def qed(
     return bytes(out)
 
 
+Unpacker = Callable[[bytes], bytes]
+
+
 class Maker(NamedTuple):
-    """How a disk is made: its block size in bytes, a mark for zeros, how it names its parent."""
+    """How a disk is made: its block size in bytes, a mark for zeros, how it names its parent.
+
+    ``unpack`` finds a block in what begins where it was put.
+    """
 
     make: Callable[..., bytes]
     size: int
     zeros: bool
     parent: Any
+    unpack: Unpacker | None = None
+
+
+def unpack_grain(data: bytes) -> bytes:
+    return zlib.decompressobj().decompress(data[12:])
+
+
+def inflate(data: bytes) -> bytes:
+    return zlib.decompressobj(-12).decompress(data)
+
+
+def unpack_zstd(data: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompressobj().decompress(data)
 
 
 MAKERS = {
     "VDI": Maker(vdi, 4096, True, True),
     "VHD": Maker(vhd, 4096, False, "base"),
     "VMDK": Maker(vmdk, 4096, True, "base"),
-    "VMDK stream": Maker(partial(vmdk, stream=True), 4096, True, "base"),
+    "VMDK stream": Maker(partial(vmdk, stream=True), 4096, True, "base", unpack_grain),
     "QCOW2 v2": Maker(partial(qcow2, version=2), 512, False, "base"),
     "QCOW2": Maker(qcow2, 512, True, "base"),
-    "QCOW2 zlib": Maker(partial(qcow2, pack="zlib"), 4096, True, "base"),
-    "QCOW2 zstd": Maker(partial(qcow2, pack="zstd"), 4096, True, "base"),
+    "QCOW2 zlib": Maker(partial(qcow2, pack="zlib"), 4096, True, "base", inflate),
+    "QCOW2 zstd": Maker(partial(qcow2, pack="zstd"), 4096, True, "base", unpack_zstd),
 }
