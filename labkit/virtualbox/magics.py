@@ -18,7 +18,7 @@ from labkit.messages import _
 from labkit.show import output as show
 from labkit.show.text import clean
 from labkit.virtualbox import preview, reads
-from labkit.virtualbox.picture import machine_tree
+from labkit.virtualbox.snapshots import machine_tree
 from labkit.words import number, split
 
 

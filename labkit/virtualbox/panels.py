@@ -18,8 +18,7 @@ from labkit.show import output as show
 from labkit.show.panels import Panel, teaching
 from labkit.tasks import aside, run_all, succeed
 from labkit.virtualbox import preview, reads
-from labkit.virtualbox.picture import machine_tree
-from labkit.virtualbox.snapshots import Graph
+from labkit.virtualbox.snapshots import Graph, machine_tree
 
 _WRAPPED = {"flex_flow": "row wrap"}
 _HIDDEN, _SEEN = "none", ""
