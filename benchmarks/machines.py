@@ -16,7 +16,7 @@ from labkit.disks import open_disk
 from labkit.disks.strip import StripFigure
 from labkit.errors import LabError
 from labkit.virtualbox.inventory import read_home
-from labkit.virtualbox.picture import machine_tree
+from labkit.virtualbox.snapshots import machine_tree
 
 SPACE = 'xmlns="http://www.virtualbox.org/" version="1.19-linux"'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +10,6 @@ from typing import Any, NamedTuple
 from labkit.commands import Result
 from labkit.messages import _
 from labkit.virtualbox.folder import SETTINGS, Folder
-from labkit.virtualbox.listings import parse_hdds
 
 Refused = tuple[str, str]  # what had to stay, and why
 
@@ -90,5 +90,5 @@ def _known_media(folder: Folder) -> set[Path]:
     """The disks that VirtualBox knows; its settings lack what it only opened."""
     if not folder.virtualbox:
         return set()
-    listed = parse_hdds(folder.virtualbox.ask(["list", "hdds"]))
-    return {Path(disk.get("Location", "")) for disk in listed}
+    listed = folder.virtualbox.ask(["list", "hdds"])
+    return {Path(place) for place in re.findall(r"^Location: +(.*)", listed, re.M)}

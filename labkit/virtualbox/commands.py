@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
 def _snapshots(args: argparse.Namespace) -> None:
     from labkit.virtualbox import engine, program
     from labkit.virtualbox.inventory import read_home
-    from labkit.virtualbox.picture import machine_tree
+    from labkit.virtualbox.snapshots import machine_tree
 
     if args.lesson:
         _must_be_there(args.lesson, engine.left_over())

@@ -1,7 +1,6 @@
 """Machines and disks in a notebook.
 
-``%folder`` ``%disk`` ``%guest_read`` ``%snapshots`` ``%what_if`` ``%disk_panel``
-``%snapshot_panel``
+``%folder`` ``%disk`` ``%guest_read`` ``%snapshots`` ``%what_if``
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from labkit.disks.strip import StripFigure
 from labkit.engine import spelled
 from labkit.errors import LabError
 from labkit.lesson import Lesson
-from labkit.magics import LessonMagics, put, shown
+from labkit.magics import LessonMagics, shown
 from labkit.messages import _
 from labkit.show import output as show
 from labkit.show.text import clean
 from labkit.virtualbox import preview, reads
-from labkit.virtualbox.picture import machine_tree
-from labkit.words import number, split
+from labkit.virtualbox.snapshots import machine_tree
+from labkit.words import split
 
 
 @magics_class
@@ -101,23 +100,6 @@ class MAGICS(LessonMagics):
         )  # so lengths can be compared
         for name, disk in disks.items():
             _show_disk(lesson, name, disk, scale, alone=len(disks) == 1)
-
-    @line_magic
-    @shown()
-    def disk_panel(self, line: str) -> None:
-        """``%disk_panel [SIZE]``: write at a place in the guest's disk, and watch files grow."""
-        from labkit.virtualbox.panels import DiskPanel
-
-        usage = _("Use it as `%disk_panel` or `%disk_panel 32`: the size in MiB, from 8 to 256.")
-        put(DiskPanel(self.now(), number(line.strip() or "16", 8, 256, usage)))
-
-    @line_magic
-    @shown()
-    def snapshot_panel(self, line: str) -> None:
-        """``%snapshot_panel MACHINE``: take, restore, delete, clone, and see the tree change."""
-        from labkit.virtualbox.panels import SnapshotPanel
-
-        put(SnapshotPanel(self.now(), self.one(line, "%snapshot_panel MACHINE")))
 
 
 def _show_disk(lesson: Lesson, name: str, disk: Disk, scale: int, alone: bool) -> None:

@@ -1,4 +1,4 @@
-"""VirtualBox in a home of its own: found, kept away from the user's machines, its words tidied.
+"""VirtualBox in a home of its own: found, kept away from the user's machines, its words read.
 
 A ``VBOX_USER_HOME`` holds a whole registry of machines and media, and ``VBOX_IPC_SOCKETID`` names
 the server (VBoxSVC) that keeps it, so that with both set the user's own VirtualBox is out of reach.
@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
@@ -22,7 +22,6 @@ from xml.sax.saxutils import quoteattr
 from labkit.commands import Result, run
 from labkit.errors import LabError, MissingProgram
 from labkit.messages import _
-from labkit.virtualbox.listings import parse_runningvms
 
 if TYPE_CHECKING:
     from psutil import Process
@@ -45,27 +44,38 @@ _DRIVER = re.compile(
     r".*will not be able to start VMs.*\n",
     re.M,
 )
-# A progress that is over.
-_DONE = re.compile(r"^(?:\d+%\.\.\.)+100%\n", re.M)
-# A VBoxSVC about to end was called, and did nothing.
-_ENDING = "Failed to create the VirtualBox object!"
+_DONE = re.compile(r"^(?:\d+%\.\.\.)+100%\n", re.M)  # a progress that is over
+_ENDING = "Failed to create the VirtualBox object!"  # says a VBoxSVC that is about to end
 _PATIENCE = 8.0  # seconds; VBoxSVC ends 5 s after its last client
 _LAST_MOMENT = 5.0  # seconds that a killed process may take to be gone
+# A quoted value ends with a quote at the end of a line.
+_PAIR = re.compile(
+    r'^(?:"([^"\n]*)"|([A-Za-z][\w()/-]*))=(?:"(.*?)(?:"$|\Z)|([^\n]*))', re.M | re.S
+)
+_UUID_AT_END = re.compile(r"\{([0-9a-f-]{36})\}$", re.M)
 
 
-def _candidates() -> Iterator[str]:
-    """Names and paths that VBoxManage may have."""
-    yield from ("VBoxManage", "vboxmanage")
-    # Set on Windows.
-    folder = os.environ.get("VBOX_MSI_INSTALL_PATH") or os.environ.get("VBOX_INSTALL_PATH")
-    if folder:
-        yield os.path.join(folder, "VBoxManage.exe")
-    yield from _PLACES
+def parse_machinereadable(text: str) -> dict[str, str]:
+    """Keys and values of `VBoxManage showvminfo --machinereadable`.
+
+    Nothing is escaped in it, so of a key given twice the first counts: the other may be forged.
+    """
+    values: dict[str, str] = {}
+    for quoted_key, key, quoted, value in _PAIR.findall(text):
+        values.setdefault(quoted_key or key, quoted or value)
+    return values
+
+
+def parse_runningvms(text: str) -> list[str]:
+    """The UUIDs of the machines in `VBoxManage list runningvms`."""
+    return _UUID_AT_END.findall(text)
 
 
 def find_program() -> str:
     """Where VBoxManage is. Raises :class:`MissingProgram`."""
-    for name in _candidates():
+    folder = os.environ.get("VBOX_MSI_INSTALL_PATH") or os.environ.get("VBOX_INSTALL_PATH")
+    on_windows = [os.path.join(folder, "VBoxManage.exe")] if folder else []
+    for name in ("VBoxManage", "vboxmanage", *on_windows, *_PLACES):
         if program := shutil.which(name):
             return program
     raise MissingProgram(
@@ -74,10 +84,7 @@ def find_program() -> str:
 
 
 def users_home() -> Path:
-    """Where the user's own VirtualBox keeps its registry.
-
-    Source: User Guide, "Global Configuration Data".
-    """
+    """Where the user's own VirtualBox is at home (User Guide, "Global Configuration Data")."""
     if set_by_user := os.environ.get("VBOX_USER_HOME"):
         return Path(set_by_user)
     if sys.platform == "darwin":
@@ -89,29 +96,22 @@ def users_home() -> Path:
 
 
 class VirtualBox:
-    """VirtualBox with its registry in ``home`` and new machines in ``folder``.
-
-    Raises :class:`MissingProgram`.
-    """
+    """Its registry is in ``home``, new machines in ``folder``. Raises :class:`MissingProgram`."""
 
     def __init__(self, home: Path, folder: Path) -> None:
         self.program = find_program()
         self.home = home
         self.folder = folder
         name = hashlib.sha256(str(home).encode()).hexdigest()[:10]
-        self.env = {
-            **os.environ,
-            "VBOX_USER_HOME": str(home),
-            "VBOX_IPC_SOCKETID": f"labkit-{name}",
-        }
+        ours = {"VBOX_USER_HOME": str(home), "VBOX_IPC_SOCKETID": f"labkit-{name}"}
+        self.env = {**os.environ, **ours}
         if sys.platform != "win32":
             # Its words are translated otherwise, and names cut short.
             self.env["LC_ALL"] = "C.UTF-8"
         self.driver = True  # whether machines can be started; known after the first command
 
-    @cached_property
-    def version(self) -> str:
-        """As in "7.2.22". Raises :class:`LabError` if VBoxManage does not say it."""
+    def __str__(self) -> str:
+        """As in "VirtualBox 7.2.22". Raises :class:`LabError` if VBoxManage does not say it."""
         answer = self.run(["--version"]).out
         version = re.search(r"^(\d+\.\d+\.\d+)", answer, re.M)
         if not version:
@@ -122,10 +122,7 @@ class VirtualBox:
                 answer=answer.strip()[:60],
                 address=HOW_TO_GET,
             )
-        return version[1]
-
-    def __str__(self) -> str:
-        return f"VirtualBox {self.version}"
+        return f"VirtualBox {version[1]}"
 
     def run(
         self,
@@ -154,27 +151,21 @@ class VirtualBox:
 
     def tidy(self, text: str) -> str:
         """An output without the warning about the driver, which is noted, and a full progress."""
-        without = _DRIVER.sub("", text)
-        self.driver = self.driver and without == text
+        without, warnings = _DRIVER.subn("", text)
+        self.driver = self.driver and not warnings
         return _DONE.sub("", without)
 
     def ask(self, argv: Sequence[str]) -> str:
-        """The standard output of a command that reads.
-
-        Raises :class:`LabError` with VirtualBox's own reason.
-        """
+        """The standard output of a command. Raises :class:`LabError` with VirtualBox's reason."""
         result = self.run(argv, timeout=60)
         if result.code:
-            lines = [line for line in result.err.splitlines() if line.strip()]
-            reason = lines[0].removeprefix("VBoxManage: error: ") if lines else _("no reason given")
+            lines = (line for line in result.err.splitlines() if line.strip())
+            reason = next(lines, _("no reason given")).removeprefix("VBoxManage: error: ")
             raise LabError("VirtualBox says: {reason}", reason=reason)
         return result.out
 
     def open(self) -> None:
-        """Make the home if need be.
-
-        Raises :class:`LabError` if what answers is not it but the user's own.
-        """
+        """Make the home if need be. Raises :class:`LabError` if only the user's own answers."""
         settings = self.home / "VirtualBox.xml"
         if not settings.exists():
             self.home.mkdir(parents=True, exist_ok=True)
@@ -191,10 +182,7 @@ class VirtualBox:
             time.sleep(1)
 
     def isolated(self) -> bool:
-        """Whether commands reach our home.
-
-        On Windows all programs share one VBoxSVC, be it started by another.
-        """
+        """Whether commands reach our home: on Windows all programs share one VBoxSVC."""
         answer = self.ask(["list", "systemproperties"])
         folder = re.search(r"^Default machine folder: +(.*)$", answer, re.M)
         return folder is not None and Path(folder[1].strip()) == self.folder
@@ -205,44 +193,28 @@ class VirtualBox:
 
         for process in psutil.process_iter(["name"]):
             if str(process.info["name"]).startswith(("VBox", "VirtualBox")):
-                try:
+                # It may have ended meanwhile, or be somebody else's.
+                with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                     if process.environ().get("VBOX_USER_HOME") == str(self.home):
                         yield process
-                except (psutil.NoSuchProcess, psutil.AccessDenied):
-                    continue  # ended meanwhile, or somebody else's
 
     def end(self) -> None:
         """End all that works on our home, machines that run in it first."""
         import psutil
 
-        if not all(map(_is_server, self.processes())):
+        names = [str(process.info["name"]) for process in self.processes()]
+        if not all("SVC" in name or "IPCD" in name for name in names):  # the servers alone
             for uuid in parse_runningvms(self.ask(["list", "runningvms"])):
                 self.run(["controlvm", uuid, "poweroff"], timeout=60)
-        killed = list(self.processes())
-        for process in killed:
-            try:
-                process.kill()  # what it holds in memory is of a folder about to go
-            except psutil.NoSuchProcess:
-                continue
         deadline = time.monotonic() + _LAST_MOMENT
-        while time.monotonic() < deadline and any(map(_alive, killed)):
-            time.sleep(0.01)
+        for process in list(self.processes()):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()  # what it holds in memory is of a folder about to go
+                # A zombie may stay for long: whoever is process 1 may reap it late.
+                while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                    if time.monotonic() > deadline:
+                        break
+                    time.sleep(0.01)
         # The server's socket, but for Windows.
         socket = Path(f"/tmp/.vbox-{self.env['VBOX_IPC_SOCKETID']}-ipc")
         shutil.rmtree(socket, ignore_errors=True)
-
-
-def _is_server(process: Process) -> bool:
-    """Whether a process of VirtualBox is VBoxSVC or VBoxXPCOMIPCD, not a machine or a program."""
-    name = str(process.info["name"])
-    return "SVC" in name or "IPCD" in name
-
-
-def _alive(process: Process) -> bool:
-    import psutil
-
-    try:
-        # A zombie may stay for long: whoever is process 1 may reap it late.
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False

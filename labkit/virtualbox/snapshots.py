@@ -6,14 +6,16 @@ Source: VirtualBox-settings.xsd; VirtualBox User Guide, "Differencing Images" an
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from labkit.disks import human
 from labkit.errors import LabError
 from labkit.messages import _
 from labkit.show.text import clean, shorten
+from labkit.show.trees import Node, Tree
 
 
 def listed(names: Iterable[str]) -> str:
@@ -79,61 +81,43 @@ class Medium:
     used_by: Sequence[str] = ()  # as in Machine.attached
 
 
-def _machine(record: Mapping[str, Any]) -> Machine:
-    """The machine in a record."""
-    snapshots = [Snapshot(**snapshot) for snapshot in record["snapshots"]]
-    origin = Origin(**record["linked_to"]) if record["linked_to"] else None
-    return Machine(**{**record, "snapshots": snapshots, "linked_to": origin})
-
-
+@dataclass(eq=False)
 class Graph:
     """Machines, media (parents before children), and ``notes`` on what is missing or in doubt.
 
     ``numbers`` of differencing disks, by UUID: given to another graph, the numbering goes on.
     """
 
-    def __init__(
-        self,
-        machines: Iterable[Machine],
-        media: Iterable[Medium],
-        notes: Iterable[str] = (),
-        numbers: dict[str, int] | None = None,
-    ) -> None:
-        self.machines = list(machines)
-        self.media = list(media)
-        self.notes = list(notes)
-        self.numbers = {} if numbers is None else numbers
+    machines: list[Machine]
+    media: list[Medium]
+    notes: list[str] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
         self._media = {medium.uuid: medium for medium in self.media}
-        self._children: dict[str | None, list[Medium]] = defaultdict(list)
-        for medium in self.media:
-            self._children[medium.parent].append(medium)
-        self._named: dict[str, list[Machine]] = defaultdict(list)
-        for machine in self.machines:
-            self._named[machine.name].append(machine)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for `labkit snapshots --json` and recordings."""
-        return {
-            "machines": [asdict(machine) for machine in self.machines],
-            "media": [asdict(medium) for medium in self.media],
-            "notes": list(self.notes),
-        }
+        record = asdict(self)
+        del record["numbers"]
+        return record
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Graph:
         """What :meth:`to_json` gave. Raises :class:`LabError` for anything else."""
+        machines = []
         try:
-            machines = [_machine(machine) for machine in data["machines"]]
+            for record in data["machines"]:
+                snapshots = [Snapshot(**snapshot) for snapshot in record["snapshots"]]
+                origin = Origin(**record["linked_to"]) if record["linked_to"] else None
+                machines.append(Machine(**{**record, "snapshots": snapshots, "linked_to": origin}))
             media = [Medium(**medium) for medium in data["media"]]
-            return cls(machines, media, data["notes"])
+            return cls(machines, media, list(data["notes"]))
         except (KeyError, TypeError) as error:
-            problem = repr(error)[:60]
             raise LabError(
                 "This is no record of machines ({problem}); record the lesson again.",
-                problem=problem,
+                problem=repr(error)[:60],
             ) from None
-
-    # -- machines and snapshots -----------------------------------------------------------------
 
     def machine(self, name: str) -> Machine:
         """A machine by name or UUID. Raises :class:`LabError` if there is none, or several."""
@@ -152,10 +136,7 @@ class Graph:
         return matching[0]
 
     def snapshot(self, machine: Machine, name: str) -> Snapshot:
-        """A snapshot by UUID or name, of several the first, as VirtualBox takes it.
-
-        Raises :class:`LabError` if there is none.
-        """
+        """The first of that name or UUID, as VirtualBox takes it. Raises :class:`LabError`."""
         for snapshot in machine.snapshots:
             if name in (snapshot.name, snapshot.uuid):
                 return snapshot
@@ -166,40 +147,35 @@ class Graph:
             names=listed(snapshot.name for snapshot in machine.snapshots),
         )
 
-    def origins(self, machine: Machine) -> Sequence[Machine]:
+    def origins(self, clone: Machine) -> list[Machine]:
         """The machine that a linked clone stands on; each of that name, should there be several."""
-        return self._named.get(machine.linked_to.machine, ()) if machine.linked_to else ()
+        origin = clone.linked_to
+        return [machine for machine in self.machines if origin and machine.name == origin.machine]
 
     def only(self, *names: str) -> Graph:
-        """These machines and those they are linked to, with their media and all below those.
-
-        Raises :class:`LabError` as :meth:`machine`.
-        """
+        """These and what they stand on, machines and media. Raises as :meth:`machine`."""
         todo = [self.machine(name) for name in names]
         wanted: set[str] = set()
+        media: list[str | None] = []
         while todo:
             machine = todo.pop()
             if machine.uuid not in wanted:
                 wanted.add(machine.uuid)
                 todo += self.origins(machine)
-        machines = [machine for machine in self.machines if machine.uuid in wanted]
-        used = self._used_by(machines)
-        media = [medium for medium in self.media if medium.uuid in used]
-        return Graph(machines, media, self.notes, self.numbers)
-
-    def _used_by(self, machines: Iterable[Machine]) -> set[str]:
-        """UUIDs of the media that these machines stand on, in whatever state."""
+                for uuids in machine.attached().values():
+                    media += uuids
         used: set[str] = set()
-        for machine in machines:
-            for uuids in machine.attached().values():
-                for uuid in uuids:
-                    for medium in self.chain(uuid):
-                        if medium.uuid in used:
-                            break  # and so are all below it
-                        used.add(medium.uuid)
-        return used
-
-    # -- media ----------------------------------------------------------------------------------
+        while media:
+            uuid = media.pop()
+            if uuid in self._media and uuid not in used:
+                used.add(uuid)
+                media.append(self._media[uuid].parent)
+        return Graph(
+            [machine for machine in self.machines if machine.uuid in wanted],
+            [medium for medium in self.media if medium.uuid in used],
+            self.notes,
+            self.numbers,
+        )
 
     def known(self, uuids: Iterable[str]) -> list[Medium]:
         """The media with these UUIDs, as far as they are in the graph."""
@@ -213,14 +189,14 @@ class Graph:
             yield self._media[uuid]
             uuid = self._media[uuid].parent
 
-    def children(self, medium: Medium) -> Sequence[Medium]:
+    def children(self, medium: Medium) -> list[Medium]:
         """The media that stand directly on this one."""
-        return self._children.get(medium.uuid, ())
+        return [other for other in self.media if other.parent == medium.uuid]
 
     def disks(self, machine: str) -> list[Medium]:
         """A machine's first disk and all it stands on. Raises :class:`LabError` if it has none."""
-        attached = self.machine(machine).media
-        disks = list(self.chain(attached[0])) if attached else []
+        first = self.machine(machine).media[:1]
+        disks = [disk for uuid in first for disk in self.chain(uuid)]
         if not disks:
             raise LabError(
                 "{machine} has no disk: attach one with `VBoxManage storageattach`.",
@@ -229,10 +205,7 @@ class Graph:
         return disks
 
     def labels(self) -> dict[str, str]:
-        """What each medium is called, by UUID.
-
-        A base disk by its file, a differencing disk by a number beside the real UUID.
-        """
+        """What media are called, by UUID: a base disk by its file, others by numbers of ours."""
         labels = {
             medium.uuid: clean(re.split(r"[/\\]", medium.location)[-1]) for medium in self.media
         }
@@ -245,3 +218,61 @@ class Graph:
             elif bases[labels[medium.uuid]] > 1:  # in folders of their own
                 labels[medium.uuid] += f" {begin}"
         return labels
+
+
+def machine_tree(graph: Graph, before: Graph | None = None) -> Tree:
+    """The picture. Since ``before``, what is new is marked and what is gone is still shown.
+
+    Raises :class:`LabError` if disks stand on each other in a circle.
+    """
+    old = _nodes(before or graph)
+    if before:
+        graph.numbers = before.numbers  # or two disks could share a number
+    nodes = _nodes(graph)
+    shown = [
+        node if key in old or node.mark else replace(node, mark="new")
+        for key, node in nodes.items()
+    ]
+    shown += [replace(node, mark="gone") for key, node in old.items() if key not in nodes]
+    links = []
+    for clone in graph.machines:
+        for machine in graph.origins(clone):
+            origin = f"{machine.uuid} {clone.linked_to.uuid}" if clone.linked_to else ""
+            if origin in nodes:
+                links.append((clone.uuid, origin, _("linked to")))
+    return Tree(shown, links=links)
+
+
+def _nodes(graph: Graph) -> dict[str, Node]:
+    """All nodes by key. A full copy of a machine keeps the UUIDs of its snapshots."""
+    labels = graph.labels()
+    nodes = [node for machine in graph.machines for node in _machine_nodes(machine)]
+    for medium in graph.media:
+        size = medium.size_on_disk
+        nodes.append(
+            Node(
+                f"disk {medium.uuid}",
+                labels[medium.uuid],
+                f"disk {medium.parent}" if medium.parent else None,
+                note=_("missing") if size is None else human(size),
+                kind="disk",
+                names=tuple(medium.used_by),
+            )
+        )
+    return {node.key: node for node in nodes}
+
+
+def _machine_nodes(machine: Machine) -> Iterator[Node]:
+    """A machine, its snapshots, and its current state on the current one."""
+    note = "" if machine.state == "poweroff" else machine.state
+    yield Node(machine.uuid, machine.name, note=note, kind="machine")
+    current = machine.uuid
+    for snapshot in machine.snapshots:
+        key = f"{machine.uuid} {snapshot.uuid}"
+        parent = f"{machine.uuid} {snapshot.parent}" if snapshot.parent else machine.uuid
+        memory = _("with memory") if snapshot.online else ""
+        yield Node(key, snapshot.name, parent, note=memory, kind="snapshot")
+        if snapshot.current:
+            current = key
+    label = _("current state (changed)") if machine.changed else _("current state")
+    yield Node(f"{machine.uuid} now", label, current, kind="state", mark="current")

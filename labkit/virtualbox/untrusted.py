@@ -41,8 +41,8 @@ def examine_appliance(appliance: Path) -> None:
             "file is a sound .ovf. Get it once more, or pack it again in that order.",
             file=appliance.name,
         ) from None
-    for _element, name, value in _attributes(root):
-        if name.rpartition("}")[2] in PATHS and _leads_away(value):
+    for _element, name, value in _leading_away(root):
+        if name.rpartition("}")[2] in PATHS:
             raise LabError(
                 "{file:.60} is not imported: with it VirtualBox would use {path!r}, outside "
                 "the new machine's folder. Do not trust whoever made it.",
@@ -71,10 +71,11 @@ def examine_settings(path: Path, folder: Path, changed: int) -> None:
             "start over without it.",
             file=path.name,
         ) from None
-    for element, name, value in _attributes(root):
+    for element, name, value in _leading_away(root):
         if name == "name" or element.tag.endswith("}GuestProperty"):
             continue
-        if _leads_away(value) and not _within(value, path.parent, folder):
+        foreign = os.name == "posix" and PureWindowsPath(value).drive  # of another computer
+        if foreign or not (path.parent / value).resolve().is_relative_to(folder):
             raise LabError(
                 "{file:.60} names {path!r}, outside this lesson's folder, and VirtualBox would "
                 "use it: run the %lesson cell to start over without it.",
@@ -97,28 +98,15 @@ def _descriptor(appliance: Path) -> bytes:
         block = file.read(tarfile.BLOCKSIZE)
         first = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         is_file = first.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
-        if not is_file or not first.name.lower().endswith(".ovf"):
-            raise ValueError("another file comes first")
-        if first.size < 0:
-            raise ValueError("it says that it has less than nothing")
+        if not is_file or first.size < 0 or not first.name.lower().endswith(".ovf"):
+            raise ValueError("something else comes first")
         return file.read(min(DESCRIPTOR, first.size))
 
 
-def _attributes(root: Element) -> Iterator[tuple[Element, str, str]]:
-    """All attributes in a document: element, name, value."""
+def _leading_away(root: Element) -> Iterator[tuple[Element, str, str]]:
+    """Attributes that may lead out of the folder of their file: element, name, value."""
     for element in root.iter():
         for name, value in element.items():
-            yield element, name, value
-
-
-def _leads_away(value: str) -> bool:
-    """Whether a value may lead out of the folder of its file, on whatever system it was written."""
-    path = PureWindowsPath(value)  # knows the separators of all systems
-    return bool(path.anchor) or ".." in path.parts
-
-
-def _within(value: str, place: Path, folder: Path) -> bool:
-    """Whether a path, seen from ``place``, ends in ``folder``."""
-    if os.name == "posix" and PureWindowsPath(value).drive:
-        return False  # the way to a folder of another computer
-    return (place / value).resolve().is_relative_to(folder)
+            path = PureWindowsPath(value)  # knows the separators of all systems
+            if path.anchor or ".." in path.parts:
+                yield element, name, value

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from labkit.virtualbox.engine import Bench
-from labkit.virtualbox.listings import parse_machinereadable
 from labkit.virtualbox.preview import deleting, restoring
+from labkit.virtualbox.program import parse_machinereadable
 
 pytestmark = [pytest.mark.virtualbox, pytest.mark.qemu]
 
@@ -134,9 +134,9 @@ def test_the_preview_is_what_happens(
     there = {medium.uuid for medium in new.media}
     known = {medium.uuid for medium in old.media}
     assert known - there == set(preview.removed), preview
-    merged = [merge.source for merge in preview.merges]
+    merged = preview.merges
     assert ", ".join("merged" if uuid in merged else "lost" for uuid in preview.removed) == goes
-    assert there >= {merge.target for merge in preview.merges}
+    assert there >= set(merged.values())
     if texts and verb == "delete":
         assert bench.guest("m") == texts
     assert bool(there - known) == any("A new, empty" in line for line in preview.lines)

@@ -25,8 +25,8 @@ def test_previews_of_any_graph(graph: Graph) -> None:
     for (owner, snapshot), ask in itertools.product(every, (deleting, restoring)):
         preview = ask(graph, owner.uuid, snapshot.uuid)
         assert preview.lines and not any("\n" in line for line in preview.lines)
-        assert {merge.source for merge in preview.merges} <= set(preview.removed) <= media
-        assert {merge.target for merge in preview.merges} <= media
+        assert set(preview.merges) <= set(preview.removed) <= media
+        assert set(preview.merges.values()) <= media
         assert not preview.refused or not (preview.removed or preview.merges or preview.lost)
         with contextlib.suppress(LabError):
             ask(graph, owner.name, snapshot.name)

@@ -9,7 +9,7 @@ import pytest
 from samples.machines import ROOT, chain, deep, disks, home, machine, uuid
 
 from labkit.errors import LabError
-from labkit.virtualbox.settings import read_settings
+from labkit.virtualbox.inventory import read_settings
 
 
 @pytest.mark.parametrize(
@@ -28,9 +28,10 @@ from labkit.virtualbox.settings import read_settings
     ],
 )
 def test_a_damaged_machine_is_noted_and_the_rest_is_there(tmp_path: Path, text: bytes) -> None:
-    machines, _, notes = read_settings(home(tmp_path, bad=text, good=machine("good", 2)))
-    assert [(m.name, m.state) for m in machines] == [("bad", "inaccessible"), ("good", "poweroff")]
-    (note,) = notes
+    graph = read_settings(home(tmp_path, bad=text, good=machine("good", 2)))
+    states = [(m.name, m.state) for m in graph.machines]
+    assert states == [("bad", "inaccessible"), ("good", "poweroff")]
+    (note,) = graph.notes
     assert note.startswith("bad.vbox ") and "\n" not in note and "passwd" not in note
     if b"Encrypted" in text:  # sound settings, only not of a machine
         return
@@ -70,7 +71,8 @@ def test_states(tmp_path: Path, attributes: dict[str, str], state: str, changed:
 def test_a_snapshot_as_it_is(tmp_path: Path) -> None:
     inside = chain(1).replace("<Snapshots>", "<Description>why</Description>", 1)
     inside = inside.replace("</Snapshots>", "").replace(' name="s0"', ' name="s0" stateFile="x"')
-    ((read,),) = (m.snapshots for m in read_settings(home(tmp_path, m=machine("m", 1, inside)))[0])
+    (owner,) = read_settings(home(tmp_path, m=machine("m", 1, inside))).machines
+    (read,) = owner.snapshots
     assert (read.description, read.online, read.media) == ("why", True, [uuid(0)])
     assert read.taken == "2026-01-01T00:00:00Z" and not read.current
 
@@ -102,10 +104,11 @@ def test_where_disks_are(tmp_path: Path) -> None:
 def test_what_is_given_twice(tmp_path: Path) -> None:
     twins = "".join(f'<Snapshot uuid="{{{uuid(n)}}}" name="s"/>' for n in (1000, 1001, 1000))
     where = home(tmp_path, m=machine("m", 1, twins), n=machine("n", 1))
-    machines, _, notes = read_settings(where)
-    assert [m.name for m in machines] == ["m"]
-    assert [s.uuid for s in machines[0].snapshots] == [uuid(1000), uuid(1001)]
-    assert notes == [
+    graph = read_settings(where)
+    (owner,) = graph.machines
+    assert owner.name == "m"
+    assert [s.uuid for s in owner.snapshots] == [uuid(1000), uuid(1001)]
+    assert graph.notes == [
         "The UUID of a snapshot of m is given twice: that one is left out.",
         "The UUID of n is given twice: that one is left out.",
     ]

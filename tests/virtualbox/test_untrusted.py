@@ -13,7 +13,7 @@ import pytest
 from samples.appliances import DAMAGED, DISK, ELSEWHERE, OVF, Appliance
 
 from labkit.errors import LabError
-from labkit.virtualbox.engine import Bench
+from labkit.virtualbox.guard import Asked, guard
 from labkit.virtualbox.untrusted import PATHS, examine_appliance, examine_settings
 
 GOOD = Appliance(OVF, b"a disk", Path("/home/me"))
@@ -61,12 +61,11 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         examine_appliance(tmp_path / "m.ova")
 
 
-def test_one_unpacked_is_looked_at_before_it_is_imported(own_home: Path) -> None:
-    bench = Bench.open("77", [])
-    (bench.folder / "m.OVF").write_text(OVF.replace(DISK, "../77/m-disk001.vmdk"))
-    for words in (["m.OVF"], ["--dry-run", "$PWD/m.OVF"]):
+def test_one_unpacked_is_looked_at_before_it_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "m.OVF").write_text(OVF.replace(DISK, "../77/m-disk001.vmdk"))
+    for words in (["import", "m.OVF"], ["import", "--dry-run", f"{tmp_path}/m.OVF"]):
         with pytest.raises(LabError, match="outside the new machine's folder"):
-            bench.run(["VBoxManage", "import", *words])
+            guard(Asked("VBoxManage", words, tmp_path))
 
 
 # -- settings -----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from labkit.engine import Session
 from labkit.errors import LabError
 from labkit.material import NotYet, Prediction, Task, Try
 from labkit.virtualbox import reads as virtualbox
-from labkit.virtualbox.listings import parse_machinereadable
+from labkit.virtualbox.program import parse_machinereadable
 from labkit.virtualbox.snapshots import Graph
 
 NEEDS = {"virtualbox": ["VBoxManage", "qemu-img", "qemu-io", "tar"]}
