@@ -221,7 +221,7 @@ class Bench(Engine):
             return
         for machine in world["machines"]:
             if machine["media"]:
-                reads.guest(session, machine["name"])
+                reads.pages(session, machine["name"])
         looks = [["list", "vms"], ["list", "hdds"]]
         looks += [["snapshot", machine["name"], "list"] for machine in world["machines"]]
         for words in looks:
