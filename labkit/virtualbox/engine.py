@@ -205,9 +205,10 @@ class Bench(Engine):
 
         Raises :class:`LabError`.
         """
-        self.guard("", [name])
         path = self.folder.path
-        return open_disk(path / name.replace("$PWD", str(path)))
+        name = name.replace("$PWD", str(path))
+        self.guard("", [name])
+        return open_disk(path / name)
 
     def guest(self, machine: str) -> list[str]:
         """What a machine's guest would read at the start of each page. Raises LabError."""

@@ -208,7 +208,7 @@ def _extents(path: Path) -> list[str]:
             if text.startswith(b"KDMV"):  # the header says at which sector it stands
                 file.seek(int.from_bytes(text[28:36], "little") * 512)
                 text = file.read(_DESCRIPTION)
-    except (OSError, OverflowError):
+    except (OSError, OverflowError, ValueError):
         return []  # nor can the programs
     pieces = text.split(b'"')
     names = (name for before, name in pairwise(pieces) if _EXTENT.search(before))
@@ -247,7 +247,7 @@ def _stands_inside(asked: Asked, path: Path, writes: bool) -> None:
         path = parent
 
 
-PATHS: tuple[Rule, ...] = (names_inside, links_inside)  # for each program
+PATHS: tuple[Rule, ...] = (names_inside, links_inside)  # of programs that are not in the table
 RULES: dict[str, tuple[Rule, ...]] = {
     "VBoxManage": (
         command_first,
@@ -257,7 +257,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         appliances_inside,
         extents_inside,
     ),
-    guest.WRITE: (*PATHS, settings_inside, extents_inside),
+    guest.WRITE: (links_inside, settings_inside, extents_inside),
     "qemu-img": (*PATHS, extents_inside, disks_inside),
     "qemu-io": (*PATHS, extents_inside, disks_inside),
     "tar": (*PATHS, archive_inside),
