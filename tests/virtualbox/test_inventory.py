@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from samples.disks import vdi
 from samples.machines import attached, chain, deep, disks, home, machine, uuid
 
-from labkit.commands import Result
-from labkit.errors import Interrupted, LabError
+from labkit.commands import Interrupted, Result
+from labkit.errors import LabError
 from labkit.virtualbox.inventory import read_home
 from labkit.virtualbox.picture import machine_tree
 from labkit.virtualbox.preview import deleting, restoring
