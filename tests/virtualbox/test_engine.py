@@ -157,6 +157,12 @@ class TestReal:
             assert bench.world() != before
         assert bench.world() == before and bench.fingerprint() == fingerprint
 
+    def test_what_a_lesson_left_is_swept_whatever_runs_there(self, bench: Bench) -> None:
+        do(bench, *MACHINE)
+        assert bench.virtualbox and list(bench.virtualbox.processes())
+        assert Bench.sweep(["77"]) == [] and left_over() == []
+        assert not list(bench.virtualbox.processes())
+
     def test_settings_of_our_own_are_registered_again(self, bench: Bench) -> None:
         do(
             bench,
