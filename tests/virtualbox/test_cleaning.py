@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from samples.benches import MACHINE, do, linked, paths
+from pathlib import Path
+from typing import Any
 
+import pytest
+from samples.benches import MACHINE, do, linked, paths, settings_only
+from samples.machines import machine, uuid
+
+from labkit.commands import Result
+from labkit.virtualbox.cleaning import Wanted, remove_new
 from labkit.virtualbox.engine import Bench
 
 CLONE = "clonevm m --snapshot s --options link --name"  # not registered
@@ -23,6 +29,18 @@ def test_files_that_are_new_go_or_those_that_a_task_names(plain: Bench) -> None:
     assert paths(plain) == ["before", "kept/disk", "other", "sub/before", "sub/mine"]
     assert plain.clean(mark) == []
     assert paths(plain) == ["before", "sub/before"]
+
+
+def test_what_virtualbox_does_not_let_go_is_told(tmp_path: Path) -> None:
+    folder = settings_only(tmp_path, m=machine("m", 1))
+    (tmp_path / "a.vdi").touch()
+    known = f"UUID: {uuid(2)}\nLocation: {tmp_path}/a.vdi\n"
+    asked: Any = folder.virtualbox
+    asked.ask = lambda argv: known if argv[:2] == ["list", "hdds"] else ""
+    locked = (("err", "VBoxManage: error: it is locked\nVBoxManage: error: Details\n"),)
+    left = remove_new(folder, lambda argv: Result(tuple(argv), 1, locked), Wanted((), None))
+    assert left == [f"{name} stays: VBoxManage: error: it is locked" for name in ("m", "a.vdi")]
+    assert (tmp_path / "a.vdi").exists()
 
 
 @pytest.mark.live("virtualbox")

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from samples.benches import ATTACH, MACHINE, PROGRAMS, do, opened, paths
@@ -78,6 +79,13 @@ def test_a_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_a_lesson_without_virtualbox_runs_none(plain: Bench) -> None:
     line = refused(plain.command, ["VBoxManage", "list", "vms"])
     assert line == "This lesson works without VirtualBox."
+
+
+def test_without_the_kernel_driver_it_says_what_is_lacking() -> None:
+    bench = Bench("77", [])
+    assert bench.lacking == ""
+    bench.virtualbox = SimpleNamespace(driver=False)  # type: ignore[assignment]
+    assert "machines cannot be started" in bench.lacking
 
 
 def test_a_disk_of_the_folder_is_read_and_none_outside(plain: Bench) -> None:
