@@ -197,7 +197,7 @@ def test_a_lesson_says_where_its_outputs_come_from(twelve: Notebook) -> None:
     assert text.splitlines() == [
         f"{badge(twelve)}. {twelve.lesson.tape.header['note']}",
         "ℹ Lesson 12 begins.",
-    ]  # noqa: RUF001
+    ]
     assert badge(twelve) in shown(twelve)
 
 

@@ -69,7 +69,9 @@ _EYES = (
     "exec 2>/tmp/said; "
     f"for p; do tcpdump -Z root -i $p --immediate-mode -U -w {EYE}/$p.pcap & done; wait"
 )
-_WATCH = f"""[ $(pgrep -fc '^tcpdump .* {EYE}/') -ge $1 ] || {{ grep -sv listening /tmp/said; exit 1; }}"""
+_WATCH = (
+    f"[ $(pgrep -fc '^tcpdump .* {EYE}/') -ge $1 ] || {{ grep -sv listening /tmp/said; exit 1; }}"
+)
 # Flows that Open vSwitch has cached would go on without learning.
 _FORGET = "for s; do ovs-appctl fdb/flush $s || exit; done; ovs-appctl revalidator/purge"
 # Send a frame as it is: packet(7). A struct sockaddr_ll needs only family and interface.

@@ -153,7 +153,7 @@ class StepsPanel(Panel):
 
 
 class TunnelPanel(Panel):
-    """Choose a tunnel and a text: the packet in its boxes, and the wire as an eavesdropper sees it."""
+    """Choose a tunnel and a text: the packet in its boxes, and the wire as eavesdroppers see it."""
 
     def __init__(self) -> None:
         self.kind = w.Dropdown(

@@ -205,9 +205,10 @@ class Bench(Engine):
 
         Raises :class:`LabError`.
         """
-        self.guard("", [name])
         path = self.folder.path
-        return open_disk(path / name.replace("$PWD", str(path)))
+        name = name.replace("$PWD", str(path))
+        self.guard("", [name])
+        return open_disk(path / name)
 
     def guest(self, machine: str) -> list[str]:
         """What a machine's guest would read at the start of each page. Raises LabError."""
@@ -221,7 +222,7 @@ class Bench(Engine):
             return
         for machine in world["machines"]:
             if machine["media"]:
-                reads.guest(session, machine["name"])
+                reads.pages(session, machine["name"])
         looks = [["list", "vms"], ["list", "hdds"]]
         looks += [["snapshot", machine["name"], "list"] for machine in world["machines"]]
         for words in looks:

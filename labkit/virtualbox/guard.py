@@ -10,11 +10,13 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path, PureWindowsPath
 
 from labkit.disks import Elsewhere, open_disk
 from labkit.errors import LabError
-from labkit.virtualbox import untrusted
+from labkit.show.text import clean
+from labkit.virtualbox import guest, untrusted
 
 # Beyond a lesson's folder: they alter the machine itself, reach other hosts, or run what they get.
 _MACHINE_WIDE = {
@@ -31,9 +33,13 @@ _PATH = re.compile(  # within a word, what begins at a root or at home, or climb
 _ATTACHED = re.compile(r"^-[A-Za-z]+?(?=[\\/~.]|[A-Za-z]:[\\/])")  # as in tar's -C.. and -C/
 _NOT_STRIPPED = re.compile(r"--ab|--insecure|-[^-bCfFgHIKLNTVX]*P")  # tar takes / and .. as is
 _ELSEWHERE = re.compile(
-    r"\w+://|^json:|^(?:nbd|ssh|fat|host_device|blkdebug|rbd|nfs|iscsi|gluster):"
+    r"\w+://|(?:^|[=,])(?:json|nbd|ssh|fat|host_device|blkdebug|rbd|nfs|iscsi|gluster):"
 )
 _FOLLOWED = ("QCOW2", "QED", "VMDK")  # formats whose parents QEMU finds by name
+_DESCRIPTION = 1 << 20  # bytes that QEMU reads of a VMDK's description
+_EXTENT = re.compile(  # how a line of it begins that names a file
+    rb"(?:^|\n)[ \t\r\v\f]*(?:RW|RDONLY|NOACCESS)"
+)
 
 
 class Asked:
@@ -63,7 +69,7 @@ Rule = Callable[[Asked], None]
 
 def guard(asked: Asked) -> None:
     """Raise :class:`LabError` if a command names what is outside the folder, or more than that."""
-    for rule in RULES.get(asked.name, (names_inside,)):
+    for rule in RULES.get(asked.name, PATHS):
         rule(asked)
 
 
@@ -73,8 +79,8 @@ def command_first(asked: Asked) -> None:
         raise LabError(
             "Leave out `{option:.20}`: here the command comes first, as in `VBoxManage "
             "{command:.20}`.",
-            option=asked.words[0],
-            command=asked.words[1],
+            option=clean(asked.words[0]),
+            command=clean(asked.words[1]),
         )
 
 
@@ -83,9 +89,9 @@ def not_machine_wide(asked: Asked) -> None:
     command = "".join(asked.words[:1])
     if command in _MACHINE_WIDE or command.startswith("@"):
         raise LabError(
-            "`VBoxManage {command}` reaches beyond this lesson's machines, to the computer "
+            "`VBoxManage {command:.40}` reaches beyond this lesson's machines, to the computer "
             "itself: use a terminal for it.",
-            command=command,
+            command=clean(command),
         )
 
 
@@ -97,32 +103,51 @@ def names_inside(asked: Asked) -> None:
             raise LabError(
                 "`{word:.60}` is not a file of this lesson: copy what you need into $PWD, and "
                 "name it.",
-                word=bare,
+                word=clean(bare),
             )
         for found in _PATH.finditer(bare):
             _must_be_inside(asked, found[0])
 
 
 def _not_free(asked: Asked) -> Iterator[str]:
-    """The words that VirtualBox takes for more than a text."""
-    free = set()
-    if asked.name == "VBoxManage":
-        free = {place + 1 for place, word in enumerate(asked.words) if word in _FREE_TEXT}
-        if asked.words[:1] == ["snapshot"]:
-            free.add(3)  # its name
+    """The words that may name a file: of VBoxManage's not those that it takes for a mere text."""
+    if asked.name != "VBoxManage":
+        yield from asked.words
+        return
+    text_follows = False
     for place, word in enumerate(asked.words):
-        if place not in free and word.partition("=")[0] not in _FREE_TEXT:
+        of_a_snapshot = place == 3 and asked.words[0] == "snapshot"
+        is_text = text_follows or of_a_snapshot
+        option, equals, _text = word.partition("=")
+        with_text = option in _FREE_TEXT and not is_text
+        text_follows = with_text and not equals
+        if not is_text and not with_text:
             yield word
 
 
 def _must_be_inside(asked: Asked, text: str) -> None:
     foreign = os.name == "posix" and PureWindowsPath(text).drive  # meant for a folder elsewhere
-    if foreign or not asked.inside(Path(text).expanduser()):
+    try:
+        inside = asked.inside(Path(os.path.expanduser(text)))
+    except ValueError:  # no file can be called so
+        inside = False
+    if foreign or not inside:
         raise LabError(
             "`{path:.60}` is outside this lesson's folder, and what is there is yours: name "
             "files without a folder, or with `$PWD/` before them.",
-            path=text,
+            path=clean(text),
         )
+
+
+def links_inside(asked: Asked) -> None:
+    """Every program follows links, and somebody else may have packed them."""
+    for path in asked.folder.rglob("*"):
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(asked.folder):
+            raise LabError(
+                "`{name:.60}` is a link that leads outside this lesson's folder, and commands "
+                "would follow it: run the %lesson cell to start over without it.",
+                name=clean(path.name),
+            )
 
 
 def archive_inside(asked: Asked) -> None:
@@ -134,18 +159,6 @@ def archive_inside(asked: Asked) -> None:
             "That option lets an archive write anywhere on this computer: leave it out, and "
             "tar keeps to this lesson's folder."
         )
-
-
-def links_inside(asked: Asked) -> None:
-    """VBoxManage and tar follow links that somebody else has packed."""
-    for path in asked.folder.rglob("*"):
-        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(asked.folder):
-            raise LabError(
-                "`{name:.60}` is a link that leads outside this lesson's folder, and {program} "
-                "would follow it: run the %lesson cell to start over without it.",
-                name=path.name,
-                program=asked.name,
-            )
 
 
 def settings_inside(asked: Asked) -> None:
@@ -164,8 +177,46 @@ def appliances_inside(asked: Asked) -> None:
             untrusted.examine_appliance(path)
 
 
+def extents_inside(asked: Asked) -> None:
+    """VirtualBox and QEMU use whatever files the description of a VMDK names.
+
+    What looks like one is taken for one, also where our own reader would see no VMDK: QEMU does so
+    if it is told the format, or if only comments come before ``version=1``.
+    """
+    for path in asked.folder.rglob("*"):
+        for name in _extents(path):
+            if {"/", "\\", ":"} & set(name):
+                raise LabError(
+                    "`{name:.60}` says that its data is in {extent:.60}, outside its own folder: "
+                    "run the %lesson cell to start over without it, and do not trust whoever "
+                    "made it.",
+                    name=clean(path.name),
+                    extent=clean(name),
+                )
+
+
+def _extents(path: Path) -> list[str]:
+    """The names that would be a VMDK's extents if a file is one.
+
+    Source: VMware, Virtual Disk Format 5.0 (technical note); QEMU, block/vmdk.c.
+    """
+    if not path.is_file():
+        return []
+    try:
+        with path.open("rb") as file:
+            text = file.read(_DESCRIPTION)
+            if text.startswith(b"KDMV"):  # the header says at which sector it stands
+                file.seek(int.from_bytes(text[28:36], "little") * 512)
+                text = file.read(_DESCRIPTION)
+    except (OSError, OverflowError, ValueError):
+        return []  # nor can the programs
+    pieces = text.split(b'"')
+    names = (name for before, name in pairwise(pieces) if _EXTENT.search(before))
+    return [name.decode("utf-8", "replace") for name in names]
+
+
 def disks_inside(asked: Asked) -> None:
-    """QEMU follows the names it finds in a disk; `commit` writes into the parent, whatever it is."""
+    """QEMU follows names it finds in a disk; `commit` writes into the parent, whatever it is."""
     for path in asked.files:
         _stands_inside(asked, path, writes="commit" in asked.words)
 
@@ -190,22 +241,24 @@ def _stands_inside(asked: Asked, path: Path, writes: bool) -> None:
             raise LabError(
                 "`{name:.60}` stands on {parent:.60}, outside this lesson's folder, and what "
                 "is there is yours: do not trust whoever made it.",
-                name=path.name,
+                name=clean(path.name),
                 parent=named,
             )
         path = parent
 
 
+PATHS: tuple[Rule, ...] = (names_inside, links_inside)  # of programs that are not in the table
 RULES: dict[str, tuple[Rule, ...]] = {
     "VBoxManage": (
         command_first,
         not_machine_wide,
-        names_inside,
-        links_inside,
+        *PATHS,
         settings_inside,
         appliances_inside,
+        extents_inside,
     ),
-    "qemu-img": (names_inside, disks_inside),
-    "qemu-io": (names_inside, disks_inside),
-    "tar": (names_inside, archive_inside, links_inside),
-}  # all other programs: names_inside
+    guest.WRITE: (links_inside, settings_inside, extents_inside),
+    "qemu-img": (*PATHS, extents_inside, disks_inside),
+    "qemu-io": (*PATHS, extents_inside, disks_inside),
+    "tar": (*PATHS, archive_inside),
+}

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples.networks import refused, scapy
+from samples.errors import refused
+from samples.networks import scapy
 
 from labkit.errors import LabError
 from labkit.net.capture import LONGEST_PACKET, read
@@ -46,7 +47,7 @@ def test_cut_short_anywhere(size: int, order: str) -> None:
     data = written(order)[:size]
     if size < 24:
         words = "no capture" if size < 4 else "ends within its own header"
-        assert words in refused(lambda: read(data))
+        assert words in refused(read, data)
         return
     ends = [24 + sum(16 + len(frame) for frame in FRAMES[: n + 1]) for n in range(4)]
     assert read(data) == FRAMES[: sum(end <= size for end in ends)]
@@ -81,7 +82,7 @@ def test_any_bytes_are_read_or_refused_in_one_line(data: bytes, head: bytes) -> 
     ],
 )
 def test_what_is_refused(data: bytes, words: str) -> None:
-    assert words in refused(lambda: read(data))
+    assert words in refused(read, data)
 
 
 def test_the_longest_packet_and_the_bits_above_the_link_type() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from samples.networks import refused
+from samples.errors import refused
 
 from labkit.net.domains import Domains
 from labkit.net.statements import changed, parse
@@ -25,7 +25,7 @@ TRUNKS = "trunk 10,20 s1.1 s1.2 s2.1 s2.2 s3.1"
 )
 def test_a_ring_in_one_vlan_is_refused(ports: str, ring: int) -> None:
     if ring:
-        said = refused(lambda: parse(RING + ports))
+        said = refused(parse, RING + ports)
         assert said.startswith(f"VLAN {ring} runs in a ring that ")
         assert " closes: without spanning tree" in said
     else:
@@ -34,13 +34,13 @@ def test_a_ring_in_one_vlan_is_refused(ports: str, ring: int) -> None:
 
 def test_a_change_closes_no_ring() -> None:
     made = parse(RING + "access 10 s1.1 s2.1")
-    assert "runs in a ring" in refused(lambda: changed(made, "access 1 s1.1 s2.1"))
+    assert "runs in a ring" in refused(changed, made, "access 1 s1.1 s2.1")
 
 
 @pytest.mark.parametrize("line", ["link s1.5 s1.6", "link s1.5 s2.5\naccess 10 s1.5 s2.5"])
 def test_two_cables_between_the_same_are_a_ring(line: str) -> None:
     text = "switch s1 s2\nlink s1.1 s2.1\ntrunk 1,10 native 1 s1.1 s2.1\n"
-    assert "runs in a ring" in refused(lambda: parse(text + line))
+    assert "runs in a ring" in refused(parse, text + line)
 
 
 def test_a_broadcast_may_change_its_vlan_where_natives_differ() -> None:

@@ -1,28 +1,33 @@
-"""The live network: the model's frames and the captures are the same, its rights are few, and nothing of it stays."""
+"""The live network: captures are what the model says, its rights are few, nothing of it stays."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from engines.dockerd import Dockerd
 from live import ROOT, Student, inventory, plain, private, using
+from samples.errors import refused
 
-from labkit.docker.engine import LABEL, Docker
-from labkit.errors import LabError
+from labkit.docker.client import LABEL, Client
+from labkit.docker.engine import Docker
+from labkit.docker.images import Recipe, build
+from labkit.engine import PREFETCHED
 from labkit.lesson import Lesson
 from labkit.net import live
-from labkit.net.statements import parse
+from labkit.net.engine import Console
+from labkit.net.statements import changed, parse
+from labkit.net.twin import compared
 
-pytestmark = pytest.mark.docker
+pytestmark = pytest.mark.live("docker")
 
-RECIPE = ROOT / "notebooks" / "lessons" / "02" / "net"
 LESSON = "netlive"
+RECIPE = Recipe(LESSON, ROOT / "notebooks" / "lessons" / "02" / "images" / "net")
 
 SCHOOL = """
 switch s1 s2
@@ -32,7 +37,7 @@ host guest 10.0.12.1/24 s1.3 via 10.0.12.254
 host pc2 10.0.10.2/24 s2.1 via 10.0.10.254
 host lonely 10.0.20.2/24 s2.2  # no gateway
 host astray 10.0.10.9/24 s2.3 via 10.0.10.254  # in the VLAN of others
-host far 10.0.99.1/24 s2.4 via 10.0.98.1  # a gateway out of its reach, and a network that no router knows
+host far 10.0.99.1/24 s2.4 via 10.0.98.1  # a gateway out of reach; no router knows its network
 host narrow 10.0.10.65/26 s2.5 via 10.0.10.126
 router r s1.23 10:10.0.10.254/24 11:10.0.11.254/24 12:10.0.12.254/24 20:10.0.20.254/24
 router q s2.23 10:10.0.10.126/24
@@ -58,23 +63,43 @@ trunk 10,20 native 10 s1.24
 trunk 10,20 native 20 s2.24
 trunk 10 s2.23
 """
-TRIALS = {
-    SCHOOL: """pc1 pc2, pc1 pc1, pc1 sec1, sec1 guest, guest sec1, pc1 lonely, lonely pc1, pc1 far, far pc1,
-                     pc1 narrow, sec1 astray, pc1 pc2 0, pc1 pc2 0 20, pc1 pc2 10, pc1 astray""",
-    NATIVE: """pc1 pc2, sec1 pc2, mallory sec2 1 20, mallory sec2 0 20, mallory sec2 20, mallory pc2 1,
-                     mallory pc2 0 1 20, pc1 sec1 1 20""",
-    MISMATCHED: "a b, a c, b d, a b 10 20, d b 0 10, c d",
+
+
+class Case(NamedTuple):
+    """A topology, what is tried on it, and a change that the first trial must notice."""
+
+    topology: str
+    trials: Sequence[str]
+    change: str
+
+
+CASES = {
+    "school": Case(
+        SCHOOL,
+        [
+            *("pc1 pc2", "pc1 pc1", "pc1 sec1", "sec1 guest", "guest sec1", "pc1 lonely"),
+            *("lonely pc1", "pc1 far", "far pc1", "pc1 narrow", "sec1 astray", "pc1 astray"),
+            *("pc1 pc2 0", "pc1 pc2 0 20", "pc1 pc2 10"),
+        ],
+        "access 20 s2.1",
+    ),
+    "native": Case(
+        NATIVE,
+        [
+            *("pc1 pc2", "sec1 pc2", "mallory sec2 1 20", "mallory sec2 0 20"),
+            *("mallory sec2 20", "mallory pc2 1", "mallory pc2 0 1 20", "pc1 sec1 1 20"),
+        ],
+        "trunk 20 s1.1",
+    ),
+    "mismatched": Case(
+        MISMATCHED, ["a b", "a c", "b d", "a b 10 20", "d b 0 10", "c d"], "access 20 s1.24"
+    ),
 }
-# A change after which the model must see another way for the first of these trials.
-OTHER = {SCHOOL: "access 20 s2.1", NATIVE: "trunk 20 s1.1", MISMATCHED: "access 20 s1.24"}
 
 
-class Lab(live.Lab):
+def lab_of(docker: Docker, text: str) -> live.Lab:
     """A live network of these tests' own lesson."""
-
-    def __init__(self, docker: Docker, text: str) -> None:
-        super().__init__(docker, parse(text), LESSON, RECIPE)
-        self.text = text
+    return live.Lab(docker, parse(text), RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -90,68 +115,65 @@ def built(engine: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     config = tmp_path_factory.mktemp("config")
     with using(engine, config), pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABKIT_HOME", str(tmp_path_factory.mktemp("home")))
-        before, docker = inventory(), Docker.find()
-        live.build(docker, LESSON, RECIPE)
-        assert docker.ledger.lessons() == ["prefetched"]
+        before, docker = inventory(), Docker(Client.find(), LESSON)
+        kept = Docker(docker.client, PREFETCHED)
+        build(RECIPE, docker.client, docker.runs(PREFETCHED))
+        assert docker.ledger.lessons() == [PREFETCHED]
     yield docker
     with using(engine, config):
-        assert docker.clean("prefetched") == []
-        assert {
-            **inventory(),
-            "network": before["network"],
-        } == before  # killed, it has a new bridge
+        assert kept.clean() == []
+        # Killed, it has a new bridge.
+        assert inventory() | {"network": before["network"]} == before
 
 
 # -- what goes wrong: a line that teaches, and nothing stays ------------------------------------
 
 PAIR = "switch s1\nhost a 10.0.0.1/24 s1.1\nhost b 10.0.0.2/24 s1.2"
-TUNLESS = "The live network needs /dev/net/nope, which the engine's machine lacks: `sudo modprobe tun` there"
+
+
+class Taught:
+    """A lesson with a live network: calling it runs ``%net``."""
+
+    def __init__(self, folder: Path) -> None:
+        shutil.copytree(RECIPE.folder, folder / "images" / "net")
+        (folder / "tasks.py").write_text('NEEDS = {"docker": ["docker"], "net": ["net"]}\n')
+        self.lesson = Lesson(LESSON, "live", folder)
+        self.console: Console = self.lesson.engine("net")
+        self.docker: Docker = self.lesson.engine("docker")
+        self.console.load(PAIR)
+
+    def __call__(self, line: str) -> str:
+        answer = self.console.do(line.split())
+        assert answer.ok
+        return str(answer)
+
+    def refused(self, line: str) -> str:
+        """The line with which it refuses, leaving the engine as it was."""
+        before = inventory()
+        told = refused(self.console.do, line.split())
+        assert inventory() == before
+        return told
 
 
 @pytest.fixture
-def lesson(built: Docker, student: Student, tmp_path: Path) -> Iterator[Lesson]:
-    """A lesson with a live network, beside a student whose things must survive; it leaves nothing but by `%net up`."""
-    folder = tmp_path / LESSON
-    shutil.copytree(RECIPE, folder / "net")
-    found = Lesson(LESSON, "live", folder)
-    found.console.load(PAIR)
-    student(
-        "run", "-d", "--name", "own", "--network", "none", live.image(LESSON, RECIPE), "sleep", "1d"
-    )
-    yield found
+def net(built: Docker, student: Student, tmp_path: Path) -> Iterator[Taught]:
+    """Beside it a student, whose things must survive; it leaves nothing but by `%net up`."""
+    taught = Taught(tmp_path / LESSON)
+    student("run", "-d", "--name", "own", "--network", "none", RECIPE.tag, "sleep", "1d")
+    yield taught
     assert plain("inspect", "--format", "{{.State.Status}}", "own") == "running"
-    assert inventory() == student.expected() or found.net(["down"]).ok
+    if inventory() != student.expected():
+        taught("down")
     assert inventory() == student.expected()
-    assert found.docker and found.docker.ledger.lessons() == []
-
-
-def said(does: Callable[[], object]) -> str:
-    """The one line with which it is refused."""
-    with pytest.raises(LabError) as error:
-        does()
-    assert "\n" not in str(error.value) and len(str(error.value)) < 600
-    return str(error.value)
-
-
-def refused(lesson: Lesson, *words: str) -> str:
-    """The line with which `%net` refuses, leaving the engine as it was."""
-    before = inventory()
-    text = said(lambda: lesson.net(list(words)))
-    assert inventory() == before
-    return text
+    assert taught.docker.ledger.lessons() == []
 
 
 @pytest.mark.parametrize(
     "what, value, words",
     [
-        ("TUN", "/dev/net/nope", TUNLESS),
+        ("TUN", "/dev/net/nope", "which the engine's machine lacks: `sudo modprobe tun` there"),
         ("RIGHTS", ["NET_RAW", "SETGID", "SETUID"], "This engine gives containers no NET_ADMIN"),
-        (
-            "_EYES",
-            "exec 2>/tmp/said; echo it dies >&2",
-            "tcpdump is not running at each port of the live network; it said: "
-            "it dies. Run `%net up` again",
-        ),
+        ("_EYES", "exec 2>/tmp/said; echo it dies >&2", "it said: it dies. Run `%net up` again"),
         (
             "_SWITCHES",
             "echo it dies; exit 1",
@@ -162,102 +184,70 @@ def refused(lesson: Lesson, *words: str) -> str:
     ids=["device", "NET_ADMIN", "tcpdump", "Open vSwitch", "room"],
 )
 def test_what_is_missing(
-    what: str, value: object, words: str, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
+    what: str, value: object, words: str, net: Taught, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "PATIENCE", 1)
     monkeypatch.setattr(live, what, value)
-    assert words in refused(lesson, "up")
+    assert words in net.refused("up")
 
 
-def test_a_kernel_without_ipv6(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_without_ipv6(net: Taught, monkeypatch: pytest.MonkeyPatch) -> None:
     """It knows no such setting, and the engine starts no container with one."""
-    monkeypatch.setattr(live, "_SYSCTLS", live._SYSCTLS | {"net.ipv6.conf.none.disable_ipv6": "1"})
-    assert "Up: switches: 1, hosts: 2." in str(lesson.net(["up"]))
-    assert lesson.net(["down"]).ok
+    monkeypatch.setattr(live, "_NO_IPV6", {"net.ipv6.conf.none.disable_ipv6": "1"})
+    assert net("up") == "Up: switches: 1, hosts: 2."
+    net("down")
 
 
 @pytest.mark.parametrize(
-    "lines, words",
+    "line, words",
     [
-        (
-            "RUN false",
-            "could not be built: The command '/bin/sh -c false' returned a non-zero code: 1",
-        ),
-        (
-            "RUN echo E: Unable to locate package x; false",
-            "could not be built: E: Unable to locate package x",
-        ),
-        ("", "There is no live network in this lesson: use `%net up` in the lessons 02 and 03."),
+        ("RUN false", "The command '/bin/sh -c false' returned a non-zero code: 1"),
+        ("RUN echo E: no package x; false", "could not be built: E: no package x"),
+        ("", "Lesson netlive has no recipe of an image net."),
     ],
     ids=["a step", "a package", "the recipe"],
 )
-def test_an_image_that_cannot_be_built(lines: str, words: str, lesson: Lesson) -> None:
-    recipe = lesson.folder / "net" / "Dockerfile"
-    recipe.write_text(f"FROM {live.image(LESSON, RECIPE)}\n{lines}\n") if lines else recipe.unlink()
-    assert words in refused(lesson, "up")
+def test_an_image_that_cannot_be_built(line: str, words: str, net: Taught) -> None:
+    recipe = net.lesson.folder / "images" / "net" / "Dockerfile"
+    recipe.write_text(f"FROM {RECIPE.tag}\n{line}\n") if line else recipe.unlink()
+    assert words in net.refused("up")
 
 
 @pytest.mark.parametrize(
     "device", ["host net 10.0.0.3/24 s1.3", "switch lo", "switch ovs-netdev", "switch r-10"]
 )
-def test_names_that_the_live_network_uses_itself(device: str, lesson: Lesson) -> None:
-    lesson.console.load(f"{PAIR}\n{device}\nrouter r s1.9 10:10.0.0.9/24")
-    assert "of its own: give that device another name." in refused(lesson, "up")
+def test_names_that_the_live_network_uses_itself(device: str, net: Taught) -> None:
+    net.console.load(f"{PAIR}\n{device}\nrouter r s1.9 10:10.0.0.9/24")
+    assert "of its own: give that device another name." in net.refused("up")
 
 
-def test_up_and_down_twice_and_comparing_what_is_not_there(lesson: Lesson) -> None:
-    assert "The live network is not up, for labnetlive-a is not running: `%net up`" in refused(
-        lesson, "compare", "a", "b"
-    )
-    for _ in range(2):
-        assert "Up: switches: 1, hosts: 2." in str(lesson.net(["up"]))
-        assert {thing["name"] for thing in lesson.world()["containers"]} == {
-            "own",
-            "labnetlive-net",
-            "labnetlive-a",
-            "labnetlive-b",
-        }
-    assert lesson.net(["compare", "a", "b"]).ok
-    assert "There is no host 'nobody'; there are: a, b." in refused(
-        lesson, "compare", "a", "nobody"
-    )
-    assert "There is no host 's1'" in refused(lesson, "compare", "s1", "b")
-    assert "A tag is a number from 0 to 4095" in refused(lesson, "compare", "a", "b", "4096")
-    for words in (["compare", "a"], ["up", "now"], ["down", "a"]):
-        assert "Use it as `%net up`" in refused(lesson, *words)
+def test_up_and_down_twice_and_comparing_what_is_not_there(net: Taught) -> None:
+    away = "The live network is not up, for labnetlive-{} is not running: `%net up`, then this"
+    assert away.format("a") in net.refused("compare a b")
+    for _time in range(2):
+        assert net("up") == "Up: switches: 1, hosts: 2."
+        names = {thing["name"] for thing in net.lesson.world()["containers"]}
+        assert names == {"own", "labnetlive-net", "labnetlive-a", "labnetlive-b"}
+    net("compare a b")
     plain("exec", "labnetlive-net", "pkill", "-f", "eye/s1.2")
-    assert "tcpdump is not running at each port of the live network" in refused(
-        lesson, "compare", "a", "b"
-    )
+    assert "tcpdump is not running at each port" in net.refused("compare a b")
     plain("rm", "-f", "labnetlive-b")
-    assert "The live network is not up, for labnetlive-b is not running" in refused(
-        lesson, "compare", "a", "b"
-    )
-    lesson.net(["up"])
+    assert away.format("b") in net.refused("compare a b")
+    net("up")
     plain("rm", "-f", "labnetlive-net")
-    assert "The live network is not up, for labnetlive-" in refused(lesson, "compare", "a", "b")
-    assert str(lesson.net(["down"])) == "2 containers are gone."
-    assert str(lesson.net(["down"])) == "0 containers are gone."
+    assert "The live network is not up, for labnetlive-" in net.refused("compare a b")
+    assert net("down") == "2 containers are gone."
+    assert net("down") == "0 containers are gone."
 
 
 @pytest.mark.parametrize("device", ["net", "b"])
-def test_a_students_container_of_that_name(device: str, lesson: Lesson, student: Student) -> None:
-    student(
-        "run",
-        "-d",
-        "--name",
-        f"labnetlive-{device}",
-        "--network",
-        "none",
-        "--label",
-        f"{LABEL}={LESSON}",
-        live.image(LESSON, RECIPE),
-        "sleep",
-        "1d",
-    )
+def test_a_students_container_of_that_name(device: str, net: Taught, student: Student) -> None:
+    name = f"labnetlive-{device}"
+    options = ("--name", name, "--network", "none", "--label", f"{LABEL}={LESSON}")
+    student("run", "-d", *options, RECIPE.tag, "sleep", "1d")
     before = student.inspected()
-    assert f'The container name "/labnetlive-{device}" is already in use' in refused(lesson, "up")
-    lesson.net(["down"])
+    assert f'The container name "/{name}" is already in use' in net.refused("up")
+    net("down")
     assert student.inspected() == before
 
 
@@ -265,10 +255,10 @@ def test_a_students_container_of_that_name(device: str, lesson: Lesson, student:
     "where, before", [("create_container", False), ("start", True), ("get_archive", False)]
 )
 def test_interrupted(
-    where: str, before: bool, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
+    where: str, before: bool, net: Taught, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert lesson.docker
-    real = getattr(lesson.docker.api, where)
+    api = net.docker.client.api
+    real = getattr(api, where)
 
     def interrupted(*args: Any, **options: Any) -> None:
         if not before:
@@ -276,39 +266,30 @@ def test_interrupted(
         raise KeyboardInterrupt
 
     found = inventory()
-    monkeypatch.setattr(lesson.docker.api, where, interrupted)
+    monkeypatch.setattr(api, where, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        lesson.net(["up"])
+        net("up")
     assert inventory() == found
-    assert lesson.docker.ledger.entries(LESSON) == []
+    assert net.docker.ledger.entries(LESSON) == []
 
 
 def test_the_engine_is_killed(built: Docker, on_engine: Dockerd) -> None:
-    own = plain(
-        "run",
-        "-d",
-        "--stop-timeout",
-        "1",
-        "--restart",
-        "always",
-        "--network",
-        "none",
-        live.image(LESSON, RECIPE),
-        "sleep",
-        "1d",
-    )
-    before, lab = inventory(), Lab(Docker.find(), PAIR)
+    options = ("--stop-timeout", "1", "--restart", "always", "--network", "none")
+    own = plain("run", "-d", *options, RECIPE.tag, "sleep", "1d")
+    before = inventory()
+    docker = Docker(Client.find(), LESSON)
+    lab = lab_of(docker, PAIR)
     try:
         lab.up()
         on_engine.kill()
-        assert "The Docker engine does not answer" in said(lab.down)
-        said(lambda: lab.trial("a", "b"))
+        assert "The Docker engine does not answer" in refused(lab.down)
+        refused(lab.trial, "a", "b")
         on_engine.start()
-        assert lab.docker.clean(LESSON) == []
-        assert {**inventory(), "network": before["network"]} == before  # a new bridge
+        assert docker.clean() == []
+        assert inventory() | {"network": before["network"]} == before  # a new bridge
         assert plain("inspect", "--format", "{{.State.Status}}", own) == "running"
         lab.up()
-        assert live.compared(lab.topology, ["a", "b"], lab.trial("a", "b")).ok
+        assert compared(lab.topology, ["a", "b"], lab.trial("a", "b")).ok
         lab.down()
         assert plain("ps", "-aq", "--no-trunc") == own
     finally:
@@ -318,105 +299,91 @@ def test_the_engine_is_killed(built: Docker, on_engine: Dockerd) -> None:
 # -- the model and the captures -----------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=TRIALS, ids=["school", "native", "mismatched"])
-def net(
-    engine: Dockerd,
-    built: Docker,
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Lab]:
+@pytest.fixture(scope="module", params=CASES.values(), ids=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    found: Case = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def up(
+    engine: Dockerd, built: Docker, case: Case, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[live.Lab]:
     """A topology, up for all tests that ask for it."""
-    lab, config = Lab(built, request.param), tmp_path_factory.mktemp("config")
+    found = lab_of(built, case.topology)
+    config = tmp_path_factory.mktemp("config")
     with using(engine, config):
         before = inventory()
-        lab.up()
-    yield lab
+        found.up()
+    yield found
     with using(engine, config):
-        lab.down()
+        found.down()
         assert inventory() == before
         assert built.ledger.entries(LESSON) == []
 
 
-def test_the_captures_say_what_the_model_says(net: Lab, on_engine: Dockerd) -> None:
-    for words in (trial.split() for trial in TRIALS[net.text].split(",")):
-        found = live.compared(net.topology, words, net.trial(*words))
-        assert found.ok, (words, str(found))
-        assert "The same " in str(found)
-    before = net.captures()
+def test_the_captures_say_what_the_model_says(up: live.Lab, case: Case, on_engine: Dockerd) -> None:
+    for words in map(str.split, case.trials):
+        answer = compared(up.topology, words, up.trial(*words))
+        assert answer.ok and "The same " in str(answer), (words, str(answer))
+    before = up.captures()
     time.sleep(1.2)  # after which Linux would ask again
-    assert net.captures() == before
+    assert up.captures() == before
+    words = case.trials[0].split()
+    answer = compared(changed(up.topology, case.change), words, up.trial(*words))
+    assert not answer.ok and "They differ" in str(answer)
 
 
-def test_the_model_of_another_network_differs(net: Lab, on_engine: Dockerd) -> None:
-    first = TRIALS[net.text].partition(",")[0].split()
-    found = live.compared(net.topology.changed(OTHER[net.text]), first, net.trial(*first))
-    assert not found.ok
-    assert "They differ" in str(found)
-
-
-# -- its rights ---------------------------------------------------------------------------------
-
-
-def test_least_rights(net: Lab, on_engine: Dockerd) -> None:
-    devices = ["net", *net.topology.hosts, *net.topology.routers]
-    found = json.loads(plain("inspect", *map(net.name, devices)))
-    assert {thing["Id"] for thing in found} == {
-        entry[1] for entry in net.docker.ledger.entries(LESSON)
-    }
-    for thing in found:
-        host, network = thing["HostConfig"], thing["NetworkSettings"]
+def test_least_rights(up: live.Lab, on_engine: Dockerd) -> None:
+    topology = up.topology
+    devices = ["net", *topology.hosts, *topology.routers]
+    containers = json.loads(plain("inspect", *map(up.name, devices)))
+    made = {entry[1] for entry in up.docker.ledger.entries(LESSON)}
+    assert {container["Id"] for container in containers} == made
+    for container in containers:
+        host, network = container["HostConfig"], container["NetworkSettings"]
         assert sorted(host["CapAdd"]) == sorted(live.RIGHTS)
         assert host["CapDrop"] == ["ALL"]
         assert host["SecurityOpt"] == ["no-new-privileges"]
         assert host["NetworkMode"] == "none"
         assert [device["PathOnHost"] for device in host["Devices"]] == ["/dev/net/tun"]
         assert (host["IpcMode"], host["UTSMode"], host["UsernsMode"]) == ("private", "", "")
-        assert host["PidMode"] == (
-            "" if thing["Name"] == f"/{net.name('net')}" else f"container:{found[0]['Id']}"
-        )
+        of_the_switches = container["Name"] == f"/{up.name('net')}"
+        shared = "" if of_the_switches else f"container:{containers[0]['Id']}"
+        assert host["PidMode"] == shared
         assert not host["Privileged"]
-        assert not (
-            thing["Mounts"] or host["Binds"] or host["PortBindings"] or host["PublishAllPorts"]
-        )
-        assert not network["Ports"]
+        assert not container["Mounts"] and not host["Binds"]
+        assert not host["PortBindings"] and not host["PublishAllPorts"] and not network["Ports"]
         assert list(network["Networks"]) == ["none"]
-        assert thing["Config"]["Labels"][LABEL] == LESSON
+        assert container["Config"]["Labels"][LABEL] == LESSON
 
 
-def test_nothing_leaves(net: Lab, on_engine: Dockerd) -> None:
-    made = net.topology
+def test_nothing_leaves(up: live.Lab, on_engine: Dockerd) -> None:
+    """No device has a cable, a route or an address but those of the topology."""
+    topology = up.topology
 
-    def ways(device: str, *what: str) -> list[Any]:
-        return list(json.loads(net.inside(device, "ip", "-j", *what)))
+    def told(device: str, about: str) -> list[Any]:
+        return list(json.loads(up.inside(device, ["ip", "-j", about])))
 
-    for name, host in made.hosts.items():
-        assert {link["ifname"] for link in ways(name, "link")} == {"lo", "eth0"}
+    def links(device: str) -> set[str]:
+        return {link["ifname"] for link in told(device, "link")}
+
+    for name, host in topology.hosts.items():
+        assert links(name) == {"lo", "eth0"}
         via = [str(host.via)] if host.via and host.via in host.address.network else []
-        assert [way.get("gateway", way["dst"]) for way in ways(name, "route")] == [
-            *via,
-            str(host.address.network),
-        ]
-    for name, router in made.routers.items():
-        assert {link["ifname"] for link in ways(name, "link")} == {
-            "lo",
-            *(f"eth{vlan}" for vlan in router.addresses),
-        }
-        assert not any("gateway" in way for way in ways(name, "route"))
-    own = [link for link in ways("net", "link") if link["ifname"] != "lo"]
-    assert ways("net", "route") == []
-    assert {link["ifname"] for link in own if link.get("link_netnsid") is not None} == {
-        *(str(host.plug) for host in made.hosts.values()),
-        *(f"{name}-{vlan}" for name, router in made.routers.items() for vlan in router.addresses),
-    }
-    assert all(
-        "link" in link or "link_netnsid" in link
-        for link in own
-        if link["ifname"]
-        not in {"ovs-netdev", *made.switches, *(f"{name}-r" for name in made.routers)}
-    )
-    assert not any(
-        address
-        for link in ways("net", "address")
-        for address in link["addr_info"]
-        if link["ifname"] != "lo"
-    )
+        ways = [way.get("gateway", way["dst"]) for way in told(name, "route")]
+        assert ways == [*via, str(host.address.network)]
+    sticks = set()
+    for name, router in topology.routers.items():
+        assert links(name) == {"lo", *(f"eth{vlan}" for vlan in router.addresses)}
+        assert not any("gateway" in way for way in told(name, "route"))
+        sticks |= {f"{name}-{vlan}" for vlan in router.addresses}
+    own = [link for link in told("net", "link") if link["ifname"] != "lo"]
+    leaving = {link["ifname"] for link in own if link.get("link_netnsid") is not None}
+    assert leaving == sticks | {str(host.plug) for host in topology.hosts.values()}
+    bridges = {"ovs-netdev", *topology.switches, *(f"{name}-r" for name in topology.routers)}
+    ends = {link["ifname"] for link in own if "link" in link or "link_netnsid" in link}
+    assert {link["ifname"] for link in own} == ends | bridges
+    assert told("net", "route") == []
+    addresses = {link["ifname"] for link in told("net", "address") if link["addr_info"]}
+    assert addresses <= {"lo"}

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from samples.networks import STICK, TWO, refused
+from samples.errors import refused
+from samples.networks import STICK, TWO
 
 from labkit.net.layouts import ARP, IPV4
 from labkit.net.network import PING, Network, steps_at
@@ -82,7 +83,7 @@ def test_pings_through_a_router(start: str, target: str, ok: bool) -> None:
     ],
 )
 def test_no_such_thing(ask: Callable[[Network], object], said: str) -> None:
-    assert said in refused(lambda: ask(Network(parse(TWO))))
+    assert said in refused(ask, Network(parse(TWO)))
 
 
 def test_a_change_makes_switches_forget() -> None:
@@ -101,7 +102,7 @@ def test_a_frame_that_circles_is_stopped() -> None:
         "trunk 99 a.1 a.8 a.9 b.8 b.9"
     )
     circling = ethernet(BROADCAST, ANA, 0x88B5, b"hello", [99])
-    said = refused(lambda: Network(parse(ring)).send("eve", circling))
+    said = refused(Network(parse(ring)).send, "eve", circling)
     assert said == "More than 200,000 frames from one: stopped. Is there a ring?"
 
 

@@ -7,7 +7,8 @@ from ipaddress import IPv4Address
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from samples.networks import fields, refused, scapy
+from samples.errors import refused
+from samples.networks import fields, scapy
 
 from labkit.net import packets
 from labkit.net.headers import dissect, vlans
@@ -189,7 +190,7 @@ def test_the_checksum_of_the_example_in_rfc_1071() -> None:
 
 def test_a_packet_has_a_longest() -> None:
     assert len(packets.ipv4(A, B, 17, bytes(65515))) == 65535
-    said = refused(lambda: packets.ipv4(A, B, 17, bytes(65516)))
+    said = refused(packets.ipv4, A, B, 17, bytes(65516))
     assert said.startswith("65516 bytes do not fit into one IPv4 packet, which holds 65,515")
 
 
@@ -224,4 +225,4 @@ def test_what_fits_stays_as_it_is() -> None:
     ],
 )
 def test_what_may_not_be_cut(packet: bytes, mtu: int, said: str) -> None:
-    assert said in refused(lambda: fragments(packet, mtu))
+    assert said in refused(fragments, packet, mtu)

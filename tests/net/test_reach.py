@@ -7,7 +7,8 @@ from random import Random
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from samples.networks import parsed, refused, topologies
+from samples.errors import refused
+from samples.networks import parsed, topologies
 
 from labkit.net.network import Network
 from labkit.net.reach import MOST_REASONS, Reach
@@ -88,7 +89,7 @@ def test_half_a_way() -> None:
 
 
 def test_no_such_host() -> None:
-    said = refused(lambda: Reach(parse(NARROW)).why_not("ana", "dan"))
+    said = refused(Reach(parse(NARROW)).why_not, "ana", "dan")
     assert said == "There is no host 'dan'; there are: ana, ben, cy."
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples.networks import parsed, ports, refused, topologies
+from samples.errors import refused
+from samples.networks import parsed, ports, topologies
 
 from labkit.errors import LabError
 from labkit.net.statements import changed, parse
@@ -88,7 +89,7 @@ def test_a_router_may_deny() -> None:
 
 @pytest.mark.parametrize("statement", ["", "switch s3", "link s1.9 s2.9", "# access 10 s1.1"])
 def test_only_ports_and_routers_change(statement: str) -> None:
-    said = refused(lambda: changed(parse(TEXT), statement))
+    said = refused(changed, parse(TEXT), statement)
     assert said.startswith("Only what a port or a router does can be changed")
 
 
@@ -180,13 +181,13 @@ name x y | 'x' is no VLAN
 @pytest.mark.parametrize("case", WRONG.strip().splitlines(), ids=lambda case: case[:40])
 def test_a_wrong_line_is_told_with_its_number(case: str) -> None:
     line, _, words = case.partition(" | ")
-    said = refused(lambda: parse(TEXT + line))
+    said = refused(parse, TEXT + line)
     assert said.startswith("Line 10: ") and words in said and len(said) < 400
 
 
 def test_a_name_is_given_twice() -> None:
     """Switches are read first, so it is the router's line that comes second."""
-    said = refused(lambda: parse(f"{TEXT}switch r"))
+    said = refused(parse, f"{TEXT}switch r")
     assert said.startswith("Line 4: there is a r already")
 
 
@@ -208,4 +209,4 @@ def test_five_thousand_hosts() -> None:
     "text", [hosts(10_001), f"switch {'s ' * 150_000}"], ids=["hosts", "names"]
 )
 def test_too_many_devices(text: str) -> None:
-    assert "more than 10,000 devices: this model is for fewer" in refused(lambda: parse(text))
+    assert "more than 10,000 devices: this model is for fewer" in refused(parse, text)

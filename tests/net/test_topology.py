@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples.networks import refused
+from samples.errors import refused
 
 from labkit.net.statements import parse
 from labkit.net.topology import Hop, Plug, Port, ranges
@@ -68,7 +68,7 @@ def test_names_stand_for_addresses() -> None:
 
 
 def test_no_such_host() -> None:
-    said = refused(lambda: parse(TEXT).host("dan"))
+    said = refused(parse(TEXT).host, "dan")
     assert said == "There is no host 'dan'; there are: ana, ben."
 
 

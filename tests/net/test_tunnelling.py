@@ -11,7 +11,8 @@ import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples.networks import OPEN, SEALED, names, refused
+from samples.errors import refused
+from samples.networks import OPEN, SEALED, names
 from samples.pages import Page
 
 from labkit.errors import LabError
@@ -162,12 +163,12 @@ def test_help_names_all_commands_and_kinds() -> None:
     ],
 )
 def test_a_mistake_is_one_line_of_teaching(line: str, line_said: str) -> None:
-    told = refused(lambda: do(line.split()))
+    told = refused(do, line.split())
     assert line_said in told and 20 < len(told) < 250
 
 
 def test_nothing_to_send_is_nothing_to_find() -> None:
-    assert "one letter at least" in refused(lambda: do(["gre", ""]))
+    assert "one letter at least" in refused(do, ["gre", ""])
 
 
 @pytest.mark.parametrize("text", ["\0" * 20, "\ud800", "\x1b[31m", "a\nb", "\u2028"])
@@ -241,7 +242,7 @@ def test_a_packet_without_ethernet() -> None:
     ],
 )
 def test_what_is_no_frame_is_one_line(text: str) -> None:
-    told = refused(lambda: pasted(text, "Ethernet"))
+    told = refused(pasted, text, "Ethernet")
     assert told.startswith("That is no frame in hex: paste lines as `tcpdump -xx` prints them")
 
 

@@ -6,7 +6,8 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples.networks import OPEN, SEALED, refused, scapy
+from samples.errors import refused
+from samples.networks import OPEN, SEALED, scapy
 
 from labkit.errors import LabError
 from labkit.net.headers import dissect
@@ -23,7 +24,7 @@ def packet(data: bytes = SECRET) -> bytes:
 
 
 def unopened(tunnel: Tunnel, arrived: bytes) -> str:
-    return refused(lambda: tunnel.unwrap(arrived))
+    return refused(tunnel.unwrap, arrived)
 
 
 # -- opened by others ---------------------------------------------------------------------------
@@ -161,7 +162,7 @@ def test_a_key_that_was_not_agreed_on() -> None:
 
 def test_no_such_tunnel() -> None:
     said = "'pptp' is no tunnel here; there are: none, ipip, gre, vxlan, esp, openvpn, wireguard."
-    assert refused(lambda: Tunnel("pptp")) == said
+    assert refused(Tunnel, "pptp") == said
 
 
 # -- sizes --------------------------------------------------------------------------------------
@@ -203,6 +204,6 @@ def test_wireguard_pads_no_further_than_the_mtu_of_its_interface(inside: int, ou
 
 def test_what_does_not_fit() -> None:
     said = "Nothing fits through gre when the network outside takes only 51 bytes."
-    assert refused(lambda: largest("gre", 51)) == said
-    assert "has at least its header of 20 bytes" in refused(lambda: overhead("gre", 19))
-    assert "do not fit into one IPv4 packet" in refused(lambda: overhead("gre", 65535))
+    assert refused(largest, "gre", 51) == said
+    assert "has at least its header of 20 bytes" in refused(overhead, "gre", 19)
+    assert "do not fit into one IPv4 packet" in refused(overhead, "gre", 65535)

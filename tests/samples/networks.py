@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 
 from labkit.errors import LabError
+from labkit.net.engine import Console
 from labkit.net.headers import dissect
 from labkit.net.statements import parse
 from labkit.net.topology import Topology
@@ -42,6 +43,16 @@ trunk 10,20 s.9
 """
 
 
+def console(text: str = "", *commands: str, folder: Path | None = None) -> Console:
+    """The console of a lesson in that folder, its network built and commands run."""
+    found = Console(SimpleNamespace(folder=folder or Path()))  # type: ignore[arg-type]
+    if text:
+        found.load(text)
+    for command in commands:
+        found.do(command.split())
+    return found
+
+
 def scapy() -> Any:
     """All layers of scapy, for tests with that marker: only contributors install it."""
     return import_module("scapy.all")
@@ -56,14 +67,6 @@ def fields(frame: bytes, name: str, first: str = "Ethernet") -> dict[str, int]:
     """The fields of the first header with that name."""
     header = next(header for header in dissect(frame, first) if header.name == name)
     return {value.name: value.value for value in header.values}
-
-
-def refused(ask: Callable[[], object]) -> str:
-    """The one line with which something is refused."""
-    with pytest.raises(LabError) as error:
-        ask()
-    assert str(error.value).isprintable()
-    return str(error.value)
 
 
 def parsed(text: str) -> Topology:

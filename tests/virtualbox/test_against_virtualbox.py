@@ -3,76 +3,62 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from samples.benches import ATTACH, DISK, MACHINE, do, linked
 
 from labkit.virtualbox.engine import Bench
 from labkit.virtualbox.preview import deleting, restoring
 from labkit.virtualbox.program import parse_machinereadable
 
-pytestmark = [pytest.mark.virtualbox, pytest.mark.qemu]
+pytestmark = pytest.mark.live("virtualbox", "qemu-img")
 
-PORT = "storageattach m --storagectl SATA --device 0"
 SECOND = (
     "createmedium disk --filename 2.vmdk --size 16 --format VMDK",
-    f"{PORT} --port 1 --type hdd --medium 2.vmdk",
+    f"{ATTACH} --port 1 --type hdd --medium 2.vmdk",
 )
-NONE = (f"{PORT} --port 0 --medium none",)
-AGAIN = (f"{PORT} --port 0 --type hdd --medium m.vmdk",)
+NONE = (f"{ATTACH} --port 0 --medium none",)
+AGAIN = DISK[-1:]
 SHARED = (*NONE, "modifymedium disk m.vmdk --type writethrough", *AGAIN)
 
 
 @pytest.fixture
-def bench(own_home: Path) -> Iterator[Bench]:
+def bench(bench: Bench) -> Bench:
     """With a machine "m" that has an empty disk."""
-    bench = Bench.open("77", ("VBoxManage", "qemu-img", "qemu-io"))
-    do(
-        bench,
-        "createvm --name m --register",
-        "createmedium disk --filename m.vmdk --size 16 --format VMDK",
-        "storagectl m --name SATA --add sata",
-        *AGAIN,
-    )
-    yield bench
-    bench.clean()
+    do(bench, *MACHINE)
+    return bench
 
 
 def grow(bench: Bench) -> None:
     """Make the current disk 2 MiB larger."""
-    path = Path(bench.graph(ask=False).disks("m")[0].location).relative_to(bench.folder)
-    argv = ["qemu-io", "-f", "vmdk", "-c", "write -q 2M 2M", path.as_posix()]
-    assert bench.run(argv).code == 0
+    name = bench.folder.name(bench.folder.chain("m")[0])
+    argv = ["qemu-io", "-f", "vmdk", "-c", "write -q 2M 2M", name]
+    assert bench.command(argv).code == 0
 
 
 def lose(bench: Bench, name: str) -> None:
     """Take away the disk of a snapshot, or that of "now"."""
-    graph = bench.graph(ask=False)
+    graph = bench.folder.graph(ask=False)
     owner = graph.machine("m")
     holder = owner if name == "now" else graph.snapshot(owner, name)
     (disk,) = graph.known(holder.media)
-    Path(disk.location).rename(bench.folder / "lost")
+    Path(disk.location).rename(bench.folder.path / "lost")
 
 
-def do(bench: Bench, *steps: str) -> None:
+def steps(bench: Bench, *lines: str) -> None:
     """`grow`, `lose SNAPSHOT`, `link SNAPSHOT CLONE`, `take` or `restore`, or any VBoxManage."""
-    for step in steps:
-        verb, *words = step.split()
+    for line in lines:
+        verb, *words = line.split()
         if verb == "grow":
             grow(bench)
         elif verb == "lose":
             lose(bench, *words)
+        elif verb == "link":
+            snapshot, name = words
+            do(bench, linked(name, snapshot))
         else:
-            argv = [verb, *words]
-            if verb in ("take", "restore"):
-                argv = ["snapshot", "m", verb, *words]
-            elif verb == "link":
-                snapshot, name = words
-                argv = ["clonevm", "m", "--snapshot", snapshot, "--options", "link"]
-                argv += ["--name", name, "--register"]
-            result = bench.run(["VBoxManage", *argv])
-            assert result.code == 0, result.text
+            do(bench, f"snapshot m {line}" if verb in ("take", "restore") else line)
 
 
 @pytest.mark.parametrize(
@@ -119,14 +105,14 @@ def do(bench: Bench, *steps: str) -> None:
 def test_the_preview_is_what_happens(
     bench: Bench, before: list[str], command: str, goes: str
 ) -> None:
-    do(bench, *before)
-    old = bench.graph()
+    steps(bench, *before)
+    old = bench.folder.graph()
     readable = old.machine("m").media and "lose" not in str(before)
     texts = bench.guest("m") if readable else []
     verb, name = command.split()
     preview = (deleting if verb == "delete" else restoring)(old, "m", name)
-    result = bench.run(["VBoxManage", "snapshot", "m", verb, name])
-    new = bench.graph()
+    result = bench.command(["VBoxManage", "snapshot", "m", verb, name])
+    new = bench.folder.graph()
     assert bool(result.code) == bool(preview.refused), (preview, result.text)
     if preview.refused:
         assert preview.refused.startswith(f"VirtualBox would refuse: {goes}"), preview
@@ -144,26 +130,26 @@ def test_the_preview_is_what_happens(
     if "link b l" in before:  # what VirtualBox says once it has read its settings again
         assert bench.virtualbox
         bench.virtualbox.end()
-        broken = bench.graph().machine("l").state == "inaccessible"
+        broken = bench.folder.graph().machine("l").state == "inaccessible"
         assert broken == bool(preview.lost) == any("l, a clone" in line for line in preview.lines)
 
 
 def test_of_snapshots_of_one_name_virtualbox_takes_the_first_as_we_do(bench: Bench) -> None:
-    do(bench, "take a", "take b", "take twin", "restore a", "take twin", "restore a")
-    graph = bench.graph()
+    steps(bench, "take a", "take b", "take twin", "restore a", "take twin", "restore a")
+    graph = bench.folder.graph()
     ours = graph.snapshot(graph.machine("m"), "twin").uuid
     do(bench, "snapshot m delete twin")
-    left = [s.uuid for s in bench.graph().machine("m").snapshots if s.name == "twin"]
+    left = [s.uuid for s in bench.folder.graph().machine("m").snapshots if s.name == "twin"]
     assert len(left) == 1 and ours not in left
 
 
 def test_both_witnesses_say_the_same(bench: Bench) -> None:
     forged = 'x"\nSnapshotName-9="forged'
     for name in ("a", "b"):
-        bench.run(["VBoxManage", "snapshot", "m", "take", name, "--description", forged])
-    asked, alone = bench.graph(), bench.graph(ask=False)
+        bench.command(["VBoxManage", "snapshot", "m", "take", name, "--description", forged])
+    asked, alone = bench.folder.graph(), bench.folder.graph(ask=False)
     assert asked.to_json() == alone.to_json() and asked.notes == []
-    answer = bench.run(["VBoxManage", "snapshot", "m", "list", "--machinereadable"]).out
+    answer = bench.command(["VBoxManage", "snapshot", "m", "list", "--machinereadable"]).out
     listed = parse_machinereadable(answer)
     named = [value for key, value in listed.items() if re.match("SnapshotName", key)]
     assert {s.name for s in asked.machine("m").snapshots} <= set(named)

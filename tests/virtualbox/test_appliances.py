@@ -28,9 +28,11 @@ from samples.appliances import (
     tar,
     with_header,
 )
+from samples.benches import MACHINE, do, opened, outside
 
 from labkit.errors import LabError
-from labkit.virtualbox.engine import Bench, advice
+from labkit.virtualbox.advice import advice
+from labkit.virtualbox.engine import Bench
 
 
 def sized(size: bytes) -> Build:
@@ -114,21 +116,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What VirtualBox itself packs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABKIT_HOME", str(tmp_path_factory.mktemp("good")))
-        bench = Bench.open("77", ["VBoxManage"])
-        try:
-            for line in (
-                "createvm --name m --register",
-                "createmedium disk --filename m.vmdk --size 16 --format VMDK",
-                "storagectl m --name SATA --add sata --portcount 1",
-                "storageattach m --storagectl SATA --port 0 --device 0 --type hdd --medium m.vmdk",
-                "export m --output m.ova",
-            ):
-                assert bench.run(["VBoxManage", *line.split()]).code == 0, line
-            with tarfile.open(bench.folder / "m.ova") as archive:
+        with opened("VBoxManage") as bench:
+            do(bench, *MACHINE, "export m --output m.ova")
+            with tarfile.open(bench.folder.path / "m.ova") as archive:
                 files = {member.name: archive.extractfile(member) for member in archive}
                 return {name: file.read() for name, file in files.items() if file}
-        finally:
-            bench.clean()
 
 
 @pytest.fixture
@@ -156,16 +148,8 @@ def good(exported: dict[str, bytes], theirs: Path) -> Appliance:
 
 @pytest.fixture
 def bench(theirs: Path) -> Iterator[Bench]:
-    bench = Bench.open("77", ["VBoxManage"])
-    yield bench
-    bench.clean()
-
-
-def outside(bench: Bench, top: Path) -> dict[str, tuple[int, int, int]]:
-    """All that lies around the bench, with size, time of change and kind."""
-    around = [path for path in (top, *top.rglob("*")) if not path.is_relative_to(bench.folder)]
-    stats = {str(path): path.lstat() for path in around}
-    return {name: (stat.st_size, stat.st_mtime_ns, stat.st_mode) for name, stat in stats.items()}
+    with opened("VBoxManage") as bench:
+        yield bench
 
 
 def most(bench: Bench) -> int:
@@ -179,30 +163,30 @@ def most(bench: Bench) -> int:
     return max(sizes)
 
 
-@pytest.mark.virtualbox
+@pytest.mark.live("virtualbox")
 @pytest.mark.parametrize("name", [*FAILED, *TAKEN])
 def test_a_hostile_appliance_changes_nothing_outside(
     good: Appliance, bench: Bench, tmp_path: Path, name: str
 ) -> None:
-    (bench.folder / "evil.ova").write_bytes((FAILED | TAKEN)[name](good))
-    (bench.folder / "good.ova").write_bytes(good.edited())
-    before = outside(bench, tmp_path)
-    result = bench.run(["VBoxManage", "import", "evil.ova"])
+    (bench.folder.path / "evil.ova").write_bytes((FAILED | TAKEN)[name](good))
+    (bench.folder.path / "good.ova").write_bytes(good.edited())
+    before = outside(bench.folder, tmp_path)
+    result = bench.command(["VBoxManage", "import", "evil.ova"])
     assert bool(result.code) == bool(advice(result)) == (name in FAILED), result.text
     assert name in TAKEN or re.search(r"Appliance (read|import) failed", result.text)
     assert "\n" not in advice(result) and most(bench) < 200
-    assert outside(bench, tmp_path) == before
+    assert outside(bench.folder, tmp_path) == before
     # The name of a machine says nothing about where its files are.
     for machine in bench.world()["machines"]:
-        assert bench.run(["VBoxManage", "snapshot", machine["uuid"], "take", "s"]).code == 0
-    after = bench.run(["VBoxManage", "import", "good.ova"])
+        assert bench.command(["VBoxManage", "snapshot", machine["uuid"], "take", "s"]).code == 0
+    after = bench.command(["VBoxManage", "import", "good.ova"])
     assert after.code == 0, after.text
     assert all(medium["location"].startswith("$PWD/") for medium in bench.world()["media"])
     assert bench.clean(since=set()) == [] and bench.world()["machines"] == []
-    assert outside(bench, tmp_path) == before
+    assert outside(bench.folder, tmp_path) == before
 
 
-@pytest.mark.virtualbox
+@pytest.mark.live("virtualbox")
 @pytest.mark.parametrize(
     "name, then",
     [
@@ -217,23 +201,23 @@ def test_what_we_refuse_virtualbox_would_do(
     good: Appliance, bench: Bench, tmp_path: Path, name: str, then: str
 ) -> None:
     """Why we look first. Once VirtualBox refuses one itself, this fails, and that rule may go."""
-    (bench.folder / "evil.ova").write_bytes((ELSEWHERE | DAMAGED)[name](good))
-    before = outside(bench, tmp_path)
+    (bench.folder.path / "evil.ova").write_bytes((ELSEWHERE | DAMAGED)[name](good))
+    before = outside(bench.folder, tmp_path)
     assert bench.virtualbox and bench.virtualbox.run(["import", "evil.ova"]).code == 0
     if then:
-        assert outside(bench, tmp_path) == before
+        assert outside(bench.folder, tmp_path) == before
         bench.virtualbox.ask(then.split())
-    assert outside(bench, tmp_path) != before
+    assert outside(bench.folder, tmp_path) != before
 
 
-@pytest.mark.virtualbox
+@pytest.mark.live("virtualbox")
 @pytest.mark.parametrize("name", ["trace", "serial port", "TPM"])
 def test_what_we_refuse_virtualbox_would_use_once_the_machine_starts(
     good: Appliance, bench: Bench, name: str
 ) -> None:
-    (bench.folder / "evil.ova").write_bytes(ELSEWHERE[name](good))
+    (bench.folder.path / "evil.ova").write_bytes(ELSEWHERE[name](good))
     assert bench.virtualbox and bench.virtualbox.run(["import", "evil.ova"]).code == 0
-    assert f'"{good.theirs}/own.txt"' in (bench.folder / "m" / "m.vbox").read_text("utf-8")
+    assert f'"{good.theirs}/own.txt"' in (bench.folder.path / "m" / "m.vbox").read_text("utf-8")
 
 
 # -- tar by itself ------------------------------------------------------------------------------
@@ -257,27 +241,26 @@ ARCHIVES = {
 
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_an_archive_unpacked_changes_nothing_outside(
-    theirs: Path, tmp_path: Path, name: str
+    theirs: Path, plain: Bench, tmp_path: Path, name: str
 ) -> None:
-    bench = Bench.open("78", ["tar"])
     aim = Appliance("", b"", theirs).aimed
     members = [
         Member(aim(member.name), member.data, member.kind, aim(member.target))
         for member in ARCHIVES[name]
     ]
-    (bench.folder / "evil.tar").write_bytes(tar(*members))
+    (plain.folder.path / "evil.tar").write_bytes(tar(*members))
     again = tar(Member("door/own.txt", b"evil"), Member("door/new.txt", b"evil"))
-    (bench.folder / "next.tar").write_bytes(again)
-    before = outside(bench, tmp_path)
+    (plain.folder.path / "next.tar").write_bytes(again)
+    before = outside(plain.folder, tmp_path)
     for archive in ("evil.tar", "evil.tar", "next.tar"):
         try:
-            bench.run(["tar", "-xf", archive])
+            plain.command(["tar", "-xf", archive])
         except LabError as error:
             assert "leads outside" in str(error) and "\n" not in str(error)
-    assert outside(bench, tmp_path) == before
+    assert outside(plain.folder, tmp_path) == before
     door = DOOR.name in {member.name for member in members} and "ring" not in name
     if door and sys.platform == "linux":
-        assert (bench.folder / "door").is_symlink()  # so that plain tar would go through it
-        subprocess.run(["tar", "-xf", "next.tar"], cwd=bench.folder, check=True)
+        assert (plain.folder.path / "door").is_symlink()  # so that plain tar would go through it
+        subprocess.run(["tar", "-xf", "next.tar"], cwd=plain.folder.path, check=True)
         assert (theirs / "new.txt").exists()
-    assert bench.clean() == [] and os.listdir(theirs)
+    assert plain.remove() == [] and os.listdir(theirs)
