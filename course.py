@@ -254,7 +254,7 @@ def test(options: List[str]) -> int:
             "-m",
             "pytest",
             "-m",
-            "not docker and not browser and not qemu and not virtualbox and not scapy",
+            "not live",
             "--nbval",
             "--nbval-current-env",
             *places,
