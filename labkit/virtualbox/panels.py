@@ -72,12 +72,12 @@ class DiskPanel(Panel):
             succeed(self.lesson, lines)
 
     def _draw(self, text: str) -> None:
+        note = show.message("note", text, self.lesson.badge)["text/html"]
         disks = {name: reads.disk(self.lesson, name) for name in self.FILES}
         scale = max(Strip(disk).scale for disk in disks.values())
         strips = [
             Strip(disk, self.drawn.get(name), name, scale).html() for name, disk in disks.items()
         ]
-        note = show.message("note", text, self.lesson.badge)["text/html"]
         self.drawn.update(disks)
         self.view.value = "".join([note, *strips])
 
