@@ -34,6 +34,7 @@ class DiskPanel(Panel):
     FILES: Mapping[str, str] = {"panel-dynamic.vdi": "Standard", "panel-fixed.vdi": "Fixed"}
 
     def __init__(self, lesson: Lesson, size: int) -> None:
+        lesson.requires("virtualbox")
         self.lesson, self.size = lesson, size
         self.drawn: dict[str, Disk] = {}
         setup = [
