@@ -11,7 +11,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from html import unescape
@@ -27,6 +27,7 @@ from samples.shelf.engine import Shelf
 from samples.shelf_lesson import live, replayed, toy, toy_folder  # noqa: F401  fixtures
 from traitlets.config import Config
 
+from labkit import cli
 from labkit.engine import SUBJECTS, engines
 from labkit.lesson import Lesson
 
@@ -82,6 +83,25 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("LABKIT_MODE", "LABKIT_PROGRESS"):
         monkeypatch.delenv(name, raising=False)
     yield home
+
+
+Told = Callable[..., str]
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    """Runs a subcommand of labkit: what it prints; with ``code=1`` the one line why it cannot."""
+
+    def run(*argv: str, code: int = 0) -> str:
+        assert cli.main(argv) == code
+        said = capsys.readouterr()
+        text, other = (said.err, said.out) if code else (said.out, said.err)
+        assert other == ""
+        if code:
+            assert text.startswith("labkit: ") and text.count("\n") == 1 and len(text) < 500
+        return text
+
+    return run
 
 
 class Notebook:
