@@ -34,6 +34,7 @@ class Rehearsal(Lesson):
 
     tape: Recorder
     rehearsed = True
+    _unseen = False  # a command may have changed what no fingerprint shows
 
     def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
         super().__init__(name, "live", folder)
@@ -46,6 +47,7 @@ class Rehearsal(Lesson):
 
     def taped(self, command: Command, stdin: str | None, live: Callable[[], Result]) -> Result:
         before = self._fingerprints() if command.effect == "seen" else []
+        self._unseen |= command.effect == "unseen"
 
         def moved() -> bool:
             return command.effect == "unseen" or (
@@ -80,9 +82,10 @@ class Rehearsal(Lesson):
         set_up()
         ready = self._fingerprints()
         for attempt in (Try(hint=" "), *task.wrong, task.solution):
+            self._unseen = False
             with self.trial():
                 self._prove(task, attempt, outside)
-            if self._fingerprints() != ready:  # of an engine that cannot undo
+            if self._unseen or self._fingerprints() != ready:  # of an engine that cannot undo
                 with self.trial():
                     set_up()
                 ready = self._fingerprints()

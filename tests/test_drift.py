@@ -51,7 +51,7 @@ def _output(step: dict[str, Any], root: str) -> str:
 
 
 def _world(world: dict[str, Any], root: str) -> dict[str, Any]:
-    """What is of no order in an order of its own, but for random names: those of disks are UUIDs."""
+    """What is of no order in an order of its own, whatever random names there are in it."""
     for image in world.get("images", ()):
         image["size"] *= not any(map(BUILT.match, image["tags"]))
 
