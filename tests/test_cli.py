@@ -16,12 +16,8 @@ from labkit import cli
 from labkit.errors import LabError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="pipes and signals of POSIX")
+pytestmark = pytest.mark.usefixtures("no_engine")
 COMMANDS = "doctor reset prefetch record layers forest snapshots disk net"
-
-
-@pytest.fixture(autouse=True)
-def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
 
 
 # -- what it says -------------------------------------------------------------------------------

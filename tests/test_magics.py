@@ -85,8 +85,8 @@ def test_a_lesson_that_cannot_begin(loaded: Notebook, line: str, said: str) -> N
     assert "No lesson has begun" in loaded.run("%docker ps")
 
 
+@pytest.mark.usefixtures("no_engine")
 def test_a_lesson_live_without_an_engine(loaded: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     assert "No Docker engine answers" in loaded.run("%lesson 12 live")
     monkeypatch.delenv("LABKIT_MODE")
     text = loaded.run("%lesson 12")  # by itself it takes the recording, and says why

@@ -71,8 +71,8 @@ class Client:
         from docker.utils import kwargs_from_env
         from requests.exceptions import RequestException
 
-        where = {**kwargs_from_env(), "base_url": host}
         try:
+            where = {**kwargs_from_env(), "base_url": host}
             about = APIClient(**where, version="1.24", timeout=10).version(api_version=False)
             _check_age(about)
             spoken = min(about["ApiVersion"], NEWEST_API, key=_numbers)
