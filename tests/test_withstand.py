@@ -452,11 +452,13 @@ class Kernel:
 def test_a_kernel_interrupted_in_mid_lesson(student: Student) -> None:
     kernel = Kernel()
     try:
-        kernel.run("%load_ext labkit\n%lesson 12\n%docker pull debian:bookworm-slim")
+        begun = kernel.run("%load_ext labkit\n%lesson 12\n%docker pull debian:bookworm-slim")
+        assert begun[0] == "ok", begun
         run = "%docker run --name lab12-big busybox sleep 600"
         kernel.stopped(run, lambda: wait_for("lab12-big"))
         assert "lab12-big" not in plain("ps", "--format", "{{.Names}}")
-        listen = ["docker", "events", "--filter", "event=save"]
+        since = ["--since", str(int(time.time()))]  # for it takes a moment to listen
+        listen = ["docker", "events", *since, "--filter", "event=save"]
         events: Any = subprocess.Popen(listen, stdout=subprocess.PIPE, text=True)
         kernel.stopped("%layers debian:bookworm-slim", events.stdout.readline)
         events.kill()

@@ -45,8 +45,8 @@ _DRIVER = re.compile(
     r".*will not be able to start VMs.*\n",
     re.M,
 )
-# A progress that is over.
-_DONE = re.compile(r"^(?:\d+%\.\.\.)+100%\n", re.M)
+# A progress that is over; other words may come between its pieces.
+_DONE = re.compile(r"^(?:\d+%\.\.\.)*(?:\d+%\.\.\.\Z|100%\n)", re.M)
 # A VBoxSVC about to end was called, and did nothing.
 _ENDING = "Failed to create the VirtualBox object!"
 _PATIENCE = 8.0  # seconds; VBoxSVC ends 5 s after its last client
