@@ -136,7 +136,12 @@ def test_killed_in_mid_lesson(
     volume = "--stop-timeout 1 -v lab12-volume:/x"
     cells.run(f"%docker run -d {volume} --name lab12-one busybox sleep 1d")
     cells.run("%task own-container\n%docker commit lab12-one lab12/notes:1")
-    killer = threading.Thread(target=lambda: (wait_for("lab12-two"), mortal.kill()))
+
+    def kill() -> None:
+        wait_for("lab12-two")
+        mortal.kill()
+
+    killer = threading.Thread(target=kill)
     killer.start()
     said = cells.run("%docker run --stop-timeout 1 --name lab12-two busybox sleep 600")
     killer.join()

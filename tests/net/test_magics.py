@@ -26,7 +26,7 @@ ODD = ["\n", "\n", "\n", "\0", "\u2028", "9" * 5000]
 def test_no_body_whatever_shows_a_traceback(
     replay: Notebook, magic: str, line: str, body: str
 ) -> None:
-    if "labkit" not in replay.shell.extension_manager.loaded:
+    if "LabMagics" not in replay.shell.magics_manager.registry:
         replay.until("02", "%net down")  # once in all examples
     replay.shows_no_traceback(magic, line, f"{body}\n")
 
