@@ -104,8 +104,8 @@ def test_snapshots_where_there_is_no_virtualbox_and_where_it_is_damaged(
 ) -> None:
     monkeypatch.setenv("VBOX_USER_HOME", str(tmp_path))
     assert told("snapshots") == "(empty)\n"
-    empty = {"machines": [], "media": [], "notes": []}
-    assert json.loads(told("snapshots", "--json")) == empty
+    data = json.loads(told("snapshots", "--json"))
+    assert data == {"machines": [], "media": [], "notes": []}
     (tmp_path / "VirtualBox.xml").write_text("damaged")
     assert "VirtualBox.xml is damaged" in told("snapshots", code=1)
 
