@@ -1,4 +1,4 @@
-"""What all tests share: reproducible properties, a home of their own, and engines that are never skipped in silence."""
+"""What all tests share: repeatable properties, a home of their own, no engine silently left out."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,13 @@ from samples.shelf.engine import Shelf
 from samples.shelf_lesson import live, replayed, toy, toy_folder  # noqa: F401  fixtures
 from traitlets.config import Config
 
+from labkit import cli
 from labkit.engine import SUBJECTS, engines
 from labkit.lesson import Lesson
 
-signal.signal(
-    signal.SIGINT, signal.default_int_handler
-)  # which a shell leaves out for what it runs with &
+# A shell leaves this out for what it runs with &.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
 settings.register_profile("course", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("course")
@@ -74,12 +78,42 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Nothing a test does reaches the user's own ledger, and no setting of theirs reaches a test."""
+    """Nothing a test does reaches the user's ledger, and no setting of theirs reaches a test."""
     home = tmp_path / "labkit-home"
     monkeypatch.setenv("LABKIT_HOME", str(home))
     for name in ("LABKIT_MODE", "LABKIT_PROGRESS"):
         monkeypatch.delenv(name, raising=False)
     yield home
+
+
+@pytest.fixture
+def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker is installed, and no engine answers."""
+    docker = tmp_path / "programs" / ("docker.cmd" if sys.platform == "win32" else "docker")
+    docker.parent.mkdir()
+    docker.write_text("#!/bin/sh\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{docker.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+
+
+Told = Callable[..., str]
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    """Runs a subcommand of labkit: what it prints; with ``code=1`` the one line why it cannot."""
+
+    def run(*argv: str, code: int = 0) -> str:
+        assert cli.main(argv) == code
+        said = capsys.readouterr()
+        text, other = (said.err, said.out) if code else (said.out, said.err)
+        assert other == ""
+        if code:
+            assert text.startswith("labkit: ") and text.count("\n") == 1 and len(text) < 500
+        return text
+
+    return run
 
 
 class Notebook:
@@ -90,24 +124,31 @@ class Notebook:
         self.outputs: list[Mapping[str, Any]] = []  # of the last cell, by type
 
     def run(self, source: str) -> str:
-        """Run a cell and return the text of its outputs; a cell never fails and never shows a traceback."""
+        """Run a cell; the text of its outputs. It never fails and never shows a traceback."""
         with capture_output() as said:
             done = self.shell.run_cell(source)
-        assert done.success and not said.stderr, (
-            source,
-            done.error_before_exec,
-            done.error_in_exec,
-            said.stderr,
-        )
+        failed = done.error_before_exec, done.error_in_exec, said.stderr
+        assert done.success and not said.stderr, (source, *failed)
         self.outputs = [shown.data for shown in said.outputs]
-        text = "\n".join(
-            [*(data["text/plain"] for data in self.outputs), *filter(None, [said.stdout])]
-        )
+        shown = [data["text/plain"] for data in self.outputs]
+        text = "\n".join([*shown, *filter(None, [said.stdout])])
         assert "Traceback" not in text, text
         return text
 
+    def shows_no_traceback(self, magic: str, line: str, body: str | None = None) -> None:
+        """Run a magic of any words and any body."""
+        with capture_output() as said:
+            if body is None:
+                self.shell.run_line_magic(magic, line)
+            else:
+                self.shell.run_cell_magic(magic, line, body)
+        assert said.stdout == "" and said.stderr == "" and said.outputs
+        for output in said.outputs:
+            assert "Traceback" not in output.data["text/plain"]
+            output.data["text/plain"].encode()  # or the browser gets nothing
+
     def until(self, lesson: str, start: str) -> str:
-        """Run a lesson's cells up to the first that starts so, and return that one; it is not run."""
+        """Run a lesson's cells up to the first that starts so; that one, which is not run."""
         path = next(Path().glob(f"{lesson}-*.ipynb"))
         cells = json.loads(path.read_text("utf-8"))["cells"]
         for source in ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"):
@@ -115,6 +156,22 @@ class Notebook:
                 return source
             self.run(source)
         raise AssertionError(f"{path.name} has no cell that starts with {start}")
+
+    def words(self, source: str) -> list[str]:
+        """Run a cell and return the lines of its output, without the badge."""
+        return self.run(source).splitlines()[1:]
+
+    @property
+    def html(self) -> str:
+        """What is read in the HTML of the last cell's outputs."""
+        html = "".join(data.get("text/html", "") for data in self.outputs)
+        return unescape(re.sub("<[^>]*>", "", html))
+
+    @property
+    def badge(self) -> str:
+        """The lesson's badge, without what replay remarks of the last command."""
+        tape = self.lesson.tape
+        return f"replay · recorded {tape.header.recorded} on {tape.engines}"
 
     @property
     def lesson(self) -> Lesson:
@@ -136,14 +193,23 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Shel
         del sys.modules[name]
 
 
+@contextmanager
+def notebook(patch: pytest.MonkeyPatch, mode: str) -> Iterator[Notebook]:
+    """A notebook of the course, without its first cell: "live", "replay", or "" to choose."""
+    patch.chdir(NOTEBOOKS / "en")
+    patch.setenv("LABKIT_MODE", mode)
+    patch.setenv("LABKIT_PROGRESS", "off")
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    try:
+        yield Notebook(shell)
+    finally:
+        atexit.unregister(shell.atexit_operations)  # a sixth of a second each
+        InteractiveShell.clear_instance()
+
+
 @pytest.fixture
 def replay(monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
     """A notebook of the course in replay."""
-    monkeypatch.chdir(Path(__file__).resolve().parent.parent / "notebooks" / "en")
-    monkeypatch.setenv("LABKIT_MODE", "replay")
-    monkeypatch.setenv("LABKIT_PROGRESS", "off")
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    yield Notebook(shell)
-    atexit.unregister(shell.atexit_operations)  # a sixth of a second each
-    InteractiveShell.clear_instance()
+    with notebook(monkeypatch, "replay") as found:
+        yield found

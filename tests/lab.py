@@ -1,6 +1,6 @@
 """JupyterLab in headless Chromium, for tests and for anyone who wants to look at a lesson.
 
-    python tests/lab.py NOTEBOOK FOLDER [--dark]     Run All, then a screenshot of the whole notebook
+    python tests/lab.py NOTEBOOK FOLDER [--dark]     Run All, then screenshots of the notebook
 
 Driven by JupyterLab's command ids, which know no language and no layout.
 """
@@ -41,12 +41,15 @@ FLAGS = [
     "--disable-sync",
     "--force-color-profile=srgb",
 ]
-IDLE = "() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+IDLE = """() => {
+  const context = window.jupyterapp.shell.currentWidget?.sessionContext;
+  return context?.session?.kernel?.status === 'idle';
+}"""
 
 
 @contextmanager
 def server(folder: Path, dark: bool = False, **env: str) -> Iterator[str]:
-    """JupyterLab on ``folder`` with settings of its own; yields its address with the token after ``?``."""
+    """JupyterLab on ``folder`` with settings of its own; its address, the token after ``?``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -107,7 +110,10 @@ def server(folder: Path, dark: bool = False, **env: str) -> Iterator[str]:
 
 
 class Lab:
-    """One notebook open in one page. ``errors``: what the page complained of; ``outside``: requests elsewhere."""
+    """One notebook in one page.
+
+    ``errors``: what the page complained of; ``outside``: requests elsewhere.
+    """
 
     def __init__(self, page: Page, address: str, notebook: str) -> None:
         self.page, self.errors, self.outside, self.theme = page, list[str](), list[str](), ""

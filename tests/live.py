@@ -1,6 +1,6 @@
-"""A real engine for live tests, with a student on it whose things must survive, and an inventory that must balance.
+"""A real engine for live tests, a student on it whose things must survive, and an inventory.
 
-On Linux as root it is a private one; elsewhere a private engine cannot be had, and the test says so.
+On Linux as root it is a private one; elsewhere none can be had, and the test says so.
 """
 
 from __future__ import annotations
@@ -31,6 +31,19 @@ REMOVE = {
 }
 
 
+def labkit(*argv: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """What `labkit` does, as a command."""
+    return subprocess.run(
+        [sys.executable, "-m", "labkit", *argv],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env={**os.environ, **env},
+    )
+
+
 def plain(*argv: str, **options: Any) -> str:
     """What the ``docker`` command prints in a terminal. Raises if it fails."""
     options = {"capture_output": True, "text": True, "timeout": 120, "check": True, **options}
@@ -38,7 +51,7 @@ def plain(*argv: str, **options: Any) -> str:
 
 
 def inventory() -> dict[str, set[str]]:
-    """The IDs of all there is on the engine, and names with the image they mean, for a name may move."""
+    """The IDs of all there is on the engine; names with what they mean, for a name may move."""
     from docker import APIClient  # late: tests without an engine import this module too
 
     with contextlib.closing(APIClient(os.environ["DOCKER_HOST"])) as api:
@@ -58,7 +71,10 @@ def inventory() -> dict[str, set[str]]:
 
 
 class Student:
-    """Someone at a terminal of the same engine: calling it runs the plain command; ``own`` is what that made."""
+    """Someone at a terminal of the same engine, who runs a plain command when called.
+
+    ``own`` is what that made.
+    """
 
     def __init__(self) -> None:
         self.before = inventory()
@@ -143,7 +159,7 @@ def private(*options: str, **more: Any) -> Dockerd:
 
 @contextlib.contextmanager
 def using(engine: Dockerd, folder: Path) -> Iterator[None]:
-    """Everything in this process and its children talks to that engine, with settings of its own."""
+    """This process and its children talk to that engine, with settings of its own."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
             patch.delenv(name, raising=False)
@@ -171,7 +187,10 @@ def on_engine(engine: Dockerd, tmp_path: Path) -> Iterator[Dockerd]:
 
 @pytest.fixture
 def student(on_engine: Dockerd, own_home: Path, tmp_path: Path) -> Iterator[Student]:
-    """The engine's other user. At the end: what labkit made can be cleaned, and nothing else is missing or left."""
+    """The engine's other user.
+
+    At the end what labkit made can be cleaned, and nothing else is missing or left.
+    """
     someone = Student()
     try:
         yield someone

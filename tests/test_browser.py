@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,36 +15,46 @@ if TYPE_CHECKING:
     from lab import Lab
     from playwright.sync_api import Browser
 
-pytestmark = pytest.mark.browser
+pytestmark = pytest.mark.live("chromium", "playwright")
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS = ROOT / "artifacts"
-NOTEBOOK = "notebooks/en/12-docker-images-and-layers.ipynb"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    try:
-        from lab import chromium
-    except ImportError:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip("playwright is not installed: pip install -e '.[dev]'")
+    from lab import chromium  # late, as all of playwright, which need not be here
+
     with chromium() as found:
         yield found
 
 
-@pytest.fixture(scope="module", params=["light", "dark"])
-def lab(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Lab]:
+def texts(cell: Any) -> list[str]:
+    return [output["data"]["text/plain"] for output in cell.get("outputs", [])]
+
+
+@contextmanager
+def run_all(browser: Browser, lesson: str, dark: bool) -> Iterator[Lab]:
+    """A lesson after Run All, in replay: as it is stored, and without a complaint to the end."""
     from lab import opened
 
-    with opened(
-        browser, NOTEBOOK, request.param == "dark", LABKIT_MODE="replay", LABKIT_PROGRESS="on"
-    ) as found:
-        found.theme = request.param
+    notebook = f"notebooks/en/{lesson}.ipynb"
+    env = {"LABKIT_MODE": "replay", "LABKIT_PROGRESS": "on"}
+    with opened(browser, notebook, dark, **env) as found:
+        found.theme = f"{lesson[:2]}-{'dark' if dark else 'light'}"
         found.run_all()
+        stored = nbformat.read(ROOT / notebook, as_version=4).cells
+        for cell, kept in zip(found.cells(), stored, strict=True):
+            kinds = {output["output_type"] for output in cell.get("outputs", [])}
+            assert not kinds & {"error", "stream"}, cell["source"]
+            assert texts(cell) == texts(kept)
         yield found
-        assert not found.errors
-        assert not found.outside
+        assert not found.errors and not found.outside
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def lab(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Lab]:
+    with run_all(browser, "12-docker-images-and-layers", request.param == "dark") as found:
+        yield found
 
 
 def expect(found: Any) -> Any:
@@ -68,23 +78,12 @@ def press(lab: Lab, cell: Any, name: str) -> None:
 
 
 def choose(lab: Lab, of: Any, key: str) -> None:
-    """An option, with the keyboard: in a list that is not open JupyterLab takes letters and arrows for itself."""
+    """An option, with the keyboard: in a closed list JupyterLab takes letters for itself."""
     before = len(lab.cells())
     of.focus()
     for pressed in ("Space", key, "Enter"):
         lab.page.keyboard.press(pressed)
     assert len(lab.cells()) == before
-
-
-def test_run_all_shows_no_error_and_what_is_stored(lab: Lab) -> None:
-    stored = nbformat.read(ROOT / NOTEBOOK, as_version=4).cells
-    for cell, kept in zip(lab.cells(), stored, strict=True):
-        outputs = cell.get("outputs", [])
-        assert not [o for o in outputs if o["output_type"] in ("error", "stream")], cell["source"]
-        shown, known = (
-            [o["data"]["text/plain"] for o in found] for found in (outputs, kept.get("outputs", []))
-        )
-        assert shown == known
 
 
 def test_explorer_with_the_keyboard(lab: Lab) -> None:
@@ -116,13 +115,7 @@ def test_prediction_with_the_keyboard(lab: Lab) -> None:
     cell.scroll_into_view_if_needed()
     cell.locator("input[type=radio]").first.focus()
     lab.page.keyboard.press("Space")
-    for key in (
-        "Tab",
-        "Space",
-        "Tab",
-        "Tab",
-        "Space",
-    ):  # to B, choose it; past C to the button, press it
+    for key in ("Tab", "Space", "Tab", "Tab", "Space"):  # choose B; past C, press the button
         lab.page.keyboard.press(key)
     expect(cell).to_contain_text("Committed to B")
     expect(cell.locator("button").first).to_be_disabled()
@@ -145,11 +138,8 @@ def test_pictures_carry_alt_text(lab: Lab) -> None:
     pictures = lab.page.locator(".jp-OutputArea svg[role=img]")
     assert pictures.count() >= 3
     for picture in pictures.all():
-        assert (
-            len(picture.locator("title").first.text_content() or "")
-            + len(picture.locator("desc").first.text_content() or "")
-            > 20
-        )
+        told = [picture.locator(tag).first.text_content() or "" for tag in ("title", "desc")]
+        assert len("".join(told)) > 20
 
 
 def test_screenshot_is_kept(lab: Lab) -> None:
@@ -247,31 +237,7 @@ PANELS = {
 }
 
 
-@pytest.fixture(scope="module", params=PANELS)
-def lesson(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Lab]:
-    from lab import opened
-
-    notebook = f"notebooks/en/{request.param}.ipynb"
-    with opened(
-        browser,
-        notebook,
-        request.param[:2] in ("03", "09"),
-        LABKIT_MODE="replay",
-        LABKIT_PROGRESS="on",
-    ) as found:
-        found.theme = request.param
-        found.run_all()
-        stored = nbformat.read(ROOT / notebook, as_version=4).cells
-        for cell, kept in zip(found.cells(), stored, strict=True):
-            shown, known = (
-                [o["data"]["text/plain"] for o in outputs]
-                for outputs in (cell.get("outputs", []), kept.get("outputs", []))
-            )
-            assert shown == known
-        yield found
-        assert not found.errors
-        assert not found.outside
-
-
-def test_panel_with_the_keyboard(lesson: Lab) -> None:
-    PANELS[lesson.theme](lesson)
+@pytest.mark.parametrize("lesson", PANELS)
+def test_panel_with_the_keyboard(browser: Browser, lesson: str) -> None:
+    with run_all(browser, lesson, lesson[:2] in ("03", "09")) as lab:
+        PANELS[lesson](lab)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from samples.errors import refused
 from traitlets.config import Config
 
 from labkit import commands
@@ -29,12 +30,6 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and byte arg
 
 def python(code: str, *words: str) -> list[str]:
     return [sys.executable, "-c", textwrap.dedent(code), *words]
-
-
-def one_line(error: BaseException) -> str:
-    text = str(error)
-    assert text and "\n" not in text and "Traceback" not in text
-    return text
 
 
 # -- what comes back ----------------------------------------------------------------------------
@@ -51,7 +46,7 @@ def test_both_streams_are_kept_apart_and_in_order() -> None:
     )
     assert result.chunks == (("out", "0\n"), ("err", "1\n2\n"), ("out", "3\n"))
     assert (result.out, result.err, result.text) == ("0\n3\n", "1\n2\n", "0\n1\n2\n3\n")
-    assert result.code == 0 and 0.3 < result.seconds < 20
+    assert result.code == 0 and result.seconds > 0
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 125, 127])
@@ -67,14 +62,17 @@ def test_a_signal_is_a_negative_code() -> None:
     )
 
 
-def test_output_arrives_while_the_command_runs() -> None:
-    heard: dict[str, float] = {}
-    result = run(
-        python("import time; print('a', flush=True); time.sleep(0.5); print('b')"),
-        on_text=lambda text: heard.setdefault(text.strip(), time.perf_counter()),
-    )
-    assert heard["b"] - heard["a"] > 0.3
-    assert result.out == "a\nb\n"
+def test_output_arrives_while_the_command_runs(tmp_path: Path) -> None:
+    """The command goes on only when its first line has been heard."""
+    heard = tmp_path / "heard"
+    code = f"""
+        import os, time
+        print("a", flush=True)
+        while not os.path.exists({str(heard)!r}):
+            time.sleep(0.01)
+        print("b")
+    """
+    assert run(python(code), on_text=lambda text: heard.touch(), timeout=60).out == "a\nb\n"
 
 
 def test_no_output_is_no_chunk() -> None:
@@ -151,32 +149,12 @@ def test_merging_keeps_every_letter_and_no_two_neighbours_alike(
 # -- what reaches the command -------------------------------------------------------------------
 
 ECHO = python("import json, sys; print(json.dumps(sys.argv[1:]))")
-ODD = [
-    "two words",
-    "",
-    "it's",
-    '"quoted"',
-    "-n",
-    "--help",
-    "--",
-    "a\nb",
-    "tab\there",
-    "$HOME",
-    "`ls`",
-    "$(ls)",
-    "*",
-    ";",
-    "|",
-    "a\\b",
-    "ñ層",
-    "{{.Id}}",
-    "%s",
-    "x" * 10_000,
-]
+ODD = 'it\'s "quoted" -n --help -- $HOME `ls` $(ls) * ; | a\\b ñ層 {{.Id}} %s'
 
 
 def test_odd_words_arrive_unchanged() -> None:
-    assert json.loads(run([*ECHO, *ODD]).out) == ODD
+    words = [*ODD.split(), "two words", "", "a\nb", "tab\there", "x" * 10_000]
+    assert json.loads(run([*ECHO, *words]).out) == words
 
 
 @posix
@@ -201,35 +179,31 @@ def test_the_environment_can_be_given() -> None:
 
 @pytest.mark.parametrize("word", ["a\0b", "\ud800"])
 def test_words_no_system_takes_are_one_line(word: str) -> None:
-    with pytest.raises(LabError) as caught:
-        run([*ECHO, word])
-    assert "retype" in one_line(caught.value)
+    assert "retype" in refused(run, [*ECHO, word])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux limits one argument to 128 kB")
 def test_a_word_too_long_is_one_line() -> None:
-    with pytest.raises(LabError) as caught:
-        run([*ECHO, "x" * 200_000])
-    assert "too long" in one_line(caught.value) and len(str(caught.value)) < 500
+    assert "too long" in refused(run, [*ECHO, "x" * 200_000])
 
 
 def test_a_missing_program_says_where_to_get_it() -> None:
-    with pytest.raises(MissingProgram) as caught:
-        run(["no-such-program-12", "ps"])
-    assert "no-such-program-12 is not installed" in one_line(
-        caught.value
-    ) and "labkit doctor" in str(caught.value)
+    said = refused(run, ["no-such-program-12", "ps"])
+    assert "no-such-program-12 is not installed" in said and "labkit doctor" in said
+    with pytest.raises(MissingProgram):
+        run(["no-such-program-12"])
 
 
 @posix
 def test_a_program_that_may_not_be_run(tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\n")
-    with pytest.raises(LabError) as caught:
-        run([str(program)])
-    assert not isinstance(caught.value, MissingProgram) and "could not be started" in one_line(
-        caught.value
-    )
+    assert "could not be started" in refused(run, [str(program)])
+
+
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    there = partial(run, ECHO, cwd=tmp_path / "gone")
+    assert "run the %lesson cell again" in refused(there)
 
 
 # -- ending it ----------------------------------------------------------------------------------
@@ -253,79 +227,58 @@ STUBBORN = """
 
 @posix
 def test_timeout_stops_even_a_stubborn_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (
-        commands.GRACE <= 3
-    )  # an interrupt and a request to end, then the kill: "within a few seconds"
     monkeypatch.setattr(commands, "GRACE", 0.5)
     pids: list[str] = []
-    started = time.perf_counter()
-    with pytest.raises(LabError) as caught:
-        run(python(STUBBORN), timeout=0.5, on_text=pids.append)
-    assert "did not answer within 0.5 s" in one_line(caught.value)
-    assert time.perf_counter() - started < 10 and not alive(int(pids[0]))
+    said = refused(partial(run, python(STUBBORN), timeout=0.5, on_text=pids.append))
+    assert "did not answer within 0.5 s" in said and not alive(int(pids[0]))
 
 
-def interrupted(code: str, tmp_path: Path, wait: str = "") -> tuple[dict[str, object], float]:
-    """Run ``code`` under labkit in another Python, interrupt that Python alone, and tell what it made of it."""
-    program = tmp_path / "teacher.py"
-    program.write_text(
-        textwrap.dedent("""
-        import json, sys, time
-        from labkit import commands
-        from labkit.commands import Interrupted
-        from labkit.commands import run
-        commands.GRACE = 0.7
-        try:
-            run([sys.executable, "-c", sys.argv[1]], on_text=lambda text: print(text, end="", flush=True))
-        except Interrupted as error:
-            print(json.dumps({"said": str(error), "text": error.result.text, "code": error.result.code}), flush=True)
-    """)
-    )
+TEACHER = """
+    import json, sys
+    from labkit import commands
+    commands.GRACE = 0.7
+    hear = lambda text: print(text, end="", flush=True)
+    try:
+        commands.run([sys.executable, "-c", sys.argv[1]], on_text=hear)
+    except commands.Interrupted as error:
+        print(json.dumps([str(error), *error.result[1:3]]), flush=True)
+"""
+DEAF = STUBBORN.replace("print(", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    print(")
+TIDY = """
+    import os, sys, time
+    try:
+        print(os.getpid(), flush=True)
+        time.sleep(600)
+    except KeyboardInterrupt:
+        print("tidied up")
+        sys.exit(3)
+"""
+
+
+@posix
+@pytest.mark.parametrize(
+    "code, ending, last_words",
+    [(STUBBORN, -signal.SIGTERM, ""), (DEAF, -signal.SIGKILL, ""), (TIDY, 3, "tidied up\n")],
+    ids=["ignores it", "ignores all it can", "tidies up"],
+)
+def test_an_interrupt_ends_a_child_whatever_it_does(
+    code: str, ending: int, last_words: str
+) -> None:
+    """That of labkit in another Python, which alone is interrupted."""
     process = subprocess.Popen(
-        [sys.executable, str(program), textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
+        python(TEACHER, textwrap.dedent(code)), stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
-    first = process.stdout.readline()
-    started = time.perf_counter()
+    pid = int(process.stdout.readline())
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=30)
-    told = json.loads(rest.strip().splitlines()[-1])
-    return {**told, "pid": int(first)}, time.perf_counter() - started
+    said, status, chunks = json.loads(rest.splitlines()[-1])
+    assert "Stopped by you" in said and "nothing is left" in said and "\n" not in said
+    assert status == ending and not alive(pid)
+    assert chunks == [["out", f"{pid}\n{last_words}"]]  # what was printed before is kept
 
 
-@posix
-def test_interrupt_ends_a_child_that_ignores_it(tmp_path: Path) -> None:
-    told, seconds = interrupted(STUBBORN, tmp_path)
-    assert seconds < 6 and not alive(int(str(told["pid"])))
-    assert told["text"] == f"{told['pid']}\n"  # what was printed before is kept
-    assert told["code"] == -signal.SIGTERM
-    assert "Stopped by you" in str(told["said"]) and "\n" not in str(told["said"])
-
-
-@posix
-def test_interrupt_ends_a_child_that_ignores_all_it_can(tmp_path: Path) -> None:
-    code = STUBBORN.replace(
-        "print(", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    print(", 1
-    )
-    told, seconds = interrupted(code, tmp_path)
-    assert seconds < 8 and not alive(int(str(told["pid"]))) and told["code"] == -signal.SIGKILL
-
-
-@posix
-def test_interrupt_gives_a_child_time_for_its_last_words(tmp_path: Path) -> None:
-    told, seconds = interrupted(
-        """
-        import os, sys, time
-        try:
-            print(os.getpid(), flush=True)
-            time.sleep(600)
-        except KeyboardInterrupt:
-            print("tidied up")
-            sys.exit(3)
-    """,
-        tmp_path,
-    )
-    assert told["text"] == f"{told['pid']}\ntidied up\n" and told["code"] == 3 and seconds < 3
+SLEEPS = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 
 
 @posix
@@ -338,11 +291,8 @@ def test_interrupt_in_this_process_leaves_nothing_running() -> None:
         pids.append(text)
 
     with pytest.raises(Interrupted) as caught:
-        run(
-            python("import os, time; print(os.getpid(), flush=True); time.sleep(600)"), on_text=hear
-        )
+        run(python(SLEEPS), on_text=hear)
     assert not alive(int(pids[0])) and caught.value.result.out == "".join(pids)
-    assert "nothing is left" in one_line(caught.value)
 
 
 def test_an_error_in_the_listener_leaves_nothing_running() -> None:
@@ -353,9 +303,7 @@ def test_an_error_in_the_listener_leaves_nothing_running() -> None:
         raise RuntimeError("listener")
 
     with pytest.raises(RuntimeError, match="listener"):
-        run(
-            python("import os, time; print(os.getpid(), flush=True); time.sleep(600)"), on_text=hear
-        )
+        run(python(SLEEPS), on_text=hear)
     assert not alive(pids[0])
 
 

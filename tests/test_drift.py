@@ -12,68 +12,74 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import ROOT, plain
+from live import ROOT, Student, plain
 from sanitize import sanitised
 
+from labkit.material import material
 from labkit.rehearse import record
 
-RECORDINGS = sorted((ROOT / "notebooks" / "lessons").glob("*/recording.json"))
-ON_DOCKER = [
-    path
-    for path in RECORDINGS
-    if "docker" in json.loads(path.read_text("utf-8"))["header"]["engines"]
-]
-ON_BENCH = [path for path in RECORDINGS if path not in ON_DOCKER]
+FOLDERS = sorted(path.parent for path in (ROOT / "notebooks" / "lessons").glob("*/recording.json"))
 GIVEN = re.compile(r"\b[a-z]+_[a-z]+\d?(?=$|\")", re.M)  # a name Docker made up: adjective_surname
-BUILT = re.compile(
-    r"^.*\blab\d\d/net\b.*$", re.M
-)  # images of Debian's packages of the day, so of any size
+BUILT = re.compile(r"^.*\blab\d\d/net\b.*$", re.M)  # of Debian's packages of the day: of any size
+ROOT_DIR = "/var/lib/docker"
 LISTS = {
     "docker images": "\n",
     "docker ps": "\n",  # what is of the same second comes in any order
-    "VBoxManage list vms": "\n",
+    "VBoxManage list vms": "\n",  # VBoxSVC's order changes when it restarts
     "VBoxManage list hdds": "\nout \n",
-}  # VBoxSVC's order changes when it restarts
+}
+IN_ORDER = ("machines", "media", "notes")
+
+
+def needing(name: str) -> list[Path]:
+    """The lessons that need an engine."""
+    return [folder for folder in FOLDERS if name in material(folder).needs]
 
 
 def settled(text: str, root: str) -> str:
     """A text without what differs from run to run, or from one engine's folder to another's."""
-    return sanitised(GIVEN.sub("A_NAME", text.replace(root, "/var/lib/docker")))
+    return sanitised(GIVEN.sub("A_NAME", text.replace(root, ROOT_DIR)))
 
 
-def facts(recording: dict[str, Any], root: str = "/var/lib/docker") -> dict[str, str]:
+def _output(step: dict[str, Any], root: str) -> str:
+    said = BUILT.sub(lambda line: re.sub(r"\d+MB$", "A_SIZE", line[0]), "".join(step["output"]))
+    output = settled(said, root)
+    for start, between in LISTS.items():
+        if step["key"].startswith(start):
+            output = between.join(sorted(output.split(between)))
+    return output
+
+
+def _world(world: dict[str, Any], root: str) -> dict[str, Any]:
+    """What is of no order in an order of its own, whatever random names there are in it."""
+    for image in world.get("images", ()):
+        image["size"] *= not any(map(BUILT.match, image["tags"]))
+
+    def known(thing: Any) -> str:
+        return settled(_undated(json.dumps(thing)), root)
+
+    return {
+        kind: things if kind in IN_ORDER else sorted(things, key=known)
+        for kind, things in world.items()
+    }
+
+
+def _undated(text: str) -> str:
+    return re.sub(r'"created": \d+', '"created": 0', text)
+
+
+def facts(recording: dict[str, Any], root: str = ROOT_DIR) -> dict[str, str]:
     """What a recording states, one text for each thing stated."""
+    recording = copy.deepcopy(recording)
     found: dict[str, str] = {}
     for step in recording["steps"]:
-        said = BUILT.sub(lambda line: re.sub(r"\d+MB$", "A_SIZE", line[0]), "".join(step["output"]))
-        output = settled(said, root)
-        for start, between in LISTS.items():
-            if step["key"].startswith(start):
-                output = between.join(sorted(output.split(between)))
-        found[f"`{settled(step['key'], root)}` at {step['at']}"] = (
-            f"exit code {step['code']}\nnext state {step['next']}\n{output}"
-        )
+        ending = f"exit code {step['code']}\nnext state {step['next']}\n"
+        found[f"`{settled(step['key'], root)}` at {step['at']}"] = ending + _output(step, root)
     for read in recording["reads"]:
         answer = read["value"]["is"]
-        if (
-            read["what"] == "world" and "files" in answer
-        ):  # differencing disks are called by random UUIDs
-            answer = {
-                **answer,
-                "files": sorted(answer["files"], key=lambda file: settled(json.dumps(file), root)),
-            }
-        elif read["what"] == "world":
-            for image in answer["images"]:
-                image["size"] *= not any(map(BUILT.match, image["tags"]))
-            answer = {
-                kind: sorted(
-                    things, key=lambda thing: settled(json.dumps({**thing, "created": 0}), root)
-                )
-                for kind, things in answer.items()
-            }
-        text = re.sub(
-            r'"created": \d+', '"created": 0', json.dumps(answer, indent=1, sort_keys=True)
-        )
+        if read["what"] == "world":
+            answer = _world(answer, root)
+        text = _undated(json.dumps(answer, indent=1, sort_keys=True))
         found[f"reading {settled(read['what'], root)} at {read['at']}"] = settled(text, root)
     kinds = Counter(
         f"{settled(key.partition('sha256:')[0] or 'sha256', root)} {type(value).__name__}"
@@ -91,49 +97,52 @@ def drift(stored: dict[str, str], now: dict[str, str]) -> str:
         elif what not in stored:
             lines.append(f"new: {what}")
         elif stored[what] != now[what]:
-            difference = difflib.unified_diff(
-                stored[what].splitlines(), now[what].splitlines(), lineterm="", n=1
-            )
+            before, after = stored[what].splitlines(), now[what].splitlines()
+            difference = difflib.unified_diff(before, after, lineterm="", n=1)
             lines += [f"changed: {what}", *list(difference)[2:]]
     return "\n".join(lines)
 
 
-def compare(path: Path, folder: Path, root: str = "/var/lib/docker") -> None:
+def load(path: Path) -> dict[str, Any]:
+    recording: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return recording
+
+
+def compare(folder: Path, now: Path, root: str = ROOT_DIR) -> None:
     """Record the lesson now, and compare."""
-    lesson = record(path.parent.name)
-    lesson.tape.save(folder / "now.json")
-    now = json.loads((folder / "now.json").read_text("utf-8"))
-    difference = drift(facts(json.loads(path.read_text("utf-8"))), facts(now, root))
-    assert not difference, f"record lesson {path.parent.name} again, or mend it:\n{difference}"
+    record(folder.name).tape.recording.save(now)
+    difference = drift(facts(load(folder / "recording.json")), facts(load(now), root))
+    assert not difference, f"record lesson {folder.name} again, or mend it:\n{difference}"
 
 
-@pytest.mark.docker
-@pytest.mark.parametrize("path", ON_DOCKER, ids=lambda path: path.parent.name)
-@pytest.mark.usefixtures("student")
-def test_a_recording_is_what_the_engine_says_today(path: Path, tmp_path: Path) -> None:
-    compare(path, tmp_path, plain("info", "--format", "{{.DockerRootDir}}"))
+@pytest.mark.live("docker")
+@pytest.mark.parametrize("folder", needing("docker"), ids=lambda folder: folder.name)
+def test_a_recording_is_what_docker_says_today(
+    folder: Path, student: Student, tmp_path: Path
+) -> None:
+    compare(folder, tmp_path / "now.json", plain("info", "--format", "{{.DockerRootDir}}"))
 
 
-@pytest.mark.virtualbox
-@pytest.mark.qemu
-@pytest.mark.parametrize("path", ON_BENCH, ids=lambda path: path.parent.name)
-def test_a_recording_is_what_virtualbox_says_today(path: Path, tmp_path: Path) -> None:
-    compare(path, tmp_path)
+@pytest.mark.live("virtualbox", "qemu-img")
+@pytest.mark.parametrize("folder", needing("virtualbox"), ids=lambda folder: folder.name)
+def test_a_recording_is_what_virtualbox_says_today(folder: Path, tmp_path: Path) -> None:
+    compare(folder, tmp_path / "now.json")
 
 
 # -- the comparison itself ----------------------------------------------------------------------
 
 
-def stored() -> dict[str, Any]:
-    recording: dict[str, Any] = json.loads(RECORDINGS[-1].read_text("utf-8"))
-    return recording
+def stored(name: str = "12") -> dict[str, Any]:
+    return load(ROOT / "notebooks" / "lessons" / name / "recording.json")
 
 
 def a_step(recording: dict[str, Any], start: str) -> dict[str, Any]:
-    step: dict[str, Any] = next(
-        step for step in recording["steps"] if step["key"].startswith(start)
-    )
-    return step
+    return next(step for step in recording["steps"] if step["key"].startswith(start))
+
+
+def a_world(recording: dict[str, Any], kind: str) -> dict[str, Any]:
+    worlds = (read["value"]["is"] for read in recording["reads"] if read["what"] == "world")
+    return next(world for world in worlds if world[kind])
 
 
 def edit_output(recording: dict[str, Any]) -> None:
@@ -166,21 +175,11 @@ def edit_state(recording: dict[str, Any]) -> None:
 
 
 def edit_read(recording: dict[str, Any]) -> None:
-    world = next(
-        read
-        for read in recording["reads"]
-        if read["what"] == "world" and read["value"]["is"]["containers"]
-    )
-    world["value"]["is"]["containers"][0]["state"] = "paused"
+    a_world(recording, "containers")["containers"][0]["state"] = "paused"
 
 
 def edit_size(recording: dict[str, Any]) -> None:
-    world = next(
-        read
-        for read in recording["reads"]
-        if read["what"] == "world" and read["value"]["is"]["images"]
-    )
-    world["value"]["is"]["images"][0]["size"] += 1
+    a_world(recording, "images")["images"][0]["size"] += 1
 
 
 def drop_read(recording: dict[str, Any]) -> None:
@@ -216,17 +215,14 @@ def test_a_change_is_red(change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def test_what_varies_is_not_drift() -> None:
+    """Other IDs, dates and durations; another order of what is of the same second."""
     recording = stored()
-    other = json.loads(
-        re.sub(  # other IDs, dates and durations, another order of what is of the same second
-            r"[0-9a-f]{64}", lambda match: match[0][::-1], json.dumps(recording, ensure_ascii=False)
-        )
-    )
+    text = json.dumps(recording, ensure_ascii=False)
+    other = json.loads(re.sub(r"[0-9a-f]{64}", lambda digest: digest[0][::-1], text))
     for step in other["steps"]:
         step["seconds"] += 1
-        step["output"] = [
-            re.sub(r"\b\d+ seconds? ago", "2 minutes ago", line) for line in step["output"]
-        ]
+        ages = re.compile(r"\b\d+ seconds? ago")
+        step["output"] = [ages.sub("2 minutes ago", line) for line in step["output"]]
         if step["key"].startswith("docker images"):
             step["output"][1:] = step["output"][:0:-1]
     for read in other["reads"]:
@@ -234,24 +230,19 @@ def test_what_varies_is_not_drift() -> None:
             for thing in read["value"]["is"]["images"]:
                 thing["created"] += 10
             read["value"]["is"]["images"].reverse()
-    assert other != recording
-    assert drift(facts(recording), facts(other)) == ""
-    assert drift(facts(recording), facts(recording)) == ""
+    assert other != recording and drift(facts(recording), facts(other)) == ""
 
 
 def test_disks_in_another_order_are_not_drift() -> None:
-    recording = json.loads(
-        (ROOT / "notebooks" / "lessons" / "09" / "recording.json").read_text("utf-8")
-    )
+    """As after a restart of VBoxSVC, for which a pause of five seconds is enough."""
+    recording = stored("09")
     other = copy.deepcopy(recording)
-    lists = [
-        step for step in other["steps"] if step["key"] == "VBoxManage list hdds" and step["output"]
-    ]
-    for step in lists:  # as after a restart of VBoxSVC, which a pause of five seconds is enough for
+    listed = [step for step in other["steps"] if step["key"] == "VBoxManage list hdds"]
+    lists = [step for step in listed if step["output"]]
+    for step in lists:
         disks = "".join(step["output"]).split("out \n")[:-1]
-        step["output"] = [disk + "out \n" for disk in reversed(disks)]
-    assert other != recording
-    assert drift(facts(recording), facts(other)) == ""
+        step["output"] = [f"{disk}out \n" for disk in reversed(disks)]
+    assert other != recording and drift(facts(recording), facts(other)) == ""
     lists[-1]["output"].pop()
     assert drift(facts(recording), facts(other))
 

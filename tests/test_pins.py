@@ -38,9 +38,15 @@ def test_direct_dependencies_are_exact() -> None:
 
 
 def test_build_backend_is_the_one_in_the_lock() -> None:
-    """course.py builds labkit without a second build environment, with the setuptools of the first."""
+    """course.py builds labkit without a second build environment."""
     for text in PYPROJECT["build-system"]["requires"]:
         assert text in DIRECT
+
+
+def test_every_package_is_built() -> None:
+    found = sorted(path.parent for path in (ROOT / "labkit").rglob("__init__.py"))
+    names = [".".join(path.relative_to(ROOT).parts) for path in found]
+    assert PYPROJECT["tool"]["setuptools"]["packages"] == names
 
 
 def test_environment_yml_repeats_the_direct_pins() -> None:
@@ -99,7 +105,7 @@ def test_installed_tools_are_the_pinned_ones() -> None:
 
 @pytest.mark.parametrize("name", sorted(HERE))
 def test_lock_is_closed_and_free(name: str) -> None:
-    """What a locked package needs is locked too (course.py installs without resolving); none is AGPL."""
+    """What a locked package needs is locked too, for pip resolves nothing; none is AGPL."""
     info = metadata.metadata(name)
     for need in map(Requirement, metadata.requires(name) or []):
         if need.marker is None or need.marker.evaluate({"extra": ""}):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import pytest
 from samples.shelf_lesson import MINE, check_mine, things
 
 from labkit import tasks
-from labkit.engine import Session
+from labkit.commands import Result
+from labkit.engine import Command, Session
 from labkit.lesson import Lesson
-from labkit.material import Task, Try
+from labkit.material import NotYet, Task, Try
 from labkit.rehearse import Rehearsal, Unproven
 
 
@@ -56,3 +57,31 @@ def test_a_task_that_leaves_something_behind_is_not_recorded(toy: Any, toy_folde
 
 def test_recording_leaves_only_what_was_there(replayed: Lesson, toy: Any) -> None:
     assert sorted(things()) == ["after", "base", "student"]
+
+
+def test_what_no_fingerprint_shows_is_made_ready_again(
+    toy: Any, toy_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As what `docker exec` does in a container."""
+    said: list[str] = []
+
+    def whispered(argv: Sequence[str]) -> Command:
+        return Command(tuple(argv), tuple(argv), "none" if "list" in argv else "unseen")
+
+    def whisper(shelf: Any, command: Command, *_: Any) -> Result:
+        said.extend(command.argv[2:])
+        return Result(command.argv, 0)
+
+    def check(lesson: Session, answer: str) -> str:
+        last: str = lesson.read("whispered last", lambda: said[-1])
+        if last != "right":
+            raise NotYet(f"It was {last}.")
+        return "Yes."
+
+    monkeypatch.setattr(toy, "parse", whispered)
+    monkeypatch.setattr(toy, "run", whisper)
+    wrong = [Try([f"shelf whisper {word}"], hint=word) for word in ("wrong", "left")]
+    nothing = Try(answer="never mind", hint="nothing")
+    setup, solution = ["shelf whisper nothing"], Try(["shelf whisper right"])
+    asked = Task("mine", check, solution, [*wrong, nothing], setup=setup)
+    tasks.begin(Rehearsal("77", folder=toy_folder), asked)

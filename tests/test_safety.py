@@ -1,45 +1,36 @@
-"""A student's own things survive the whole course and every reset, and of the course nothing is left."""
+"""A student's own things survive the whole course and every reset; of it nothing is left."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from conftest import Notebook
-from IPython.core.interactiveshell import InteractiveShell
-from live import ROOT, Student, inventory, plain
-from traitlets.config import Config
+from conftest import NOTEBOOKS, Notebook, notebook
+from live import Student, inventory, labkit, plain
 
-from labkit import rehearse as record
 from labkit import tasks
 from labkit.docker.command_line import parse
+from labkit.material import material
+from labkit.rehearse import notebooks
 from labkit.virtualbox.program import VirtualBox
 from labkit.words import split
 
-LESSONS = sorted(
-    path.name
-    for path in (ROOT / "notebooks" / "lessons").iterdir()
-    if (path / "tasks.py").is_file()
-)
-ON_DOCKER = [
-    name
-    for name in LESSONS
-    if "docker" in tasks.material(ROOT / "notebooks" / "lessons" / name).needs
-]
-ON_BENCH = [name for name in LESSONS if name not in ON_DOCKER]
+LESSONS = sorted(path.parent for path in NOTEBOOKS.glob("lessons/*/tasks.py"))
+
+
+def needing(engine: str) -> list[str]:
+    """The lessons that need an engine."""
+    return [folder.name for folder in LESSONS if engine in material(folder).needs]
 
 
 def settle_in(student: Student) -> None:
-    """What a student may have before the course begins, with names and a label that look like the course's."""
+    """What a student may have before the course, with names and a label that look like its own."""
     student("pull", "-q", "busybox")
-    student.image(
-        "busybox", "LABEL mine=older", base="busybox"
-    )  # so the course's pull takes the name away
+    # So the course's pull takes the name away.
+    student.image("busybox", "LABEL mine=older", base="busybox")
     student.image("lab12/student:1", "RUN echo mine > /mine", base="busybox")
     student.image("lab12/big:0", "LABEL labkit.lesson=12", base="busybox")
     student("build", "-q", "-", input="FROM busybox\nLABEL dangling=1\n")
@@ -47,22 +38,9 @@ def settle_in(student: Student) -> None:
     student("tag", "hello-world", "student/hello:1")
     student("volume", "create", "lab12-data", "--label", "labkit.lesson=12")
     student("network", "create", "lab12-net", "--label", "labkit.lesson=12")
+    runs = "run -d --name lab12-student --label labkit.lesson=12 --network lab12-net"
     student(
-        "run",
-        "-d",
-        "--name",
-        "lab12-student",
-        "--label",
-        "labkit.lesson=12",
-        "--network",
-        "lab12-net",
-        "-v",
-        "lab12-data:/data",
-        "-v",
-        "/own",
-        "lab12/student:1",
-        "sh",
-        "-c",
+        *f"{runs} -v lab12-data:/data -v /own lab12/student:1 sh -c".split(),
         "echo kept > /data/file; echo x > /x; sleep 1d",
     )
     student("run", "--name", "lab00-mine", "hello-world")
@@ -88,80 +66,42 @@ def state(student: Student) -> dict[str, Any]:
     }
 
 
-def labkit(*words: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "labkit", *words], cwd=ROOT, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-
-
-def everything_a_student_does(
-    lesson: str, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Notebook, list[str]]:
-    """All cells of a lesson, and every answer to every task, right and wrong; the notebook and its cells."""
-    path = record.notebooks(lesson)[0]
-    monkeypatch.chdir(path.parent)
-    InteractiveShell.clear_instance()
-    cells = Notebook(
-        InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    )
-    sources = [
-        cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
-    ]
+def everything_a_student_does(cells: Notebook, lesson: str) -> list[str]:
+    """All cells of a lesson, and every answer to every task, right and wrong; the cells."""
+    path = notebooks(lesson)[0]
+    code = nbformat.read(path, as_version=4).cells
+    sources = [cell.source for cell in code if cell.cell_type == "code"]
     for source in sources:
         cells.run(source)
         for name in re.findall(r"^%task (\S+)", source, re.M):
-            task = tasks.material(cells.lesson.folder).task(name)
+            task = cells.lesson.material.task(name)
             for attempt in (*task.wrong, task.solution):
                 found = tasks.attempt_at(cells.lesson, task, attempt)
                 assert found.status == ("fail" if attempt.hint else "pass"), (name, attempt, found)
                 cells.run(source)
-    return cells, sources
+    return sources
 
 
-@pytest.mark.virtualbox
-@pytest.mark.qemu
+OWN = """createvm --name NAME --register
+createmedium disk --filename NAME.vmdk --size 8 --format VMDK
+storagectl NAME --name SATA --add sata
+storageattach NAME --storagectl SATA --port 0 --device 0 --type hdd --medium NAME.vmdk
+snapshot NAME take installed"""
+
+
+@pytest.mark.live("virtualbox", "qemu-img")
 def test_a_users_own_machines_are_untouched(
     tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The registry and files of a user whose things are called as the lessons' are, byte by byte."""
+    """The registry and files of a user whose things are called as the lessons', byte by byte."""
     users = tmp_path / "user"
     box = VirtualBox(users / "home", users)
     users.mkdir()
     box.open()
     try:
         for name in ("lab09", "lab10", "mine"):
-            box.ask(["createvm", "--name", name, "--register"])
-            box.ask(
-                [
-                    "createmedium",
-                    "disk",
-                    "--filename",
-                    f"{name}.vmdk",
-                    "--size",
-                    "8",
-                    "--format",
-                    "VMDK",
-                ]
-            )
-            box.ask(["storagectl", name, "--name", "SATA", "--add", "sata"])
-            box.ask(
-                [
-                    "storageattach",
-                    name,
-                    "--storagectl",
-                    "SATA",
-                    "--port",
-                    "0",
-                    "--device",
-                    "0",
-                    "--type",
-                    "hdd",
-                    "--medium",
-                    f"{name}.vmdk",
-                ]
-            )
-            box.ask(["snapshot", name, "take", "installed"])
+            for line in OWN.replace("NAME", name).splitlines():
+                box.ask(line.split())
     finally:
         box.end()
     for name in ("VBOX_USER_HOME", "VBOX_IPC_SOCKETID"):
@@ -172,49 +112,44 @@ def test_a_users_own_machines_are_untouched(
 
     before = own()
     assert len(before) > 10
-    monkeypatch.setenv("LABKIT_MODE", "live")
-    monkeypatch.setenv("LABKIT_PROGRESS", "off")
-    for lesson in ON_BENCH:
-        cells, _ = everything_a_student_does(lesson, monkeypatch)
-        assert any(path.is_file() for path in own_home.rglob("*"))  # it did make something
-        assert "stays" not in cells.run(f"%lesson {lesson}")
-        InteractiveShell.clear_instance()
+    for lesson in needing("virtualbox"):
+        with notebook(monkeypatch, "live") as cells:
+            everything_a_student_does(cells, lesson)
+            assert any(path.is_file() for path in own_home.rglob("*"))  # it did make something
+            assert "stays" not in cells.run(f"%lesson {lesson}")
         assert own() == before, lesson
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
-    done = subprocess.run(
-        [sys.executable, "-m", "labkit", "reset"], cwd=ROOT, capture_output=True, text=True
-    )
+    done = labkit("reset", DOCKER_HOST="unix:///nonexistent/docker.sock")
     assert "No Docker engine answers" in done.stderr and "stays" not in done.stderr
     assert not [path for path in own_home.rglob("*") if path.is_file()]
     assert own() == before
 
 
-@pytest.mark.docker
+def reset(*words: str) -> None:
+    done = labkit("reset", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.live("docker")
 def test_a_full_course_and_every_reset(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
     settle_in(student)
     empty = inventory()
-    labkit("prefetch", "02", "03")  # the images of live networks, which stay between lessons
-    before = state(student)
-    everything = inventory()
+    # The images of lessons' own, which stay between lessons.
+    with_images = [folder.name for folder in LESSONS if (folder / "images").is_dir()]
+    assert labkit("prefetch", *with_images).returncode == 0
+    before, everything = state(student), inventory()
     assert len(before) > 13 and everything != empty
-    monkeypatch.setenv("LABKIT_MODE", "live")
-    monkeypatch.setenv("LABKIT_PROGRESS", "off")
-    for lesson in ON_DOCKER:
-        cells, sources = everything_a_student_does(lesson, monkeypatch)
-        assert inventory() != everything or "%net down" in sources  # it did make something
-        assert "stays" not in cells.run(f"%lesson {lesson}")
+    for lesson in needing("docker"):
+        with notebook(monkeypatch, "live") as cells:
+            sources = everything_a_student_does(cells, lesson)
+            assert inventory() != everything or "%net down" in sources  # it did make something
+            assert "stays" not in cells.run(f"%lesson {lesson}")
+            assert inventory() == everything and state(student) == before, lesson
+            for source in sources[: len(sources) * 2 // 3]:  # and left in the middle
+                if not source.startswith(("%explore", "%layers", "%forest")):  # slow
+                    cells.run(source)
+            reset()
         assert inventory() == everything and state(student) == before, lesson
-        for source in sources[
-            : len(sources) * 2 // 3
-        ]:  # and left in the middle, without its slow pictures
-            if not source.startswith(("%explore", "%layers", "%forest")):
-                cells.run(source)
-        labkit("reset")
-        assert inventory() == everything and state(student) == before, lesson
-        InteractiveShell.clear_instance()
-    labkit("reset")
-    assert state(student) == before
-    labkit("reset", "prefetched")
+    reset("prefetched")
     assert inventory() == empty
 
 
@@ -223,21 +158,16 @@ def test_a_full_course_and_every_reset(student: Student, monkeypatch: pytest.Mon
 
 def exposed(line: str) -> bool:
     """Whether a command opens a port to more than this machine."""
-    if not line.startswith("docker "):  # a rule of VirtualBox's NAT: name,protocol,host address,…
+    if not line.startswith("docker "):  # a rule of VirtualBox's NAT: name,protocol,address,…
         rules = re.findall(r"--nat-?pf\d[ =]\"?([^ \"]+)", line)
-        return not all(
-            rule.startswith("delete") or rule.split(",")[2:3] == ["127.0.0.1"] for rule in rules
-        )
+        return any(rule[:6] != "delete" and ",127.0.0.1," not in rule for rule in rules)
     words = parse(split(line)[1:])
     if words.name not in ("run", "create"):
         return False
-    published = [value for option, value in words.options if option in ("-p", "--publish")]
-    everywhere = words.has("-P", "--publish-all") or any(
-        value == "host" for option, value in words.options if option in ("--network", "--net")
-    )
-    return everywhere or not all(
-        re.match(r"(127\.0\.0\.1|\[::1\]|localhost):", value) for value in published
-    )
+    published = words.values("-p", "--publish")
+    local = re.compile(r"(127\.0\.0\.1|\[::1\]|localhost):")
+    everywhere = words.has("-P", "--publish-all") or "host" in words.values("--network", "--net")
+    return everywhere or not all(map(local.match, published))
 
 
 @pytest.mark.parametrize(
@@ -274,18 +204,13 @@ def commands(path: Path) -> list[str]:
     """
     if path.suffix == ".ipynb":
         text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
-        found = [
-            line
-            for line in re.findall(
-                r"(?<=%)docker (?!\.\.\.)[^\n`]+|(?<=`)docker [^\n`]+(?=`)", text
-            )
-            if re.match(r"docker (container )?(run|create) [^…]+$", line)
-        ]
+        typed = re.findall(r"(?<=%)docker (?!\.\.\.)[^\n`]+|(?<=`)docker [^\n`]+(?=`)", text)
+        starts = re.compile(r"docker (container )?(run|create) [^…]+$")
+        found = [line for line in typed if starts.match(line)]
         return found + re.findall(r"^%?(VBoxManage [^\n`]+)", text, re.M)
-    material = tasks.material(path.parent)
     return [
         line
-        for task in material.tasks.values()
+        for task in material(path.parent).tasks.values()
         for attempt in (task.solution, *task.wrong)
         for line in attempt.commands
         if attempt is task.solution or line.startswith("docker")
@@ -293,10 +218,7 @@ def commands(path: Path) -> list[str]:
 
 
 def test_no_lesson_opens_a_port_to_the_network() -> None:
-    paths = [
-        *(ROOT / "notebooks").glob("*/*.ipynb"),
-        *(ROOT / "notebooks" / "lessons").glob("*/tasks.py"),
-    ]
+    paths = [*NOTEBOOKS.glob("*/*.ipynb"), *NOTEBOOKS.glob("lessons/*/tasks.py")]
     found = [line for path in paths for line in commands(path)]
     assert len(found) > 20
     assert [line for line in found if exposed(line)] == []

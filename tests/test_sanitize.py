@@ -11,8 +11,8 @@ from sanitize import RULES, sanitised
     [
         ("live · Docker 28.2\nhello", "replay · recorded 2026-11-24 on Docker 20.10.24\nhello"),
         (
-            '<div><span aria-hidden="true" style="color:#009E73">●</span> live · Docker 28.2</div>',
-            '<div><span aria-hidden="true" style="color:#0072B2">↻</span> replay · recorded 2026-11-24 on Docker 20</div>',
+            '<span aria-hidden="true" style="color:#009E73">●</span> live · Docker 28.2</div>',
+            '<span aria-hidden="true" style="color:#0072B2">↻</span> replay · recorded x</div>',
         ),
         ("sha256:" + "a1" * 32, "sha256:" + "b2" * 32),
         ("d01bd1e71d4b: Pull complete", "ffffe71d4b00: Pull complete"),

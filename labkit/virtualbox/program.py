@@ -44,8 +44,10 @@ _DRIVER = re.compile(
     r".*will not be able to start VMs.*\n",
     re.M,
 )
-_DONE = re.compile(r"^(?:\d+%\.\.\.)+100%\n", re.M)  # a progress that is over
-_ENDING = "Failed to create the VirtualBox object!"  # says a VBoxSVC that is about to end
+# A progress that is over; other words may come between its pieces.
+_DONE = re.compile(r"^(?:\d+%\.\.\.)*(?:\d+%\.\.\.\Z|100%\n)", re.M)
+# A VBoxSVC about to end was called, and did nothing.
+_ENDING = "Failed to create the VirtualBox object!"
 _PATIENCE = 8.0  # seconds; VBoxSVC ends 5 s after its last client
 _LAST_MOMENT = 5.0  # seconds that a killed process may take to be gone
 # A quoted value ends with a quote at the end of a line.
