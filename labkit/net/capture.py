@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 
 from labkit.errors import LabError
-from labkit.messages import _
 
 LONGEST_PACKET = 262_144  # bytes: tcpdump's own limit
 _ORDERS = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}  # of bytes, by the first four
@@ -21,32 +20,28 @@ def read(data: bytes) -> list[bytes]:
     """
     order = _ORDERS.get(data[:4])
     if not order:
-        why = _("That is no capture of tcpdump's (pcap): write one with `tcpdump -w FILE`.")
-        raise LabError(why)
+        raise LabError("That is no capture of tcpdump's (pcap): write one with `tcpdump -w FILE`.")
     if len(data) < _HEADER:
-        why = _(
+        raise LabError(
             "The capture ends within its own header: capture again, and stop tcpdump with Ctrl-C."
         )
-        raise LabError(why)
     number = struct.Struct(order + "I")
     link = number.unpack_from(data, 20)[0] & 0xFFFF  # above: how long a check sequence is
     if link != _ETHERNET:
-        why = _(
+        raise LabError(
             "The capture is of link type {link}, and only Ethernet (1) is read here.", link=link
         )
-        raise LabError(why)
     frames = list[bytes]()
     offset = _HEADER
     while offset + _RECORD <= len(data):
         (size,) = number.unpack_from(data, offset + 8)
         if size > LONGEST_PACKET:
-            why = _(
+            raise LabError(
                 "A packet of {size:,} bytes in the capture: the file is damaged from byte "
                 "{offset:,} on.",
                 size=size,
                 offset=offset,
             )
-            raise LabError(why)
         start = offset + _RECORD
         offset = start + size
         if offset <= len(data):

@@ -26,8 +26,8 @@ from labkit.engine import Heard
 from labkit.errors import LabError
 from labkit.messages import _
 from labkit.net import cabling, capture
-from labkit.net.frames import crafted
 from labkit.net.headers import summary, vlans
+from labkit.net.network import crafted
 from labkit.net.topology import Host, Plug, Topology
 
 T = TypeVar("T")
