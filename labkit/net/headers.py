@@ -55,11 +55,11 @@ _UNTOLD = ("Ethernet", "802.1Q", "type", _DATA)  # in a frame's summary
 
 
 class HeaderField(NamedTuple):
-    """One field of a header, ``bits`` wide; ``reads``: its value as text."""
+    """One field of a header, ``bits`` wide; ``reads``: what its value is told as."""
 
     name: str
     bits: int
-    reads: Callable[[int], str] = str
+    reads: Callable[[int], object] = str
 
 
 class Layout:
@@ -80,10 +80,6 @@ class Layout:
 
 def _mac(value: int) -> str:
     return value.to_bytes(6, "big").hex(":")
-
-
-def _address(value: int) -> str:
-    return str(IPv4Address(value))
 
 
 def _ethertype(value: int) -> str:
@@ -126,9 +122,9 @@ LAYOUTS = {
         HeaderField(N_("protocol size"), 8),
         HeaderField(N_("operation"), 16, _named(ARP_OPERATIONS)),
         HeaderField(N_("sender MAC"), 48, _mac),
-        HeaderField(N_("sender IP"), 32, _address),
+        HeaderField(N_("sender IP"), 32, IPv4Address),
         HeaderField(N_("target MAC"), 48, _mac),
-        HeaderField(N_("target IP"), 32, _address),
+        HeaderField(N_("target IP"), 32, IPv4Address),
     ),
     "IPv4": Layout(
         "RFC 791, 3.1",
@@ -143,8 +139,8 @@ LAYOUTS = {
         HeaderField(N_("time to live"), 8),
         HeaderField(N_("protocol"), 8, _named(PROTOCOLS)),
         HeaderField(N_("checksum"), 16, hex),
-        HeaderField(N_("source"), 32, _address),
-        HeaderField(N_("destination"), 32, _address),
+        HeaderField(N_("source"), 32, IPv4Address),
+        HeaderField(N_("destination"), 32, IPv4Address),
     ),
     "ICMP": Layout(
         "RFC 792",
@@ -282,7 +278,7 @@ def _header(frame: bytes, offset: int, name: str) -> Header:
     values = list[Value]()
     for label, bits, reads in layout.fields:
         value = whole >> (8 * size - read - bits) & ((1 << bits) - 1)
-        values.append(Value(label, 8 * offset + read, bits, value, reads(value)))
+        values.append(Value(label, 8 * offset + read, bits, value, str(reads(value))))
         read += bits
     header = Header(name, offset, size, tuple(values))
     options = rest[size : header.of("header words") * 4] if name in ("IPv4", "TCP") else b""

@@ -135,17 +135,20 @@ class Reasons:
         for one, other in self.topology.links():
             cables.setdefault(one.device, []).append((one, other))
             cables.setdefault(other.device, []).append((other, one))
-        paths: dict[str, list[Plug]] = {start: []}  # both plugs of each cable on the way
+        came: dict[str, Cable | None] = {start: None}  # by which cable a switch is first got to
         waiting = deque([start])
         while waiting:
-            device = waiting.popleft()
-            for near, far in cables.get(device, ()):
-                if far.device not in paths:
-                    paths[far.device] = [*paths[device], near, far]
+            for near, far in cables.get(waiting.popleft(), ()):
+                if far.device not in came:
+                    came[far.device] = (near, far)
                     waiting.append(far.device)
-        if target not in paths:
+        if target not in came:
             return _("no cable leads from {start} to {target}", **told)
-        for plug in paths[target]:
+        path = list[Plug]()  # backwards
+        while cable := came[target]:
+            path += reversed(cable)
+            target = cable[0].device
+        for plug in reversed(path):
             port = self.topology.port(plug)
             if port.outside(vlan) is None:
                 return _("{vlan} stops at {plug}, which is {does}", plug=plug, does=port, **told)

@@ -179,11 +179,9 @@ class Topology:
 
     def used(self) -> list[int]:
         """VLANs in which something may begin or end, in order."""
-        vlans = {1}
-        vlans.update(port.vlan for port in self.ports.values() if port.vlan)
-        for router in self.routers.values():
-            vlans.update(router.addresses)
-        return sorted(vlans)
+        vlans = {port.vlan for port in self.ports.values() if port.vlan}
+        routed = (router.addresses for router in self.routers.values())
+        return sorted(vlans.union({1}, *routed))
 
     def names(self) -> dict[str, str]:
         """Names of hosts and routers by their MAC and IP addresses."""
