@@ -1,6 +1,6 @@
-"""Frames and packets built: the bytes that a host puts on its cable.
+"""Frames and packets: the bytes that a host puts on its cable, and those that tcpdump saw there.
 
-Nothing here writes to a network. MAC addresses are six bytes, IPv4 addresses numbers.
+MAC addresses are six bytes, IPv4 addresses numbers.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from labkit.errors import LabError
 from labkit.net.headers import IPV4, TAGGED
 
 BROADCAST = b"\xff" * 6
-LONGEST = 65_515  # bytes that one IPv4 packet carries: its length is told in 16 bits (RFC 791, 3.1)
+# The byte order of a capture, by its first four bytes: draft-ietf-opsawg-pcap, 4.
+_ORDERS = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}
 
 
 def checksum(data: bytes) -> int:
@@ -44,23 +44,12 @@ def with_checksum(header: bytes) -> bytes:
 
 
 def ipv4(
-    source: int,
-    destination: int,
-    protocol: int,
-    payload: bytes,
-    ttl: int = 64,
-    identification: int = 0,
+    source: int, destination: int, protocol: int, payload: bytes, identification: int = 0
 ) -> bytes:
-    """An IPv4 packet that may not be fragmented. Raises :class:`LabError` if it is too long."""
-    if len(payload) > LONGEST:
-        raise LabError(
-            "{size} bytes do not fit into one IPv4 packet, which holds {most:,}: send less.",
-            size=len(payload),
-            most=LONGEST,
-        )
-    # Version 4 and five words: no options; "do not fragment": RFC 791, 3.1.
+    """An IPv4 packet that may not be fragmented, with up to 65,515 bytes of payload."""
+    # Version 4 and five words, so no options; "do not fragment"; time to live: RFC 791, 3.1.
     begins = struct.pack("!BxHHH", 0x45, 20 + len(payload), identification, 0x4000)
-    ends = struct.pack("!BBxxII", ttl, protocol, source, destination)
+    ends = struct.pack("!BBxxII", 64, protocol, source, destination)
     return with_checksum(begins + ends) + payload
 
 
@@ -68,3 +57,20 @@ def icmp(kind: int, identifier: int, sequence: int, data: bytes = b"") -> bytes:
     """An ICMP echo (RFC 792): kind 8 asks, 0 replies."""
     rest = struct.pack("!HH", identifier, sequence) + data
     return struct.pack("!BxH", kind, checksum(bytes([kind, 0]) + rest)) + rest
+
+
+def captured(data: bytes) -> list[bytes]:
+    """The frames of a capture that tcpdump writes of a cable: draft-ietf-opsawg-pcap, 4 and 5.
+
+    A last one cut short is left out, for tcpdump is still writing; what is no capture has none.
+    """
+    order = _ORDERS.get(data[:4])
+    frames = list[bytes]()
+    offset = 24  # behind the header of the file
+    while order and offset + 16 <= len(data):
+        (size,) = struct.unpack_from(f"{order}I", data, offset + 8)
+        start = offset + 16
+        offset = start + size
+        if offset <= len(data):
+            frames.append(data[start:offset])
+    return frames

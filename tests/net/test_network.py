@@ -13,7 +13,7 @@ from samples.networks import STICK, TWO, parsed, refused, scapy, topologies
 
 from labkit.net.headers import ARP, IPV4, vlans
 from labkit.net.network import PING, Network, Step, crafted, steps_at
-from labkit.net.packets import BROADCAST, arp, ethernet, icmp, ipv4
+from labkit.net.packets import BROADCAST, arp, ethernet, icmp, ipv4, with_checksum
 from labkit.net.statements import changed, parse
 from labkit.net.topology import Plug
 
@@ -220,7 +220,8 @@ def cross(ttl: int = 64) -> list[Step]:
     net = Network(parse(STICK))
     assert net.ping("ana", "ben")[0]
     router = net.topology.routers["r"].mac
-    packet = ipv4(0x0A00_0A01, 0x0A00_1401, 1, icmp(8, 7, 7, b"x"), ttl, 99)
+    packet = ipv4(0x0A00_0A01, 0x0A00_1401, 1, icmp(8, 7, 7, b"x"), 99)
+    packet = with_checksum(packet[:8] + bytes([ttl]) + packet[9:20]) + packet[20:]
     return steps_at(net.send("ana", ethernet(router, ANA, IPV4, packet)), Plug("r"))
 
 

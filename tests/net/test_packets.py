@@ -1,13 +1,15 @@
-"""Packets against scapy, byte for byte and field for field."""
+"""Packets and captures against scapy, byte for byte and field for field."""
 
 from __future__ import annotations
 
+import struct
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from samples.networks import fields, refused, scapy
+from samples.networks import fields, scapy
 
 from labkit.net import packets
 from labkit.net.headers import ARP, dissect, vlans
@@ -70,11 +72,11 @@ def test_arp(operation: int, mac: bytes, sender: int, other: bytes, target: int)
 
 
 @pytest.mark.live("scapy")
-@given(ips, ips, st.integers(0, 255), payloads, st.integers(0, 255), words)
-def test_ipv4(source: int, to: int, protocol: int, data: bytes, ttl: int, number: int) -> None:
+@given(ips, ips, st.integers(0, 255), payloads, words)
+def test_ipv4(source: int, to: int, protocol: int, data: bytes, number: int) -> None:
     s = scapy()
-    ours = packets.ipv4(source, to, protocol, data, ttl, number)
-    head = s.IP(src=ip(source), dst=ip(to), proto=protocol, ttl=ttl, id=number, flags="DF")
+    ours = packets.ipv4(source, to, protocol, data, number)
+    head = s.IP(src=ip(source), dst=ip(to), proto=protocol, id=number, flags="DF")
     assert ours == bytes(head / s.Raw(data))
     read = s.IP(ours)
     assert fields(ours, "IPv4", "IPv4") == {
@@ -127,7 +129,38 @@ def test_the_checksum_of_the_example_in_rfc_1071() -> None:
     assert checksum(bytes.fromhex("0001f203f4f5f6f7")) == ~0xDDF2 & 0xFFFF
 
 
-def test_a_packet_has_a_longest() -> None:
-    assert len(packets.ipv4(1, 2, 17, bytes(65515))) == 65535
-    said = refused(lambda: packets.ipv4(1, 2, 17, bytes(65516)))
-    assert said.startswith("65516 bytes do not fit into one IPv4 packet, which holds 65,515")
+# -- captures -----------------------------------------------------------------------------------
+
+FRAMES = [b"", b"x", bytes(range(60)), b"\xff" * 1514]
+
+
+def written(order: str, frames: list[bytes]) -> bytes:
+    """A capture as draft-ietf-opsawg-pcap draws it: a packet a second, a quarter past it."""
+    return struct.pack(order + "IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + b"".join(
+        struct.pack(order + "4I", 10 + n, 250_000, len(frame), len(frame)) + frame
+        for n, frame in enumerate(frames)
+    )
+
+
+@pytest.mark.live("scapy")
+@pytest.mark.parametrize("options", [{}, {"endianness": ">"}], ids=str)
+def test_captures_that_scapy_writes(tmp_path: Path, options: dict[str, str]) -> None:
+    s = scapy()
+    head = s.Ether() / s.Dot1Q(vlan=10) / s.IP(dst="10.0.0.1") / s.ICMP()
+    frames = [head / bytes(size) for size in (0, 7, 1400)]
+    s.wrpcap(str(tmp_path / "scapy.pcap"), frames, **options)
+    read = packets.captured((tmp_path / "scapy.pcap").read_bytes())
+    assert read == [bytes(frame) for frame in frames]
+
+
+@given(st.integers(0, 24 + 4 * 16 + sum(map(len, FRAMES))), st.sampled_from("<>"))
+def test_a_capture_cut_short_anywhere(size: int, order: str) -> None:
+    ends = [24 + sum(16 + len(frame) for frame in FRAMES[: n + 1]) for n in range(4)]
+    whole = FRAMES[: sum(end <= size for end in ends)]
+    assert packets.captured(written(order, FRAMES)[:size]) == whole
+
+
+@given(st.binary(max_size=100), st.sampled_from([b"", written("<", []), written(">", [])]))
+def test_any_bytes_are_a_capture_of_what_is_in_them(data: bytes, head: bytes) -> None:
+    frames = packets.captured(head + data)
+    assert sum(16 + len(frame) for frame in frames) <= len(data)

@@ -279,7 +279,3 @@ def test_wireguard_pads_no_further_than_the_mtu_of_its_interface(inside: int, ou
     """As wireguard-go does with `ip link set wg0 mtu 1432`, seen by tcpdump outside."""
     assert inside + tunnels.overhead("wireguard", inside, 1432) == outside
     assert tunnels.largest("wireguard", 1492) == 1432
-
-
-def test_what_does_not_fit() -> None:
-    assert "do not fit into one IPv4 packet" in refused(lambda: tunnels.overhead("gre", 65535))
