@@ -1,8 +1,7 @@
-"""Networks on real bytes: switches and hosts that exchange frames in this process, and tunnels.
+"""Networks on real bytes: switches and hosts that exchange frames in this process.
 
-Bytes: ``layouts`` of headers, ``packets`` built, ``headers`` taken apart,
-``tunnels`` (packets in packets), ``capture`` (what tcpdump saw). Networks: ``topology`` (what is
-plugged where) and its ``statements``, ``domains`` of broadcasts, ``devices`` at work,
-the ``network`` of them, ``reach`` (who reaches whom) and its ``reasons``. Looks:
-``diagram`` and ``picture``. ``live`` brings the same topology up in containers.
+Bytes: ``packets`` built and captured, ``headers`` and frames taken apart. Networks: ``topology``
+(what is plugged where) and its ``statements``, the ``network`` at work, ``reach`` (who reaches
+whom, and why not). Looks: ``diagram`` and ``picture``. ``live`` brings the same topology up in
+containers.
 """

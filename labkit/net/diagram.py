@@ -5,7 +5,7 @@ A VLAN has a colour and a dash of its own; its number is always written too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -40,25 +40,18 @@ _VLAN_LOOKS = (
 )
 
 
-class Label(NamedTuple):
-    """Words in the picture; ``tip`` is told under the cursor."""
-
-    x: float
-    y: float
-    text: str
-    style: str = "small"
-    tip: str = ""
-
-
 class CablePath(NamedTuple):
-    """A cable as drawn: its path as in SVG, its middle, how it looks, and what is said of it."""
+    """A cable as drawn: its path as in SVG, its middle, and how it looks.
+
+    ``labels``: x, y, words, their class, and what is told under the cursor.
+    """
 
     path: str
     x: float
     y: float
     look: Look
     broad: bool
-    labels: list[Label]
+    labels: Sequence[tuple[float, float, str, str, str]]
 
 
 class TopologyDiagram(Figure):
@@ -86,23 +79,20 @@ class TopologyDiagram(Figure):
         lines = list[str]()
         for switch, cables in made.plugged().items():
             lines.append(switch)
-            lines += [self._port_line(*cable) for cable in cables]
+            for plug, other in cables:
+                host = made.hosts.get(other.device)
+                line = _(
+                    "  port {number:<3} {does:<22} {other}",
+                    number=plug.port,
+                    does=str(made.port(plug)),
+                    other=f"{other} {host.address}" if host else other,
+                )
+                lines.append(line)
         for vlan, name in sorted(made.vlan_names.items()):
             lines.append(_("VLAN {vlan} is {name}", vlan=vlan, name=name))
-        for number, step in enumerate(self.steps, self.first):
-            lines.append(
-                _("frame {number}: {start} → {end}", number=number, start=step.start, end=step.end)
-            )
+        for number, (start, end, *_rest) in enumerate(self.steps, self.first):
+            lines.append(_("frame {number}: {start} → {end}", number=number, start=start, end=end))
         return "\n".join(lines)
-
-    def _port_line(self, plug: Plug, other: Plug) -> str:
-        host = self.topology.hosts.get(other.device)
-        return _(
-            "  port {number:<3} {does:<22} {other}",
-            number=plug.port,
-            does=str(self.topology.port(plug)),
-            other=f"{other} {host.address}" if host else other,
-        )
 
     def html(self) -> Markup:
         """The picture, if it is not too large for one."""
@@ -116,31 +106,26 @@ class TopologyDiagram(Figure):
     def svg(self) -> Markup:
         """One self-contained <svg>, with a description for those who do not see it."""
         plan = _Plan(self)
+        numbers: dict[Cable, list[str]] = {}  # of the frames that crossed a cable, either way
+        for number, step in enumerate(self.steps, self.first):
+            there, back = (step.start, step.end), (step.end, step.start)
+            cable = there if there in plan.cables else back
+            numbers.setdefault(cable, []).append(str(number))
+        marks = [(plan.cables[cable], shorten(",".join(its), 11)) for cable, its in numbers.items()]
         return render(
             "net/diagram.svg",
             title=_("Network"),
             about=self.about(),
             made=self.topology,
             plan=plan,
-            marks=self._marks(plan.cables),
+            marks=marks,
             ink=ink,
             orange=ORANGE,
         )
 
-    def _marks(self, cables: dict[Cable, CablePath]) -> list[tuple[CablePath, str]]:
-        """The numbers of the frames that crossed each cable, in either direction."""
-        numbers: dict[Cable, list[str]] = {}
-        for number, step in enumerate(self.steps, self.first):
-            cable = step.start, step.end
-            if cable not in cables:
-                cable = step.end, step.start
-            if cable in cables:
-                numbers.setdefault(cable, []).append(str(number))
-        return [(cables[cable], shorten(",".join(seen), 11)) for cable, seen in numbers.items()]
-
 
 class _Plan:
-    """Where all of a diagram is. ``places``: the middle of each device."""
+    """Where all of a diagram is: the middle of each device; from a switch's to its side, cables."""
 
     switch_top = TOP
     switch_high = HIGH
@@ -150,11 +135,11 @@ class _Plan:
     def __init__(self, diagram: TopologyDiagram) -> None:
         self.diagram = diagram
         self.made = diagram.topology
-        self._order = {name: number for number, name in enumerate(self.made.switches)}
         self.places = dict[str, float]()
-        self.widths = dict[str, int]()
+        self.halves = dict[str, float]()
+        self._order = {name: number for number, name in enumerate(self.made.switches)}
         self.wide = self._devices()
-        self.cables = self._links() | self._drops()
+        self.cables = dict(self._cables())
         bow = any(cable.y < TOP for cable in self.cables.values())
         self.top = 0 if bow else HEADROOM
         addresses = [len(router.addresses) for router in self.made.routers.values()]
@@ -162,7 +147,10 @@ class _Plan:
 
     def _devices(self) -> int:
         """Place switches in a row, what is plugged into them below; the width of all."""
-        column = max(COLUMN, LETTER * self._longest_address())
+        lengths = [len(str(host.address)) for host in self.made.hosts.values()]
+        for router in self.made.routers.values():  # in a list, so they may be a little wider
+            lengths += [len(f"{vlan}: {address}") - 4 for vlan, address in router.addresses.items()]
+        column = max(COLUMN, LETTER * max(lengths, default=0))
         left = float(MARGIN)
         for switch, cables in self.made.plugged().items():
             ends = [other.device for _plug, other in cables if not other.port]
@@ -170,79 +158,57 @@ class _Plan:
                 self.places[name] = left + column * (number + 0.5)
             wide = max(len(ends), 1) * column
             self.places[switch] = left + wide / 2
-            self.widths[switch] = wide
+            self.halves[switch] = wide / 2 - 6
             left += wide + GAP
         return round(max(left - GAP + MARGIN, 300))
 
-    def _longest_address(self) -> int:
-        """In letters. A router's stand in a list, so they may be a little wider than a column."""
-        lengths = [len(str(host.address)) for host in self.made.hosts.values()]
-        for router in self.made.routers.values():
-            lengths += [len(f"{vlan}: {way}") - 4 for vlan, way in router.addresses.items()]
-        return max(lengths, default=0)
+    def _cables(self) -> Iterator[tuple[Cable, CablePath]]:
+        """Cables between switches, the short ones first; then those down to hosts and routers."""
 
-    def half(self, switch: str) -> float:
-        """From a switch's middle to its side."""
-        return self.widths[switch] / 2 - 6
+        def place(plug: Plug) -> float:
+            return self.places[plug.device]
 
-    def _place(self, plug: Plug) -> float:
-        return self.places[plug.device]
-
-    def _look(self, port: Port) -> Look:
-        return self.diagram.look(None if port.trunk else port.vlan)
-
-    def _links(self) -> dict[Cable, CablePath]:
-        """Cables between switches, the short ones first."""
-        links = [tuple(sorted(link, key=self._place)) for link in self.made.links()]
-        links.sort(key=lambda link: self._place(link[1]) - self._place(link[0]))
-        return {(left, right): self._link(left, right) for left, right in links}
+        links = [sorted(link, key=place) for link in self.made.links()]
+        for left, right in sorted(links, key=lambda link: place(link[1]) - place(link[0])):
+            yield (left, right), self._link(left, right)
+        for plug, other in self.made.cables.items():
+            if plug.port and not other.port:
+                yield (plug, other), self._drop(plug, other)
 
     def _link(self, left: Plug, right: Plug) -> CablePath:
         """Straight between neighbours, else in a bow above the switches between."""
-        first, last = self._place(left), self._place(right)
-        start, stop = first + self.half(left.device), last - self.half(right.device)
+        first, last = self.places[left.device], self.places[right.device]
+        start, stop = first + self.halves[left.device], last - self.halves[right.device]
         if abs(self._order[left.device] - self._order[right.device]) == 1:
             x, y = (start + stop) / 2, TOP + HIGH / 2
             path = f"M{start:g} {y:g}H{stop:g}"
         else:
             x, y = (first + last) / 2, 34.0
             path = f"M{first:g} {TOP}C{first:g} 20 {last:g} 20 {last:g} {TOP}"
-        here, there = self.made.port(left), self.made.port(right)
-        tip = f"{left}: {here} — {right}: {there}"
+        ends = self.made.port(left), self.made.port(right)
+        tip = f"{left}: {ends[0]} — {right}: {ends[1]}"
+        # What both ends say where they differ.
+        carried = [ranges(port.allowed) if port.trunk else str(port.vlan) for port in ends]
+        natives = [str(port.vlan or _("none")) for port in ends if port.trunk]
         between = (start + stop) / 2
-        labels = [Label(between, y - 13, shorten(_carried(here, there), 14), tip=tip)]
-        if natives := _natives(here, there):
-            labels.append(Label(between, y + 21, natives, tip=tip))
-        return CablePath(path, x, y, self._look(here), here.trunk or there.trunk, labels)
-
-    def _drops(self) -> dict[Cable, CablePath]:
-        """Cables from a switch down to a host or router."""
-        cables = self.made.cables.items()
-        return {ends: self._drop(*ends) for ends in cables if ends[0].port and not ends[1].port}
+        text = shorten(" | ".join(dict.fromkeys(carried)), 14)
+        labels = [(between, y - 13, text, "small", tip)]
+        if any(port.vlan for port in ends if port.trunk):
+            text = _("native {vlans}", vlans=" | ".join(dict.fromkeys(natives)))
+            labels.append((between, y + 21, text, "small", tip))
+        broad = any(port.trunk for port in ends)
+        look = self.diagram.look(None if ends[0].trunk else ends[0].vlan)
+        return CablePath(path, x, y, look, broad, labels)
 
     def _drop(self, plug: Plug, other: Plug) -> CablePath:
-        x, port = self._place(other), self.made.port(plug)
+        x, port = self.places[other.device], self.made.port(plug)
         top, bottom = TOP + HIGH, ROW - 22
         number = _("port {number}", number=plug.port)
         vlan = str(Port(None, port.allowed)) if port.trunk else _("VLAN {vlan}", vlan=port.vlan)
         labels = [
-            Label(x + 6, top + 16, number, "small left", f"{plug}: {port}"),
-            Label(x + 6, ROW - 30, shorten(vlan, 15), "small left"),
+            (x + 6, top + 16, number, "small left", f"{plug}: {port}"),
+            (x + 6, ROW - 30, shorten(vlan, 15), "small left", ""),
         ]
         path = f"M{x:g} {top}V{bottom}"
-        return CablePath(path, x, (top + bottom) / 2, self._look(port), port.trunk, labels)
-
-
-def _carried(here: Port, there: Port) -> str:
-    """The VLANs of a link; those of both ends where they differ."""
-    carried = [ranges(port.allowed) if port.trunk else str(port.vlan) for port in (here, there)]
-    return " | ".join(dict.fromkeys(carried))
-
-
-def _natives(here: Port, there: Port) -> str:
-    """The native VLANs of a link, "" without any; those of both ends where they differ."""
-    trunks = [port for port in (here, there) if port.trunk]
-    if not any(port.vlan for port in trunks):
-        return ""
-    natives = dict.fromkeys(str(port.vlan or _("none")) for port in trunks)
-    return _("native {vlans}", vlans=" | ".join(natives))
+        look = self.diagram.look(None if port.trunk else port.vlan)
+        return CablePath(path, x, (top + bottom) / 2, look, port.trunk, labels)

@@ -28,10 +28,9 @@ from labkit.engine import Command, Engine, Heard, Session
 from labkit.errors import LabError
 from labkit.messages import N_, _
 from labkit.net import picture, twin
-from labkit.net.answer import Answer, Text
 from labkit.net.diagram import TopologyDiagram
-from labkit.net.frames import broadcast, crafted
-from labkit.net.network import Network, Step
+from labkit.net.network import Network, Step, crafted
+from labkit.net.picture import Answer, Text
 from labkit.net.reach import Reach
 from labkit.net.statements import CHANGES, changed, parse
 from labkit.net.topology import Topology
@@ -161,7 +160,7 @@ class Console(Engine):
 
     def _broadcast(self, words: list[str]) -> Answer:
         start = words[0]
-        self.steps = self.now.send(start, broadcast(self.topology, start))
+        self.steps = self.now.send(start, crafted(self.topology, start))
         hosts = self.topology.hosts
         reached = [step.end.device for step in self.steps if step.end.device in hosts]
         return self._way(

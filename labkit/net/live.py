@@ -25,9 +25,10 @@ from labkit.docker.images import Recipe, build
 from labkit.engine import Heard
 from labkit.errors import LabError
 from labkit.messages import _
-from labkit.net import cabling, capture
-from labkit.net.frames import crafted
+from labkit.net import cabling
 from labkit.net.headers import summary, vlans
+from labkit.net.network import crafted
+from labkit.net.packets import captured
 from labkit.net.topology import Host, Plug, Topology
 
 T = TypeVar("T")
@@ -311,7 +312,7 @@ class Lab:
                 data = archive.extractfile(member)
                 device, _dot, port = Path(member.name).stem.rpartition(".")
                 if data and port.isdigit() and member.size:  # else tcpdump is just about to begin
-                    frames[Plug(device, int(port))] = capture.read(data.read())
+                    frames[Plug(device, int(port))] = captured(data.read())
         return frames
 
     def _settled(self) -> dict[Plug, list[bytes]]:

@@ -1,6 +1,6 @@
 """Networks in a notebook.
 
-``%net`` ``%%net`` ``%net_panel`` ``%net_steps`` ``%%bytes`` ``%tunnel`` ``%tunnel_panel``
+``%net`` ``%%net`` ``%net_panel`` ``%net_steps`` ``%%bytes``
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from labkit.docker.progress import bars
 from labkit.errors import LabError
 from labkit.magics import LessonMagics, put, shown
 from labkit.messages import _
-from labkit.net import tunnelling, twin
+from labkit.net import twin
 from labkit.net.engine import MODEL, Console
+from labkit.net.picture import pasted
 from labkit.show import output as show
 from labkit.show.figure import Figure
 from labkit.show.progress import Live
@@ -21,7 +22,7 @@ from labkit.words import split
 
 @magics_class
 class MAGICS(LessonMagics):
-    """The magics of networks and tunnels, which are mostly a model's."""
+    """The magics of networks, which are mostly a model's."""
 
     @property
     def console(self) -> Console:
@@ -81,20 +82,4 @@ class MAGICS(LessonMagics):
             raise LabError(
                 "Use it as `%%bytes` for a frame, or `%%bytes ip` for a packet without Ethernet."
             )
-        self._model(tunnelling.pasted(cell, first))
-
-    @line_magic
-    @shown(badge=False)
-    def tunnel(self, line: str) -> None:
-        """``%tunnel KIND ["text"]``: a packet through a tunnel, and the wire outside."""
-        self.now()
-        self._model(tunnelling.do(split(line)))
-
-    @line_magic
-    @shown(badge=False)
-    def tunnel_panel(self, line: str) -> None:
-        """``%tunnel_panel``: choose a tunnel, and see what an eavesdropper on the wire sees."""
-        from labkit.net.panels import TunnelPanel
-
-        self.now()
-        put(TunnelPanel())
+        self._model(pasted(cell, first))

@@ -1,6 +1,6 @@
-"""Frames and packets built: the bytes that a host puts on its cable.
+"""Frames and packets: the bytes that a host puts on its cable, and those that tcpdump saw there.
 
-Nothing here writes to a network. MAC addresses are six bytes, IPv4 addresses numbers.
+MAC addresses are six bytes, IPv4 addresses numbers.
 """
 
 from __future__ import annotations
@@ -8,19 +8,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from labkit.errors import LabError
-from labkit.messages import _
-from labkit.net.layouts import IPV4, TAGGED, TCP, UDP
+from labkit.net.headers import IPV4, TAGGED
 
 BROADCAST = b"\xff" * 6
-LONGEST = 65_515  # bytes that one IPv4 packet carries: its length is told in 16 bits (RFC 791, 3.1)
-# Of an IPv4 header: RFC 791, 3.1.
-_HEADER = 20  # bytes, without options
-_HEADER_BEGINS = 0x45  # version 4, five words: no options
-_DO_NOT_FRAGMENT = 0x4000
-_MORE = 0x2000  # pieces follow
-_OFFSET = 0x1FFF  # of a piece
-_UNIT = 8  # bytes that an offset counts
+# The byte order of a capture, by its first four bytes: draft-ietf-opsawg-pcap, 4.
+_ORDERS = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}
 
 
 def checksum(data: bytes) -> int:
@@ -52,33 +44,13 @@ def with_checksum(header: bytes) -> bytes:
 
 
 def ipv4(
-    source: int,
-    destination: int,
-    protocol: int,
-    payload: bytes,
-    ttl: int = 64,
-    identification: int = 0,
+    source: int, destination: int, protocol: int, payload: bytes, identification: int = 0
 ) -> bytes:
-    """An IPv4 packet that may not be fragmented. Raises :class:`LabError` if it is too long."""
-    if len(payload) > LONGEST:
-        why = _(
-            "{size} bytes do not fit into one IPv4 packet, which holds {most:,}: send less.",
-            size=len(payload),
-            most=LONGEST,
-        )
-        raise LabError(why)
-    header = struct.pack(
-        "!BxHHHBBxxII",
-        _HEADER_BEGINS,
-        _HEADER + len(payload),
-        identification,
-        _DO_NOT_FRAGMENT,
-        ttl,
-        protocol,
-        source,
-        destination,
-    )
-    return with_checksum(header) + payload
+    """An IPv4 packet that may not be fragmented, with up to 65,515 bytes of payload."""
+    # Version 4 and five words, so no options; "do not fragment"; time to live: RFC 791, 3.1.
+    begins = struct.pack("!BxHHH", 0x45, 20 + len(payload), identification, 0x4000)
+    ends = struct.pack("!BBxxII", 64, protocol, source, destination)
+    return with_checksum(begins + ends) + payload
 
 
 def icmp(kind: int, identifier: int, sequence: int, data: bytes = b"") -> bytes:
@@ -87,76 +59,18 @@ def icmp(kind: int, identifier: int, sequence: int, data: bytes = b"") -> bytes:
     return struct.pack("!BxH", kind, checksum(bytes([kind, 0]) + rest)) + rest
 
 
-def _transport_checksum(protocol: int, source: int, destination: int, segment: bytes) -> int:
-    """Of UDP or TCP: it covers a pseudo header too (RFC 9293, 3.1)."""
-    pseudo = struct.pack("!IIxBH", source, destination, protocol, len(segment))
-    return checksum(pseudo + segment)
+def captured(data: bytes) -> list[bytes]:
+    """The frames of a capture that tcpdump writes of a cable: draft-ietf-opsawg-pcap, 4 and 5.
 
-
-def udp(source: tuple[int, int], destination: tuple[int, int], data: bytes) -> bytes:
-    """A UDP datagram (RFC 768) between two (IP, port)."""
-    header = struct.pack("!HHH", source[1], destination[1], 8 + len(data))
-    total = _transport_checksum(UDP, source[0], destination[0], header + bytes(2) + data)
-    total = total or 0xFFFF  # 0 would say that there is none
-    return header + total.to_bytes(2, "big") + data
-
-
-def tcp(
-    source: tuple[int, int],
-    destination: tuple[int, int],
-    data: bytes,
-    flags: int = 0x18,
-    sequence: int = 1,
-) -> bytes:
-    """A TCP segment (RFC 9293, 3.1) between two (IP, port); ``flags`` 0x18 are PSH and ACK."""
-    header = struct.pack("!HHIIBBH", source[1], destination[1], sequence, 1, 0x50, flags, 64240)
-    total = _transport_checksum(TCP, source[0], destination[0], header + bytes(4) + data)
-    return header + total.to_bytes(2, "big") + bytes(2) + data
-
-
-# -- cut into pieces, as a router does whose next network takes less (RFC 791, 3.2) --------------
-
-
-def fragments(packet: bytes, mtu: int) -> list[bytes]:
-    """An IPv4 packet in pieces of at most ``mtu`` bytes; it may be a piece itself.
-
-    Raises :class:`LabError` if it may not be cut: the sender has said so, or there is room for no
-    data at all.
+    A last one cut short is left out, for tcpdump is still writing; what is no capture has none.
     """
-    if len(packet) <= mtu:
-        return [packet]
-    _check(packet, mtu)
-    control = int.from_bytes(packet[6:8], "big")
-    step = (mtu - _HEADER) // _UNIT * _UNIT
-    data = packet[_HEADER:]
-    pieces = list[bytes]()
-    for start in range(0, len(data), step):
-        piece = data[start : start + step]
-        more = control & _MORE if start + step >= len(data) else _MORE
-        offset = (control & _OFFSET) + start // _UNIT
-        size = (_HEADER + len(piece)).to_bytes(2, "big")
-        header = packet[:2] + size + packet[4:6] + (more | offset).to_bytes(2, "big") + packet[8:20]
-        pieces.append(with_checksum(header) + piece)
-    return pieces
-
-
-def _check(packet: bytes, mtu: int) -> None:
-    """Raise :class:`LabError` if a packet may not be cut."""
-    if packet[0] != _HEADER_BEGINS:
-        raise LabError("Only IPv4 packets without options are cut here.")
-    if mtu < _HEADER + _UNIT:
-        why = _(
-            "{mtu} bytes hold no header of 20 and eight of data: an IPv4 network takes at "
-            "least 68.",
-            mtu=mtu,
-        )
-        raise LabError(why)
-    if int.from_bytes(packet[6:8], "big") & _DO_NOT_FRAGMENT:
-        why = _(
-            'The packet of {size} bytes says "do not fragment", and the next network takes '
-            "{mtu}: the router drops it and tells the sender so (ICMP, RFC 1191). If a "
-            "firewall stops that word, the connection just hangs.",
-            size=len(packet),
-            mtu=mtu,
-        )
-        raise LabError(why)
+    order = _ORDERS.get(data[:4])
+    frames = list[bytes]()
+    offset = 24  # behind the header of the file
+    while order and offset + 16 <= len(data):
+        (size,) = struct.unpack_from(f"{order}I", data, offset + 8)
+        start = offset + 16
+        offset = start + size
+        if offset <= len(data):
+            frames.append(data[start:offset])
+    return frames

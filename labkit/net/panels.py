@@ -1,22 +1,18 @@
-"""Panels over a lesson's network: VLANs of ports, a journey frame by frame, tunnels."""
+"""Panels over a lesson's network: VLANs of ports, a journey frame by frame."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import ipywidgets as w
 from markupsafe import Markup
 
 from labkit.errors import LabError
 from labkit.messages import _
-from labkit.net import tunnelling
 from labkit.net.diagram import TopologyDiagram
 from labkit.net.engine import MODEL, Console
 from labkit.net.picture import Bytes, Journey
 from labkit.net.reach import Reach
 from labkit.net.statements import changed
 from labkit.net.topology import Host, Topology
-from labkit.net.tunnels import TUNNEL_KINDS
 from labkit.show import output as show
 from labkit.show.markup import render
 from labkit.show.panels import Panel, teaching
@@ -150,28 +146,3 @@ class StepsPanel(Panel):
 
     def _move(self, by: int) -> None:
         self.slider.value = min(max(self.slider.value + by, 1), len(self.steps))
-
-
-class TunnelPanel(Panel):
-    """Choose a tunnel and a text: the packet in its boxes, and the wire as eavesdroppers see it."""
-
-    def __init__(self) -> None:
-        self.kind = w.Dropdown(
-            options=list(TUNNEL_KINDS),
-            value="none",
-            description=_("Tunnel"),
-            layout={"width": "240px"},
-        )
-        self.text = w.Text(value=tunnelling.SECRET, description=_("Text"), layout={"width": "50%"})
-        self.view = w.HTML()
-        super().__init__(
-            [w.HBox([self.kind, self.text], layout=_WRAPPED), self.view],
-            _("Tunnels (needs JupyterLab): {kinds}", kinds=", ".join(TUNNEL_KINDS)),
-        )
-        for control in (self.kind, self.text):
-            control.observe(self._draw, "value")
-        self._draw()
-
-    def _draw(self, _change: Any = None) -> None:
-        with teaching(self.view, _(MODEL)):
-            self.view.value = _drawn(tunnelling.through(self.kind.value, self.text.value).html())

@@ -1,11 +1,11 @@
-"""How frames look: their way through a network, their bytes, packets in packets.
+"""What a command of a network shows: a frame's way, its bytes, text, several figures in a column.
 
-Each figure is an object with text and HTML of the same content. A header has a colour and a line
-of its own; its name is always written too.
+A header has a colour and a line of its own; its name is always written too.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from textwrap import wrap
@@ -13,19 +13,22 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from labkit.errors import LabError
 from labkit.messages import _
-from labkit.net.headers import Header, dissect, summary
-from labkit.net.layouts import LAYOUTS
+from labkit.net.headers import Header, dissect, summary, vlans
 from labkit.net.network import Step
 from labkit.show.figure import Figure
 from labkit.show.look import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from labkit.show.markup import macro
-from labkit.show.output import table
+from labkit.show.output import pre, table
 from labkit.show.text import clean
 
 WIDTH = 110  # letters of a line that tells a header's fields
 PREVIEW = 64  # bytes told as text
 ROW = 16  # bytes
+MOST_PASTED = 20_000  # digits
+_OFFSET = re.compile(r"\s*(?:0x)?([0-9a-fA-F]{4})(:\s|\s\s)")
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
 _part = partial(macro, "net/picture.html")
 
 
@@ -36,31 +39,47 @@ class HeaderLook(NamedTuple):
     line: str
 
 
-_LINK = HeaderLook(BLUE, "solid")
-_TAG = HeaderLook(VERMILION, "dashed")
-_NETWORK = HeaderLook(GREEN, "dotted")
-_CONTROL = HeaderLook(PURPLE, "double")
-_TRANSPORT = HeaderLook(ORANGE, "solid")
-_TUNNEL = HeaderLook(SKY, "dashed")
 _LOOKS = {
-    "Ethernet": _LINK,
-    "type": _LINK,
-    "802.1Q": _TAG,
-    "ARP": _NETWORK,
-    "IPv4": _NETWORK,
-    "ICMP": _CONTROL,
-    "UDP": _TRANSPORT,
-    "TCP": _TRANSPORT,
-    "GRE": _TUNNEL,
-    "VXLAN": _TUNNEL,
-    "ESP": _TUNNEL,
-    "WireGuard": _TUNNEL,
-    "OpenVPN": _TUNNEL,
+    HeaderLook(BLUE, "solid"): ("Ethernet", "type"),
+    HeaderLook(VERMILION, "dashed"): ("802.1Q",),
+    HeaderLook(GREEN, "dotted"): ("ARP", "IPv4"),
+    HeaderLook(PURPLE, "double"): ("ICMP",),
+    HeaderLook(ORANGE, "solid"): ("UDP", "TCP"),
+    HeaderLook(SKY, "dashed"): ("GRE", "VXLAN", "ESP", "WireGuard", "OpenVPN"),
 }
 
 
-def _look(header: Header) -> HeaderLook:
-    return _LOOKS.get(header.name, HeaderLook(GREY, "dotted"))
+def header_look(header: Header) -> HeaderLook:
+    """How a header looks; grey if it is none of LAYOUTS."""
+    looks = (look for look, names in _LOOKS.items() if header.name in names)
+    return next(looks, HeaderLook(GREY, "dotted"))
+
+
+class Answer(Figure):
+    """Figures in a column. ``ok``: False for a ping without reply, and the like."""
+
+    def __init__(self, *figures: Figure, ok: bool = True) -> None:
+        self.figures, self.ok = figures, ok
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, map(str, self.figures)))
+
+    def html(self) -> Markup:
+        """All of it as HTML."""
+        return Markup("").join(figure.html() for figure in self.figures)
+
+
+class Text(Figure):
+    """A figure that is plain text; as HTML, lines that are too long fold."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+    def html(self) -> Markup:
+        return pre(self.text, fold=True)
 
 
 class Journey(Figure):
@@ -71,16 +90,14 @@ class Journey(Figure):
 
     def __init__(self, steps: Sequence[Step], names: Mapping[str, str], first: int = 1) -> None:
         self._head = ("", _("cable"), _("tag"), _("frame"), _("what becomes of it"))
-        self.rows = [
-            (
-                str(number),
-                f"{step.start} → {step.end}",
-                ", ".join(map(str, step.vlans)) or "-",
-                summary(step.frame, names),
-                _with_names(step.does, names),
-            )
-            for number, step in enumerate(steps, first)
-        ]
+        self.rows = list[tuple[str, ...]]()
+        for number, step in enumerate(steps, first):
+            does = step.does
+            for address, name in names.items():
+                does = does.replace(address, name)
+            cable = f"{step.start} → {step.end}"
+            tags = ", ".join(map(str, vlans(step.frame))) or "-"
+            self.rows.append((str(number), cable, tags, summary(step.frame, names), does))
 
     def __str__(self) -> str:
         number, cable, tag, frame = (
@@ -95,12 +112,6 @@ class Journey(Figure):
     def html(self) -> Markup:
         """The table, with a heading for each column."""
         return table(self._head, self.rows) or _part("note", _("(no frame was sent)"))
-
-
-def _with_names(text: str, names: Mapping[str, str]) -> str:
-    for address, name in names.items():
-        text = text.replace(address, name)
-    return text
 
 
 class Bytes(Figure):
@@ -131,18 +142,19 @@ class Bytes(Figure):
 
     def html(self) -> Markup:
         """Rows of bytes, the field of each under the cursor; below, what all fields say."""
-        cells = [
-            (offset, header)
-            for header in self.headers
-            for offset in range(header.offset, header.offset + header.size)
-        ]
+        cells = list[tuple[int, Header]]()  # of each byte
+        for header in self.headers:
+            cells += [(header.offset + place, header) for place in range(header.size)]
         rows = [cells[start : start + ROW] for start in range(0, len(cells), ROW)]
-        return _part("bytes", self, rows, _look)
+        return _part("bytes", self, rows, header_look)
 
     def fields(self, header: Header) -> str:
-        """What a header's fields say; of what has none, the bytes as text."""
-        told = ", ".join(map(str, header.values))
-        return told or _readable(self.frame[header.offset : header.offset + header.size])
+        """What a header's fields say; of what has none, the bytes as text, cut if it is long."""
+        if header.values:
+            return ", ".join(map(str, header.values))
+        data = self.frame[header.offset : header.offset + header.size]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data[:PREVIEW])
+        return f"{text}…" if len(data) > PREVIEW else text
 
     def size(self, header: Header) -> str:
         """A header's."""
@@ -159,55 +171,20 @@ class Bytes(Figure):
         return _("byte {offset}, {name}: {fields}", offset=offset, name=header.label, fields=told)
 
 
-def _readable(data: bytes) -> str:
-    """Bytes as text, a point for what is no letter; what is long is cut."""
-    text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data[:PREVIEW])
-    return f"{text}…" if len(data) > PREVIEW else text
+def pasted(text: str, first: str) -> Bytes:
+    """Bytes in hex, with or without offsets; ``first``: the header that they begin with.
 
-
-class Boxes(Figure):
-    """A packet in a packet: ``outside`` crosses the wire; ``inside`` is for who has the key."""
-
-    def __init__(self, outside: bytes, inside: bytes, title: str = "") -> None:
-        self.title = clean(title)
-        self.wire = dissect(outside, "IPv4")
-        self._hidden = dissect(inside, "IPv4") if self.wire[-1].sealed else []
-        self._sizes = {"outside": len(outside), "inside": len(inside)}
-
-    def __str__(self) -> str:
-        lines = [self.title] if self.title else []
-        wire = _(
-            "on the wire  {outside:>5} bytes: {headers}", **self._sizes, headers=_row(self.wire)
+    Raises :class:`LabError` for anything else.
+    """
+    digits = ""
+    for row, line in enumerate(filter(str.strip, text.splitlines())):
+        offset = _OFFSET.match(line)
+        if offset and (offset[2][0] == ":" or int(offset[1], 16) == ROW * row):
+            line = line[offset.end() :]  # tcpdump's, or as we print them
+        digits += "".join(line.split())
+    if not _HEX.fullmatch(digits) or len(digits) > MOST_PASTED:
+        raise LabError(
+            "That is no frame in hex: paste lines as `tcpdump -xx` prints them, two digits a "
+            "byte, up to 10,000 bytes."
         )
-        lines.append(wire)
-        if self._hidden:
-            hidden = _(
-                "in it        {inside:>5} bytes: {headers}, then padding and a tag",
-                **self._sizes,
-                headers=_row(self._hidden),
-            )
-            lines.append(hidden)
-        return "\n".join(lines)
-
-    def html(self) -> Markup:
-        """Each header a box that holds the next one."""
-        if self._hidden:
-            about = _(
-                "{outside} bytes on the wire for {inside} inside; hatched: only who has the key "
-                "sees what is in it.",
-                **self._sizes,
-            )
-        else:
-            about = _(
-                "{outside} bytes on the wire for {inside} inside; nothing in it is hidden.",
-                **self._sizes,
-            )
-        return _part("boxes", self, about, [*self.wire, *self._hidden], _look, _source)
-
-
-def _row(headers: Sequence[Header]) -> str:
-    return " | ".join(f"{header.label} {header.size}" for header in headers)
-
-
-def _source(header: Header) -> str:
-    return LAYOUTS[header.name].source if header.name in LAYOUTS else ""
+    return Bytes(bytes.fromhex(digits), "", first)

@@ -1,32 +1,163 @@
 """Who reaches whom: a matrix of groups of hosts, and the reason of each "no".
 
 Hosts with the same place, network and gateway that lie in the same networks of all others are one
-group, so the answer grows with groups, not with pairs of hosts.
+group, so the answer grows with groups, not with pairs of hosts. Reasons are worked out cable by
+cable, from the topology alone.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network
-from typing import Any, NamedTuple
+from ipaddress import IPv4Network
+from typing import Any
 
 from labkit.messages import _
-from labkit.net.reasons import End, Reasons
-from labkit.net.topology import Host, Topology
+from labkit.net.topology import Cable, Host, Place, Plug, Router, Topology, crossings
 
 MOST_GROUPS = 16  # in a matrix that one can read
 MOST_REASONS = 240  # told in text: all of sixteen groups
+End = tuple[Plug, int]  # where frames of a device come and go: a switch's port, and their tag or 0
 
 
-class GroupPair(NamedTuple):
-    """``why`` the hosts of one group do not reach those of another, "" if they do.
+class Reasons:
+    """Answers for one topology; each is one line, "" where there is nothing to object."""
 
-    The groups are told by their numbers.
-    """
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self._heard: dict[Place, set[Place]] = {}
+        self._next: dict[Place, list[Place]] = {}  # where a frame in a place gets to over a cable
+        used = topology.used()
+        for link in topology.links():
+            for start, end in (link, link[::-1]):
+                for leaves, arrives in crossings(topology.port(start), topology.port(end), used):
+                    ways = self._next.setdefault((start.device, leaves), [])
+                    ways.append((end.device, arrives))
 
-    start: int
-    target: int
-    why: str
+    def heard(self, place: Place) -> set[Place]:
+        """All places that a broadcast from there gets to, itself included."""
+        if place not in self._heard:
+            reached = {place}
+            waiting = [place]
+            while waiting:
+                following = set(self._next.get(waiting.pop(), ())) - reached
+                reached |= following
+                waiting += following
+            self._heard[place] = reached
+        return self._heard[place]
+
+    def why_not(self, one: Host, other: Host) -> str:
+        """Why an echo request from one host to another gets no reply."""
+        if why := self._way(one, other):
+            return why
+        why = self._answer(one, other) or self._way(other, one) or self._answer(other, one)
+        return _("the way back is missing: {why}", why=why) if why else ""
+
+    def _answer(self, one: Host, other: Host) -> str:
+        """Why a host in the same network cannot answer to ARP, whatever way its packets take."""
+        if other.address.ip not in one.address.network:
+            return ""
+        return self._cable((other.plug, 0), (one.plug, 0))
+
+    def _way(self, one: Host, other: Host) -> str:
+        """Why a packet does not get from one to the other."""
+        target, network = other.address.ip, one.address.network
+        if target in network:
+            return self._cable((one.plug, 0), (other.plug, 0))
+        told = {"host": one.name, "network": network, "target": target, "gateway": one.via}
+        if not one.via:
+            return _(
+                "{target} is outside {network}, the network of {host}, which knows no gateway",
+                **told,
+            )
+        if one.via not in network:
+            return _("the gateway {gateway} of {host} is not in its own network {network}", **told)
+        for router in self.topology.routers.values():
+            for vlan, address in router.addresses.items():
+                if address.ip == one.via:
+                    return self._routed(one, router, vlan, other)
+        return _("nobody has the address {gateway}, the gateway of {host}", **told)
+
+    def _routed(self, one: Host, router: Router, vlan: int, other: Host) -> str:
+        """Why a packet does not get to the other by a router, to which the first gives it."""
+        told: dict[str, object] = {"host": one.name, "router": router.name}
+        if why := self._both_ways((one.plug, 0), (router.plug, vlan)):
+            return _("{host} does not get to its gateway {router}: {why}", why=why, **told)
+        target = other.address.ip
+        hop = router.next_hop(target)
+        if not hop:
+            return _("{router} has no address in a network of {target}", target=target, **told)
+        if (vlan, hop.vlan) in router.denied:
+            told |= {"start": self._vlan(vlan), "target": self._vlan(hop.vlan)}
+            return _("{router} passes nothing on from {start} to {target}", **told)
+        why = self._both_ways((router.plug, hop.vlan), (other.plug, 0))
+        told["host"] = other.name
+        return _("{router} does not get to {host}: {why}", why=why, **told) if why else ""
+
+    def _both_ways(self, one: End, other: End) -> str:
+        return self._cable(one, other) or self._cable(other, one)
+
+    def _cable(self, start: End, target: End) -> str:
+        """Why a frame does not get from one end to the other."""
+        plug, tag = start
+        inside = self.topology.port(plug).inside(tag)
+        if not inside:
+            told = {"plug": plug, "does": self.topology.port(plug), "tag": tag}
+            if tag:
+                return _("port {plug} ({does}) lets no tag {tag} in", **told)
+            return _("port {plug} ({does}) lets no frame without a tag in", **told)
+        plug, tag = target
+        port = self.topology.port(plug)
+        vlan = tag or port.vlan
+        if not vlan or port.outside(vlan) != tag:
+            told = {"plug": plug, "does": port, "tag": tag}
+            if tag:
+                return _("port {plug} ({does}) gives no tag {tag} out", **told)
+            return _("port {plug} ({does}) gives nothing without a tag out", **told)
+        heard = self.heard((start[0].device, inside))
+        if (plug.device, vlan) in heard:
+            return ""
+        if any(place[1] == vlan for place in heard):
+            return self._stops(start[0].device, plug.device, vlan)
+        return _(
+            "port {start} is in {first}, port {target} in {second}, and switches pass nothing "
+            "from one VLAN to another: that takes a router",
+            start=start[0],
+            first=self._vlan(inside),
+            target=plug,
+            second=self._vlan(vlan),
+        )
+
+    def _stops(self, start: str, target: str, vlan: int) -> str:
+        """Where on the shortest way between switches a VLAN stops."""
+        told: dict[str, object] = {"vlan": self._vlan(vlan), "start": start, "target": target}
+        cables: dict[str, list[Cable]] = {}  # from each switch to others
+        for one, other in self.topology.links():
+            cables.setdefault(one.device, []).append((one, other))
+            cables.setdefault(other.device, []).append((other, one))
+        came: dict[str, Cable | None] = {start: None}  # by which cable a switch is first got to
+        waiting = deque([start])
+        while waiting:
+            for near, far in cables.get(waiting.popleft(), ()):
+                if far.device not in came:
+                    came[far.device] = (near, far)
+                    waiting.append(far.device)
+        if target not in came:
+            return _("no cable leads from {start} to {target}", **told)
+        path = list[Plug]()  # backwards
+        while cable := came[target]:
+            path += reversed(cable)
+            target = cable[0].device
+        for plug in reversed(path):
+            port = self.topology.port(plug)
+            if port.outside(vlan) is None:
+                return _("{vlan} stops at {plug}, which is {does}", plug=plug, does=port, **told)
+        return _("{vlan} does not get from {start} to {target}", **told)
+
+    def _vlan(self, vlan: int) -> str:
+        if name := self.topology.vlan_names.get(vlan):
+            return _("VLAN {vlan} ({name})", vlan=vlan, name=name)
+        return _("VLAN {vlan}", vlan=vlan)
 
 
 class Reach:
@@ -38,7 +169,11 @@ class Reach:
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
         self._reasons = Reasons(topology)
-        self._networks = _networks(topology)
+        self._networks = {
+            address.network
+            for station in topology.stations
+            for address in station.addresses.values()
+        }
         self._lengths = sorted({network.prefixlen for network in self._networks}, reverse=True)
         groups: dict[object, list[str]] = {}
         for host in topology.hosts.values():
@@ -48,18 +183,17 @@ class Reach:
     def _likeness(self, host: Host) -> object:
         """What all hosts of a group have in common.
 
-        A place stands for all that hear it and that it hears; a network that holds an address for
-        all wider ones that hold it too.
+        A place stands for all that hear it and that it hears; the narrowest network of anybody's
+        that holds an address for all wider ones that hold it too.
         """
-        heard = self._reasons.domains.heard
-        place = self._reasons.place(End(host.plug))
+        heard = self._reasons.heard
+        vlan = self.topology.port(host.plug).inside(0)
+        place = (host.plug.device, vlan) if vlan else None
         mutual = place and min(other for other in heard(place) if place in heard(other))
-        return mutual, host.address.network, host.via, self._narrowest(host.address.ip)
-
-    def _narrowest(self, address: IPv4Address) -> IPv4Network:
-        """The narrowest network of anybody's that holds a host's address."""
-        candidates = (IPv4Network((address, length), strict=False) for length in self._lengths)
-        return next(network for network in candidates if network in self._networks)
+        address = host.address.ip
+        holding = (IPv4Network((address, length), strict=False) for length in self._lengths)
+        narrowest = next(network for network in holding if network in self._networks)
+        return mutual, host.address.network, host.via, narrowest
 
     def why_not(self, start: str, target: str) -> str:
         """Why an echo request from one host to another gets no reply; "" if it does.
@@ -70,14 +204,17 @@ class Reach:
         return "" if start == target else self._reasons.why_not(one, other)
 
     @cached_property
-    def pairs(self) -> list[GroupPair]:
-        """An answer for each pair of groups, also for a group of several with itself."""
-        return [
-            GroupPair(start, target, self.why_not(one[0], other[-1]))
+    def pairs(self) -> dict[tuple[int, int], str]:
+        """Why the hosts of one group do not reach those of another, "" if they do, by number.
+
+        Also of a group of several and itself.
+        """
+        return {
+            (start, target): self.why_not(one[0], other[-1])
             for start, one in enumerate(self.groups)
             for target, other in enumerate(self.groups)
             if start != target or len(one) > 1
-        ]
+        }
 
     def to_json(self) -> dict[str, Any]:
         """``groups``, and for each pair of them, by number, whether and why not."""
@@ -85,7 +222,7 @@ class Reach:
             "groups": self.groups,
             "reach": [
                 {"from": start, "to": target, "reaches": not why, "why": why}
-                for start, target, why in self.pairs
+                for (start, target), why in self.pairs.items()
             ],
         }
 
@@ -93,37 +230,26 @@ class Reach:
         """A matrix, unless there are very many groups; then each "no" with its reason."""
         lines = self._matrix() if 0 < len(self.groups) <= MOST_GROUPS else []
         reasons = [
-            f"{self.groups[pair.start][0]} → {self.groups[pair.target][-1]}: {pair.why}"
-            for pair in self.pairs
-            if pair.why
+            f"{self.groups[start][0]} → {self.groups[target][-1]}: {why}"
+            for (start, target), why in self.pairs.items()
+            if why
         ]
         lines += reasons[:MOST_REASONS]
         if len(reasons) > MOST_REASONS:
             lines.append(_("… and {number} more", number=len(reasons) - MOST_REASONS))
         return "\n".join(lines) or _("(no hosts)")
 
-    __repr__ = __str__
-
     def _matrix(self) -> list[str]:
         names = list[str]()
         for first, *others in self.groups:
             names.append(f"{first} +{len(others)}" if others else first)
-        answers = {
-            (pair.start, pair.target): _("no") if pair.why else _("yes") for pair in self.pairs
-        }
+        signs = {pair: _("no") if why else _("yes") for pair, why in self.pairs.items()}
         wide = max(map(len, names))
         lines = [f"{'':<{wide}}  {'  '.join(names)}"]
         for start, name in enumerate(names):
             cells = [
-                f"{answers.get((start, target), '·'):<{len(head)}}"
+                f"{signs.get((start, target), '·'):<{len(head)}}"
                 for target, head in enumerate(names)
             ]
             lines.append(f"{name:<{wide}}  {'  '.join(cells)}".rstrip())
         return lines
-
-
-def _networks(topology: Topology) -> set[IPv4Network]:
-    networks = {host.address.network for host in topology.hosts.values()}
-    for router in topology.routers.values():
-        networks.update(address.network for address in router.addresses.values())
-    return networks

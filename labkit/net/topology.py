@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
 from labkit.errors import LabError
-from labkit.messages import _
+from labkit.messages import N_, _
 
 
 class Plug(NamedTuple):
@@ -25,14 +25,19 @@ class Plug(NamedTuple):
 
 
 Cable = tuple[Plug, Plug]  # its ends
+Place = tuple[str, int]  # a switch, and a VLAN in it
+_NO_HOST = N_("There is no host {name!r:.40}; there are: {known}.")
+_RING = N_(
+    "VLAN {vlan} runs in a ring that {one}–{other} closes: without spanning tree a broadcast "
+    "would circle in it for ever. Take that link or its VLAN out."
+)
 
 
 class Port(NamedTuple):
-    """What a switch's port does.
+    """The VLAN of frames without a tag (None: none), and the VLANs ``allowed`` with one.
 
-    ``vlan``: that of frames without a tag (None: none); ``allowed``: those with a tag. A port that
-    nobody has set is an access port of VLAN 1, as on a switch out of its box (IEEE 802.1Q-2022,
-    table 9-2).
+    A port that nobody has set is an access port of VLAN 1, as on a switch out of its box (IEEE
+    802.1Q-2022, table 9-2).
     """
 
     vlan: int | None = 1
@@ -45,20 +50,17 @@ class Port(NamedTuple):
     def inside(self, tag: int) -> int | None:
         """The VLAN of a frame that arrives with this tag (0: none), None if it may not come in.
 
-        Source: IEEE 802.1Q-2022, 6.9; ovs-vswitchd.conf.db(5), ``vlan_mode`` access, trunk and
-        native-untagged.
+        Source: IEEE 802.1Q-2022, 6.9; ovs-vswitchd.conf.db(5), ``vlan_mode``.
         """
         if not tag:
             return self.vlan
         return tag if tag in self.allowed else None
 
-    def carries(self, vlan: int) -> bool:
-        """Whether frames of that VLAN leave here."""
-        return vlan == self.vlan or vlan in self.allowed
-
-    def tags(self, vlan: int) -> bool:
-        """Whether frames of that VLAN leave with a tag."""
-        return vlan != self.vlan
+    def outside(self, vlan: int) -> int | None:
+        """The tag with which a frame of that VLAN leaves (0: none), None if it may not go out."""
+        if vlan == self.vlan:
+            return 0
+        return vlan if vlan in self.allowed else None
 
     def __str__(self) -> str:
         """As a statement says it, without the port's name."""
@@ -85,6 +87,11 @@ class Host:
     plug: Plug
     via: IPv4Address | None = None
 
+    @property
+    def addresses(self) -> Mapping[int, IPv4Interface]:
+        """As of a router, by VLAN (0: without a tag)."""
+        return {0: self.address}
+
     def next_hop(self, target: IPv4Address) -> Hop | None:
         """To whom it gives a packet: the target itself, or its gateway; None if there is no way."""
         network = self.address.network
@@ -93,16 +100,15 @@ class Host:
         return Hop(0, self.via) if self.via and self.via in network else None
 
     def __str__(self) -> str:
-        """As a statement."""
         gateway = f" via {self.via}" if self.via else ""
         return f"host {self.name} {self.address} {self.plug}{gateway}"
 
 
 @dataclass(frozen=True)
 class Router:
-    """A router on a stick: one cable, and an address in each VLAN it routes for.
+    """A router on a stick: one cable, and an address in each VLAN that it routes for.
 
-    ``denied``: it passes nothing on from the first VLAN to the second.
+    It passes nothing on from the first to the second VLAN of a pair that is ``denied``.
     """
 
     name: str
@@ -121,7 +127,6 @@ class Router:
         return Hop(max(fitting)[1], target) if fitting else None
 
     def __str__(self) -> str:
-        """As statements."""
         addresses = " ".join(f"{vlan}:{address}" for vlan, address in self.addresses.items())
         lines = [f"router {self.name} {self.plug} {addresses}"]
         lines += [f"deny {self.name} {start} {target}" for start, target in sorted(self.denied)]
@@ -130,9 +135,9 @@ class Router:
 
 @dataclass
 class Topology:
-    """Devices by name; ``ports`` of switches as far as a statement names them.
+    """Devices by name, ``ports`` as far as a statement names them, ``cables`` in both directions.
 
-    ``cables`` have both directions. Its ``str`` is text that ``statements.parse`` reads.
+    Its ``str`` is text that ``statements.parse`` reads.
     """
 
     switches: list[str] = field(default_factory=list)
@@ -142,6 +147,11 @@ class Topology:
     cables: dict[Plug, Plug] = field(default_factory=dict)
     vlan_names: dict[int, str] = field(default_factory=dict)
 
+    @property
+    def stations(self) -> list[Host | Router]:
+        """All that have addresses."""
+        return [*self.hosts.values(), *self.routers.values()]
+
     def port(self, plug: Plug) -> Port:
         """What a switch's port does."""
         return self.ports.get(plug, Port())
@@ -149,12 +159,8 @@ class Topology:
     def host(self, name: str) -> Host:
         """A host by name. Raises :class:`LabError` naming those there are."""
         if name not in self.hosts:
-            why = _(
-                "There is no host {name!r:.40}; there are: {hosts}.",
-                name=name,
-                hosts=", ".join(self.hosts)[:200] or _("none"),
-            )
-            raise LabError(why)
+            known = ", ".join(self.hosts)[:200] or _("none")
+            raise LabError(_NO_HOST, name=name, known=known)
         return self.hosts[name]
 
     def links(self) -> Iterator[Cable]:
@@ -173,30 +179,22 @@ class Topology:
 
     def used(self) -> list[int]:
         """VLANs in which something may begin or end, in order."""
-        vlans = {1}
-        vlans.update(port.vlan for port in self.ports.values() if port.vlan)
-        for router in self.routers.values():
-            vlans.update(router.addresses)
-        return sorted(vlans)
+        vlans = {port.vlan for port in self.ports.values() if port.vlan}
+        routed = (router.addresses for router in self.routers.values())
+        return sorted(vlans.union({1}, *routed))
 
     def names(self) -> dict[str, str]:
         """Names of hosts and routers by their MAC and IP addresses."""
         names = dict[str, str]()
-        for host in self.hosts.values():
-            names[host.mac.hex(":")] = host.name
-            names[str(host.address.ip)] = host.name
-        for router in self.routers.values():
-            names[router.mac.hex(":")] = router.name
-            for address in router.addresses.values():
-                names[str(address.ip)] = router.name
+        for station in self.stations:
+            names[station.mac.hex(":")] = station.name
+            for address in station.addresses.values():
+                names[str(address.ip)] = station.name
         return names
 
     def __str__(self) -> str:
-        lines = list[str]()
-        if self.switches:
-            lines.append(f"switch {' '.join(self.switches)}")
-        lines += [str(host) for host in self.hosts.values()]
-        lines += [str(router) for router in self.routers.values()]
+        lines = [f"switch {' '.join(self.switches)}"] if self.switches else []
+        lines += map(str, self.stations)
         lines += [f"link {one} {other}" for one, other in self.links()]
         alike: dict[str, list[str]] = {}  # ports that do the same share a statement
         for plug, port in sorted(self.ports.items()):
@@ -217,3 +215,33 @@ def ranges(vlans: frozenset[int]) -> str:
             last += 1
         parts.append(f"{first}-{last}" if last > first else str(first))
     return ",".join(parts)
+
+
+def crossings(here: Port, there: Port, vlans: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The VLANs in which frames leave by a link, and those in which they arrive.
+
+    The two differ where the ports do not agree on the native VLAN.
+    """
+    for vlan in vlans:
+        tag = here.outside(vlan)
+        arrives = None if tag is None else there.inside(tag)
+        if arrives:
+            yield vlan, arrives
+
+
+def without_rings(topology: Topology) -> Topology:
+    """The topology itself, if no VLAN runs in a ring. Raises :class:`LabError` if one does."""
+    used = topology.used()
+    joined: dict[Place, set[Place]] = {}  # each place with all that links have joined it to so far
+    for one, other in topology.links():
+        here, there = topology.port(one), topology.port(other)
+        pairs = set(crossings(here, there, used))
+        pairs.update((vlan, leaves) for leaves, vlan in crossings(there, here, used))
+        for vlan, far in sorted(pairs):
+            ends = (one.device, vlan), (other.device, far)
+            fewer, more = sorted((joined.setdefault(end, {end}) for end in ends), key=len)
+            if fewer is more:
+                raise LabError(_RING, vlan=vlan, one=one, other=other)
+            more |= fewer
+            joined.update(dict.fromkeys(fewer, more))
+    return topology

@@ -13,10 +13,9 @@ from labkit.docker.images import Recipe
 from labkit.engine import Command, Heard, Session
 from labkit.errors import LabError
 from labkit.messages import _
-from labkit.net.answer import Answer, Text
-from labkit.net.frames import crafted
 from labkit.net.live import Lab, frame_lines
-from labkit.net.network import Network, Step, steps_at
+from labkit.net.network import Network, Step, crafted, steps_at
+from labkit.net.picture import Answer, Text
 from labkit.net.topology import Topology
 
 USAGE = {"up": "", "compare": "HOST HOST [TAG …]", "down": ""}

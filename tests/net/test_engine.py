@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from labkit.net.devices import AGEING
 from samples import networks
 from samples.errors import refused
 from samples.pages import Page
 
-from labkit.net.devices import AGEING
 from labkit.net.engine import _COMMANDS, Console
 from labkit.net.headers import vlans
 

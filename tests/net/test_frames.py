@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from labkit.net.frames import EXPERIMENT, NOTHING, broadcast, crafted
 from samples.errors import refused
 from samples.networks import TWO, scapy
 
-from labkit.net.frames import EXPERIMENT, NOTHING, broadcast, crafted
 from labkit.net.statements import parse
 
 ANA, BEN = "02:00:00:00:00:01", "02:00:00:00:00:02"

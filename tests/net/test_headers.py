@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples.networks import fields, names, scapy
 
-from labkit.net.headers import DEPTH, Header, dissect, summary, vlans
-from labkit.net.layouts import ARP, IPV4, LAYOUTS
-from labkit.net.packets import BROADCAST, arp, ethernet, icmp, ipv4, tcp, udp
+from labkit.net.headers import ARP, DEPTH, IPV4, LAYOUTS, Header, dissect, summary, vlans
+from labkit.net.packets import BROADCAST, arp, ethernet, icmp, ipv4
 
 ANA, BEN = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2"
 A, B = 0x0A00_0A01, 0x0A00_0A02  # 10.0.10.1 and .2
@@ -17,6 +16,11 @@ PING = ipv4(A, B, 1, icmp(8, 1, 1))
 TAGGED = ethernet(BEN, ANA, IPV4, PING, [10])
 QUESTION = ethernet(BROADCAST, ANA, ARP, arp(1, (ANA, A), (bytes(6), B)))
 GRE = ethernet(BEN, ANA, IPV4, ipv4(A, B, 47, b"\0\0\x65\x58" * 9))
+
+
+def datagram(port: int, data: bytes) -> bytes:
+    """A UDP datagram from a port to the same one."""
+    return LAYOUTS["UDP"].build(port, port, 8 + len(data), 0) + data
 
 
 @pytest.mark.live("scapy")
@@ -32,33 +36,27 @@ def test_tags_are_read_as_scapy_reads_them(priority: int, drop: int, vlan: int) 
     }
 
 
-# -- optional fields ----------------------------------------------------------------------------
+@pytest.mark.parametrize("flags", ["8000", "2000", "1000", "0001"])
+def test_gre_with_more_fields_is_not_guessed_at(flags: str) -> None:
+    """Checksum, key, sequence (RFC 2890, 2), or version 1 (RFC 2637)."""
+    assert names(bytes.fromhex(flags) + b"\x08\0" + PING, "GRE") == ["GRE", "data"]
 
 
 @pytest.mark.live("scapy")
-@given(st.booleans(), st.booleans(), st.booleans())
-def test_gre_with_optional_fields(checksum: bool, key: bool, sequence: bool) -> None:
-    """Checksum, key, sequence: RFC 2784, 2.1, and RFC 2890, 2."""
+def test_packets_in_packets() -> None:
     s = scapy()
-    gre = s.GRE(
-        chksum_present=checksum,
-        key_present=key,
-        key=0x1234 if key else None,
-        seqnum_present=sequence,
-        sequence_number=7 if sequence else None,
+    gre = ipv4(A, B, 47, LAYOUTS["GRE"].build(0, IPV4) + PING)
+    assert gre == bytes(
+        s.IP(src="10.0.10.1", dst="10.0.10.2", id=0, flags="DF") / s.GRE() / s.IP(PING)
     )
-    read = s.GRE(bytes(gre / s.IP(PING)))
-    found = fields(bytes(read), "GRE", "GRE")
-    assert names(bytes(read), "GRE") == ["GRE", "IPv4", "ICMP"]
-    assert found.get("checksum") == read.chksum
-    assert found.get("key") == read.key
-    assert found.get("sequence") == read.sequence_number
-
-
-@pytest.mark.parametrize("flags", ["4000", "0800", "0001", "6000"])
-def test_gre_of_other_kinds_is_not_guessed_at(flags: str) -> None:
-    """Routing (RFC 1701) and version 1 (RFC 2637) put other fields in front of what they carry."""
-    assert names(bytes.fromhex(flags) + b"\x08\0" + PING, "GRE") == ["GRE", "data"]
+    assert fields(gre, "GRE", "IPv4") == {
+        "flags and version": 0,
+        "protocol": s.IP(gre)[s.GRE].proto,
+    }
+    vxlan = LAYOUTS["VXLAN"].build(8, 0, 42, 0) + ethernet(BEN, ANA, IPV4, PING)
+    assert vxlan == bytes(s.VXLAN(flags=8, vni=42) / s.Ether(ethernet(BEN, ANA, IPV4, PING)))
+    found = names(datagram(4789, vxlan), "UDP")
+    assert found == ["UDP", "VXLAN", "Ethernet", "type", "IPv4", "ICMP"]
 
 
 def test_options_are_told() -> None:
@@ -67,8 +65,7 @@ def test_options_are_told() -> None:
     check_cover(packet, found)
     assert [header.name for header in found] == ["IPv4", "ICMP"] and found[0].size == 24
     assert str(found[0].values[-1]) == "options 94 04 00 00"
-    segment = tcp((A, 1), (B, 2), b"x")
-    segment = segment[:12] + b"\x60" + segment[13:20] + b"\2\4\5\xb4" + segment[20:]
+    segment = LAYOUTS["TCP"].build(1, 2, 1, 1, 6, 0, 0x18, 64240, 0, 0) + b"\2\4\5\xb4x"
     assert str(dissect(segment, "TCP")[0].values[-1]) == "options 02 04 05 b4"
 
 
@@ -149,13 +146,13 @@ def test_hostile_frames(kind: int, payload: bytes, last: str) -> None:
     ],
 )
 def test_wireguard_says_what_it_is(kind: int, name: str) -> None:
-    assert names(udp((A, 51820), (B, 51820), bytes([kind]) + bytes(40)), "UDP")[1] == name
+    assert names(datagram(51820, bytes([kind]) + bytes(40)), "UDP")[1] == name
 
 
 # -- texts --------------------------------------------------------------------------------------
 
 ANSWER = ethernet(ANA, BEN, ARP, arp(2, (BEN, B), (ANA, A)))
-DATAGRAM = ethernet(BEN, ANA, IPV4, ipv4(A, B, 17, udp((A, 9), (B, 9), b"x")))
+DATAGRAM = ethernet(BEN, ANA, IPV4, ipv4(A, B, 17, datagram(9, b"x")))
 
 
 @pytest.mark.parametrize(

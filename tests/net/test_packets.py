@@ -1,23 +1,20 @@
-"""Packets against scapy, byte for byte and field for field; pieces that scapy puts together."""
+"""Packets and captures against scapy, byte for byte and field for field."""
 
 from __future__ import annotations
 
+import struct
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
-from samples.errors import refused
 from samples.networks import fields, scapy
 
 from labkit.net import packets
-from labkit.net.headers import dissect, vlans
-from labkit.net.layouts import ARP, IPV4, LAYOUTS
-from labkit.net.packets import BROADCAST, checksum, fragments
+from labkit.net.headers import ARP, dissect, vlans
+from labkit.net.packets import BROADCAST, checksum
 
-ANA, BEN = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2"
-A, B = 0x0A00_0A01, 0x0A00_0A02  # 10.0.10.1 and .2
-PING = packets.ipv4(A, B, 1, packets.icmp(8, 1, 1, b"x"))
 macs = st.binary(min_size=6, max_size=6)
 ips = st.integers(0, 2**32 - 1)
 words = st.integers(0, 2**16 - 1)
@@ -27,9 +24,6 @@ ethertypes = words.filter(lambda kind: kind != 0x8100)
 
 def ip(address: int) -> str:
     return str(IPv4Address(address))
-
-
-# -- as scapy builds them -----------------------------------------------------------------------
 
 
 @pytest.mark.live("scapy")
@@ -78,11 +72,11 @@ def test_arp(operation: int, mac: bytes, sender: int, other: bytes, target: int)
 
 
 @pytest.mark.live("scapy")
-@given(ips, ips, st.integers(0, 255), payloads, st.integers(0, 255), words)
-def test_ipv4(source: int, to: int, protocol: int, data: bytes, ttl: int, number: int) -> None:
+@given(ips, ips, st.integers(0, 255), payloads, words)
+def test_ipv4(source: int, to: int, protocol: int, data: bytes, number: int) -> None:
     s = scapy()
-    ours = packets.ipv4(source, to, protocol, data, ttl, number)
-    head = s.IP(src=ip(source), dst=ip(to), proto=protocol, ttl=ttl, id=number, flags="DF")
+    ours = packets.ipv4(source, to, protocol, data, number)
+    head = s.IP(src=ip(source), dst=ip(to), proto=protocol, id=number, flags="DF")
     assert ours == bytes(head / s.Raw(data))
     read = s.IP(ours)
     assert fields(ours, "IPv4", "IPv4") == {
@@ -117,59 +111,6 @@ def test_icmp(kind: int, number: int, sequence: int, data: bytes) -> None:
     }
 
 
-@pytest.mark.live("scapy")
-@given(ips, words, ips, words, payloads, st.integers(0, 255), st.integers(0, 2**32 - 1))
-@example(0, 0, 0, 0xFFDE, b"", 0, 0)  # UDP's sum is 0xFFFF: 0 as its checksum would say "none"
-@example(0, 0, 0, 0xB4F3, b"", 0, 0)  # TCP's sum is 0xFFFF: its checksum is 0
-def test_udp_and_tcp(
-    source: int, port: int, to: int, other: int, data: bytes, flags: int, sequence: int
-) -> None:
-    s = scapy()
-    head = s.IP(src=ip(source), dst=ip(to))
-    ours = packets.udp((source, port), (to, other), data)
-    assert ours == bytes(head / s.UDP(sport=port, dport=other) / s.Raw(data))[20:]
-    assert fields(ours, "UDP", "UDP") == {
-        "source port": port,
-        "destination port": other,
-        "length": 8 + len(data),
-        "checksum": s.UDP(ours).chksum,
-    }
-    segment = s.TCP(sport=port, dport=other, seq=sequence, ack=1, window=64240, flags=flags)
-    ours = packets.tcp((source, port), (to, other), data, flags, sequence)
-    assert ours == bytes(head / segment / s.Raw(data))[20:]
-    read = s.TCP(ours)
-    assert fields(ours, "TCP", "TCP") == {
-        "source port": read.sport,
-        "destination port": read.dport,
-        "sequence": read.seq,
-        "acknowledgement": read.ack,
-        "header words": read.dataofs,
-        "reserved": read.reserved,
-        "flags": int(read.flags),
-        "window": read.window,
-        "checksum": read.chksum,
-        "urgent": read.urgptr,
-    }
-
-
-@pytest.mark.live("scapy")
-def test_packets_in_packets() -> None:
-    s = scapy()
-    gre = packets.ipv4(A, B, 47, LAYOUTS["GRE"].build(0, IPV4) + PING)
-    assert gre == bytes(s.IP(src=ip(A), dst=ip(B), id=0, flags="DF") / s.GRE() / s.IP(PING))
-    protocol = s.IP(gre)[s.GRE].proto
-    assert fields(gre, "GRE", "IPv4") == {"flags and version": 0, "protocol": protocol}
-    frame = packets.ethernet(BEN, ANA, IPV4, PING)
-    vxlan = LAYOUTS["VXLAN"].build(8, 0, 42, 0) + frame
-    assert vxlan == bytes(s.VXLAN(flags=8, vni=42) / s.Ether(frame))
-    found = dissect(packets.udp((A, 4789), (B, 4789), vxlan), "UDP")
-    names = ["UDP", "VXLAN", "Ethernet", "type", "IPv4", "ICMP", "data"]
-    assert [header.name for header in found] == names
-
-
-# -- checksums and lengths ----------------------------------------------------------------------
-
-
 @given(st.binary(max_size=300))
 @example(b"\xff\xff" * 40)
 @example(b"")
@@ -188,41 +129,38 @@ def test_the_checksum_of_the_example_in_rfc_1071() -> None:
     assert checksum(bytes.fromhex("0001f203f4f5f6f7")) == ~0xDDF2 & 0xFFFF
 
 
-def test_a_packet_has_a_longest() -> None:
-    assert len(packets.ipv4(A, B, 17, bytes(65515))) == 65535
-    said = refused(packets.ipv4, A, B, 17, bytes(65516))
-    assert said.startswith("65516 bytes do not fit into one IPv4 packet, which holds 65,515")
+# -- captures -----------------------------------------------------------------------------------
+
+FRAMES = [b"", b"x", bytes(range(60)), b"\xff" * 1514]
 
 
-# -- fragments ----------------------------------------------------------------------------------
+def written(order: str, frames: list[bytes]) -> bytes:
+    """A capture as draft-ietf-opsawg-pcap draws it: a packet a second, a quarter past it."""
+    return struct.pack(order + "IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + b"".join(
+        struct.pack(order + "4I", 10 + n, 250_000, len(frame), len(frame)) + frame
+        for n, frame in enumerate(frames)
+    )
 
 
 @pytest.mark.live("scapy")
-@settings(max_examples=30)
-@given(st.integers(0, 3000), st.integers(28, 1500), st.integers(28, 1500))
-def test_scapy_puts_fragments_together(size: int, mtu: int, narrower: int) -> None:
+@pytest.mark.parametrize("options", [{}, {"endianness": ">"}], ids=str)
+def test_captures_that_scapy_writes(tmp_path: Path, options: dict[str, str]) -> None:
     s = scapy()
-    data = packets.icmp(8, 1, 1, bytes(n % 251 for n in range(size)))
-    whole = bytes(s.IP(src=ip(A), dst=ip(B), id=7, proto=1) / data)
-    pieces = [small for piece in fragments(whole, mtu) for small in fragments(piece, narrower)]
-    assert all(len(piece) <= min(mtu, narrower) for piece in pieces)
-    assert all((len(piece) - 20) % 8 == 0 for piece in pieces[:-1])
-    assert all(checksum(piece[:20]) == 0 for piece in pieces)
-    [found] = s.defragment([s.IP(piece) for piece in pieces])
-    assert found.build() == whole
+    head = s.Ether() / s.Dot1Q(vlan=10) / s.IP(dst="10.0.0.1") / s.ICMP()
+    frames = [head / bytes(size) for size in (0, 7, 1400)]
+    s.wrpcap(str(tmp_path / "scapy.pcap"), frames, **options)
+    read = packets.captured((tmp_path / "scapy.pcap").read_bytes())
+    assert read == [bytes(frame) for frame in frames]
 
 
-def test_what_fits_stays_as_it_is() -> None:
-    assert fragments(PING, len(PING)) == [PING]
+@given(st.integers(0, 24 + 4 * 16 + sum(map(len, FRAMES))), st.sampled_from("<>"))
+def test_a_capture_cut_short_anywhere(size: int, order: str) -> None:
+    ends = [24 + sum(16 + len(frame) for frame in FRAMES[: n + 1]) for n in range(4)]
+    whole = FRAMES[: sum(end <= size for end in ends)]
+    assert packets.captured(written(order, FRAMES)[:size]) == whole
 
 
-@pytest.mark.parametrize(
-    "packet, mtu, said",
-    [
-        (b"\x46" + PING[1:], 28, "Only IPv4 packets without options are cut here"),
-        (PING, 27, "27 bytes hold no header of 20 and eight of data"),
-        (PING, 28, 'The packet of 29 bytes says "do not fragment", and the next network takes 28:'),
-    ],
-)
-def test_what_may_not_be_cut(packet: bytes, mtu: int, said: str) -> None:
-    assert said in refused(fragments, packet, mtu)
+@given(st.binary(max_size=100), st.sampled_from([b"", written("<", []), written(">", [])]))
+def test_any_bytes_are_a_capture_of_what_is_in_them(data: bytes, head: bytes) -> None:
+    frames = packets.captured(head + data)
+    assert sum(16 + len(frame) for frame in frames) <= len(data)

@@ -8,6 +8,8 @@ from typing import Any
 
 import ipywidgets as w
 import pytest
+from labkit.net.tunnelling import SECRET, packet
+from labkit.net.tunnels import TUNNEL_KINDS, Tunnel
 from samples.errors import refused
 from samples.networks import console
 from samples.pages import Page, named, text, the
@@ -17,8 +19,6 @@ from labkit.net.panels import MOST, NetPanel, StepsPanel, TunnelPanel, matrix_ht
 from labkit.net.reach import Reach
 from labkit.net.statements import changed, parse
 from labkit.net.topology import Topology
-from labkit.net.tunnelling import SECRET, packet
-from labkit.net.tunnels import TUNNEL_KINDS, Tunnel
 
 SCHOOL = """\
 switch s1 s2

@@ -9,14 +9,15 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samples.errors import refused
 from samples.networks import TWO
 
-from labkit.net.layouts import IPV4
+from labkit.errors import LabError
+from labkit.net.headers import IPV4
 from labkit.net.network import Network, Step
 from labkit.net.packets import ethernet, icmp, ipv4
-from labkit.net.picture import Boxes, Bytes, Journey
+from labkit.net.picture import Answer, Bytes, Journey, Text, pasted
 from labkit.net.statements import parse
-from labkit.net.tunnels import Tunnel
 from labkit.show.figure import Figure
 
 EVIL = 'a <b> & "c" \' </svg>'
@@ -49,10 +50,6 @@ class Read(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
-
-    def sized(self) -> list[str]:
-        """Names of headers with a size."""
-        return [word for word in self.words if re.search(r" \d+$", word)]
 
 
 # -- a frame's way ------------------------------------------------------------------------------
@@ -87,7 +84,7 @@ def test_one_name_may_begin_like_another() -> None:
     assert not any("a2" in cell for row in rows for cell in row)
 
 
-# -- bytes and boxes ----------------------------------------------------------------------------
+# -- bytes ----------------------------------------------------------------------------
 
 
 @given(st.binary(max_size=120) | st.just(FRAME), st.sampled_from(["", EVIL]))
@@ -115,36 +112,10 @@ def test_bytes_tell_their_fields() -> None:
     assert first == "0000  02 00 00 00 00 02 02 00 00 00 00 01 81 00 00 0a"
 
 
-@pytest.mark.parametrize("kind", ["none", "gre", "vxlan"])
-@pytest.mark.parametrize("title", ["", EVIL])
-def test_boxes_say_the_same_as_text_and_html(kind: str, title: str) -> None:
-    outside = Tunnel(kind).wrap(PACKET)
-    picture = Boxes(outside, PACKET, title)
-    page = Read(picture.html())
-    assert page.tips[0] == str(picture) and title in page.text
-    headers = [f"{header.name} {header.size}" for header in picture.wire]
-    assert page.sized() == headers
-    assert str(picture).splitlines()[-1].split(": ")[1] == " | ".join(headers)
-    hidden = f"{len(outside)} bytes on the wire for {len(PACKET)} inside; nothing in it is hidden."
-    assert hidden in page.text
-
-
-def test_a_sealed_box_shows_what_is_in_it_for_who_has_the_key() -> None:
-    picture = Boxes(ipv4(1, 2, 50, b"\0\0\x10\1" + bytes(60)), PACKET)
-    page = Read(picture.html())
-    inside = ["IPv4 20", "ICMP 8", "data 3"]
-    assert page.sized() == ["IPv4 20", "ESP 16", "encrypted 48", *inside]
-    assert "hatched: only who has the key sees what is in it" in page.text
-    assert str(picture).splitlines()[1] == (
-        "in it           31 bytes: IPv4 20 | ICMP 8 | data 3, then padding and a tag"
-    )
-
-
 @pytest.mark.parametrize(
     "picture",
     [
         Bytes,
-        lambda data: Boxes(data[18:], PACKET),
         lambda data: Journey([step._replace(frame=data) for step in ping()[:1]], {}),
     ],
 )
@@ -154,6 +125,91 @@ def test_another_frame_changes_all_that_show_it(picture: Callable[[bytes], Figur
     assert picture(FRAME).html() != picture(other).html()
 
 
-@pytest.mark.parametrize("figure", [Journey(ping(), {}), Bytes(FRAME), Boxes(PACKET, PACKET)])
+@pytest.mark.parametrize("figure", [Journey(ping(), {}), Bytes(FRAME), Answer(Text(EVIL))])
 def test_every_figure_offers_text_and_html(figure: Figure) -> None:
     assert figure._repr_mimebundle_() == {"text/plain": str(figure), "text/html": figure.html()}
+    assert repr(figure) == str(figure)
+
+
+# -- bytes pasted -------------------------------------------------------------------------------
+
+QUESTION = ethernet(b"\xff" * 6, b"\2\0\0\0\0\1", 0x0806, bytes(range(28)), [20])
+HEX = QUESTION.hex()
+ROWS = [QUESTION[at : at + 16] for at in range(0, len(QUESTION), 16)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEX,
+        HEX.upper(),
+        QUESTION.hex(" "),
+        QUESTION.hex(" ", 2),
+        f"\n\n  {HEX}\t\n",
+        "\r\n".join(row.hex(" ") for row in ROWS),
+        # tcpdump -xx
+        "\n".join(f"\t0x{16 * n:04x}:  {row.hex(' ', 2)}" for n, row in enumerate(ROWS)),
+        "\n".join(f"0x{16 * n:04X}: {row.hex().upper()}" for n, row in enumerate(ROWS)),
+        "\n".join(f"{16 * n:04x}: {row.hex(' ')}" for n, row in enumerate(ROWS)),
+        # `%net bytes`, Wireshark
+        "\n".join(f"{16 * n:04x}  {row.hex(' ')}" for n, row in enumerate(ROWS)),
+    ],
+)
+def test_hex_is_read_however_it_is_written(text: str) -> None:
+    answer = pasted(text, "Ethernet")
+    assert str(answer) == str(Bytes(QUESTION)) and "802.1Q" in str(answer)
+    assert "ARP" in Read(answer.html()).text
+
+
+def test_what_net_bytes_prints_can_be_pasted_again() -> None:
+    shown = str(Bytes(QUESTION))
+    assert str(pasted("\n".join(shown.splitlines()[: len(ROWS)]), "Ethernet")) == shown
+
+
+def test_a_packet_without_ethernet() -> None:
+    assert str(pasted(PACKET.hex(), "IPv4")) == str(Bytes(PACKET, "", "IPv4"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n\t\n",
+        "0",
+        "abc",
+        "0x00",
+        "0x0000:",
+        "zz",
+        "02:00:00:00:00:01",
+        "\u0660\u0661",
+        "ff" * 10_001,
+        "00" * 500_000,
+        "z" * 1_000_000,
+        " " * 1_000_000,
+        "0x0000: \n" * 50_000,
+        "ARP, Request who-has 10.0.0.2",
+        "<script>",
+        "\0",
+        "\ud800",
+    ],
+)
+def test_what_is_no_frame_is_one_line(text: str) -> None:
+    told = refused(pasted, text, "Ethernet")
+    assert told.startswith("That is no frame in hex: paste lines as `tcpdump -xx` prints them")
+
+
+def test_the_longest_that_is_taken() -> None:
+    assert "data, " in str(pasted("ff" * 10_000, "Ethernet"))
+
+
+@given(st.binary(min_size=1, max_size=120), st.sampled_from(["Ethernet", "IPv4"]))
+def test_any_bytes_can_be_taken_apart(data: bytes, first: str) -> None:
+    assert str(pasted(data.hex(" "), first)) == str(Bytes(data, "", first))
+
+
+@given(st.text(max_size=200), st.sampled_from(["Ethernet", "IPv4"]))
+def test_any_text_is_taken_apart_or_refused(text: str, first: str) -> None:
+    try:
+        assert str(pasted(text, first)).startswith("0000  ")
+    except LabError as error:
+        assert "That is no frame in hex" in str(error)

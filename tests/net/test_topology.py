@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples.errors import refused
 
-from labkit.net.statements import parse
+from labkit.net.statements import changed, parse
 from labkit.net.topology import Hop, Plug, Port, ranges
 
 TEXT = """\
@@ -112,3 +112,48 @@ def test_ranges(vlans: set[int]) -> None:
 )
 def test_what_comes_in(port: str, tag: int, inside: int | None) -> None:
     assert parse(f"switch s\n{port} s.1").port(Plug("s", 1)).inside(tag) == inside
+
+
+@given(st.sampled_from(["access 10", "trunk 10", "trunk 10,20 native 10"]), st.integers(1, 30))
+def test_what_goes_out_comes_in_at_a_port_alike(port: str, vlan: int) -> None:
+    does = parse(f"switch s\n{port} s.1").port(Plug("s", 1))
+    tag = does.outside(vlan)
+    assert (tag is None) == (vlan not in does.allowed | {does.vlan})
+    assert tag is None or does.inside(tag) == vlan
+
+
+# -- a VLAN that runs in a ring is refused, whatever ports it runs over ---------------------------
+
+RING = "switch s1 s2 s3\nlink s1.1 s2.1\nlink s2.2 s3.2\nlink s3.1 s1.2\n"
+TRUNKS = "trunk 10,20 s1.1 s1.2 s2.1 s2.2 s3.1"
+
+
+@pytest.mark.parametrize(
+    "ports, ring",
+    [
+        ("", 1),  # out of the box all is VLAN 1
+        (f"{TRUNKS} s3.2\naccess 10 s1.9", 10),
+        (f"{TRUNKS}\ntrunk 20 s3.2\naccess 10 s1.9", 0),  # cut: VLAN 10 ends at s3.2
+        (f"{TRUNKS}\ntrunk 20 s3.2\naccess 20 s1.9", 20),
+        ("access 10 s1.1 s2.1\naccess 20 s2.2 s3.2", 0),  # three VLANs, a link each
+        ("access 10 s1.1 s2.2 s3.1", 0),  # natives that differ join 10 and 1, in no ring
+    ],
+)
+def test_a_ring_in_one_vlan_is_refused(ports: str, ring: int) -> None:
+    if ring:
+        said = refused(parse, RING + ports)
+        assert said.startswith(f"VLAN {ring} runs in a ring that ")
+        assert " closes: without spanning tree" in said
+    else:
+        assert len(list(parse(RING + ports).links())) == 3
+
+
+def test_a_change_closes_no_ring() -> None:
+    made = parse(RING + "access 10 s1.1 s2.1")
+    assert "runs in a ring" in refused(changed, made, "access 1 s1.1 s2.1")
+
+
+@pytest.mark.parametrize("line", ["link s1.5 s1.6", "link s1.5 s2.5\naccess 10 s1.5 s2.5"])
+def test_two_cables_between_the_same_are_a_ring(line: str) -> None:
+    text = "switch s1 s2\nlink s1.1 s2.1\ntrunk 1,10 native 1 s1.1 s2.1\n"
+    assert "runs in a ring" in refused(parse, text + line)

@@ -1,4 +1,4 @@
-"""What the tests of networks share: scapy to compare with, topologies, kinds of tunnels."""
+"""What the tests of networks share: scapy to compare with, and topologies."""
 
 from __future__ import annotations
 
@@ -15,11 +15,6 @@ from labkit.net.engine import Console
 from labkit.net.headers import dissect
 from labkit.net.statements import parse
 from labkit.net.topology import Topology
-from labkit.net.tunnels import TUNNEL_KINDS
-
-SEALED = [kind for kind, about in TUNNEL_KINDS.items() if about.encrypts]
-OPEN = [kind for kind in TUNNEL_KINDS if kind not in SEALED]
-
 
 TWO = """\
 switch s1 s2

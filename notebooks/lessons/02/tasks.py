@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from labkit.engine import Session
 from labkit.material import NotYet, Prediction, Task, Try, number
-from labkit.net.frames import crafted
 from labkit.net.headers import dissect, vlans
-from labkit.net.network import PING, Network
+from labkit.net.network import PING, Network, crafted
 from labkit.net.reach import Reach
 from labkit.net.statements import changed, parse
 from labkit.net.topology import Topology

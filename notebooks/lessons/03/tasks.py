@@ -7,8 +7,9 @@ from labkit.engine import Session
 from labkit.errors import LabError
 from labkit.material import NotYet, Prediction, Task, Try, number
 from labkit.net.headers import dissect
-from labkit.net.tunnelling import SECRET, altered, packet
-from labkit.net.tunnels import TUNNEL_KINDS, Tunnel, largest
+
+from .tunnelling import SECRET, altered, packet
+from .tunnels import TUNNEL_KINDS, Tunnel, largest
 
 NEEDS = {"docker": ["docker"], "net": ["net"]}
 

@@ -1,25 +1,29 @@
-"""What ``%tunnel`` and ``%%bytes`` show: packets through tunnels, and bytes pasted."""
+"""What ``%tunnel`` shows: packets through tunnels, as on the wire."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from markupsafe import Markup
 
 from labkit.errors import LabError
-from labkit.messages import N_, _
-from labkit.net.answer import Answer, Text
-from labkit.net.layouts import TCP, UDP
-from labkit.net.packets import fragments, ipv4, tcp
-from labkit.net.picture import Boxes, Bytes
-from labkit.net.tunnels import TUNNEL_KINDS, Tunnel, largest, overhead
+from labkit.messages import N_, Catalogue
+from labkit.net.headers import LAYOUTS, TCP, UDP, Header, dissect
+from labkit.net.packets import ipv4
+from labkit.net.picture import Answer, Bytes, Text, header_look
+from labkit.show.figure import Figure
+from labkit.show.markup import macro
 from labkit.show.text import clean
 from labkit.words import number
 
+from .tunnels import TUNNEL_KINDS, Tunnel, fragments, largest, overhead, tcp
+
+_ = Catalogue(Path(__file__).parent)
 CLIENT = 0x0A320001  # 10.50.0.1: in the network inside
 SERVER = 0x0A320002  # 10.50.0.2
 MOST_BYTES = 1400  # of a text, so that it fits into one packet
 MOST_PIECES = 20  # told one by one
-MOST_PASTED = 20_000  # digits
 SECRET = "GET /nota?pin=1234"
 HELP = N_("""%tunnel KIND ["text"]       send a text through a tunnel, and look at the wire
 %tunnel sizes               what each kind adds to a packet, and whether it encrypts
@@ -27,8 +31,54 @@ HELP = N_("""%tunnel KIND ["text"]       send a text through a tunnel, and look 
 %tunnel tamper KIND         change one byte on the way
 %tunnel replay KIND         send a recorded packet again
 %tunnel fragment SIZE MTU   a packet that is too long, cut by a router""")
-_OFFSET = re.compile(r"\s*(?:0x)?([0-9a-fA-F]{4})(:\s|\s\s)")
-_HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
+
+
+class Boxes(Figure):
+    """A packet in a packet: ``outside`` crosses the wire; ``inside`` is for who has the key."""
+
+    def __init__(self, outside: bytes, inside: bytes, title: str) -> None:
+        self.title = title
+        self.wire = dissect(outside, "IPv4")
+        self._hidden = dissect(inside, "IPv4") if self.wire[-1].sealed else []
+        self._sizes = {"outside": len(outside), "inside": len(inside)}
+
+    def __str__(self) -> str:
+        wire, hidden = (
+            " | ".join(f"{header.label} {header.size}" for header in headers)
+            for headers in (self.wire, self._hidden)
+        )
+        lines = [
+            self.title,
+            _("on the wire  {outside:>5} bytes: {headers}", headers=wire, **self._sizes),
+        ]
+        if hidden:
+            inside = _(
+                "in it        {inside:>5} bytes: {headers}, then padding and a tag",
+                headers=hidden,
+                **self._sizes,
+            )
+            lines.append(inside)
+        return "\n".join(lines)
+
+    def html(self) -> Markup:
+        """Each header a box that holds the next one."""
+        if self._hidden:
+            about = _(
+                "{outside} bytes on the wire for {inside} inside; hatched: only who has the key "
+                "sees what is in it.",
+                **self._sizes,
+            )
+        else:
+            about = _(
+                "{outside} bytes on the wire for {inside} inside; nothing in it is hidden.",
+                **self._sizes,
+            )
+        headers = [*self.wire, *self._hidden]
+        return macro("net/picture.html", "boxes", self, about, headers, header_look, _source)
+
+
+def _source(header: Header) -> str:
+    return LAYOUTS[header.name].source if header.name in LAYOUTS else ""
 
 
 def _data(text: str) -> bytes:
@@ -39,11 +89,11 @@ def packet(text: str) -> bytes:
     """A text from a client to a web server inside, as an IPv4 packet. Raises :class:`LabError`."""
     data = _data(text)
     if len(data) > MOST_BYTES:
-        why = _(
+        told = _(
             "Send up to {most:,} bytes: what does not fit into one packet is another story.",
             most=MOST_BYTES,
         )
-        raise LabError(why)
+        raise LabError(told)
     return ipv4(CLIENT, SERVER, TCP, tcp((CLIENT, 40000), (SERVER, 80), data))
 
 
@@ -53,7 +103,7 @@ def through(kind: str, text: str = SECRET) -> Answer:
     Raises :class:`LabError`.
     """
     if not text:
-        raise LabError('Send one letter at least: `%tunnel gre "hello"`.')
+        raise LabError(_('Send one letter at least: `%tunnel gre "hello"`.'))
     inside = packet(text)
     outside = Tunnel(kind).wrap(inside)
     hits = outside.count(_data(text))
@@ -74,8 +124,8 @@ def through(kind: str, text: str = SECRET) -> Answer:
 
 def altered(kind: str, outside: bytes) -> bytes:
     """A packet with one bit turned over on the way, in the last byte before a tag."""
-    at = len(outside) - (17 if TUNNEL_KINDS[kind].encrypts else 1)
-    return outside[:at] + bytes([outside[at] ^ 1]) + outside[at + 1 :]
+    place = len(outside) - (17 if TUNNEL_KINDS[kind].encrypts else 1)
+    return outside[:place] + bytes([outside[place] ^ 1]) + outside[place + 1 :]
 
 
 # -- commands -----------------------------------------------------------------------------------
@@ -90,9 +140,8 @@ def _sizes() -> Answer:
 
 
 def _mtu(word: str) -> Answer:
-    mtu = number(
-        word, 100, 9000, _("The MTU is a number of bytes from 100 to 9000: `%tunnel mtu 1500`.")
-    )
+    usage = _("The MTU is a number of bytes from 100 to 9000: `%tunnel mtu 1500`.")
+    mtu = number(word, 100, 9000, usage)
     lines = [_("bytes of the longest packet inside, when outside {mtu} fit", mtu=mtu)]
     lines += [f"{kind:<10} {largest(kind, mtu):>4}" for kind in TUNNEL_KINDS]
     return Answer(Text("\n".join(lines)))
@@ -124,7 +173,7 @@ def _fragment(size_word: str, mtu_word: str) -> Answer:
     usage = _("Two numbers of bytes up to 65535: `%tunnel fragment 1600 1500`.")
     size, mtu = (number(word, 0, 65535, usage) for word in (size_word, mtu_word))
     if size < 28:
-        raise LabError("A packet with anything in it takes 28 bytes at least.")
+        raise LabError(_("A packet with anything in it takes 28 bytes at least."))
     if size <= mtu:
         told = _(
             "A packet of {size} bytes fits into {mtu} as it is: nobody cuts it.", size=size, mtu=mtu
@@ -133,35 +182,32 @@ def _fragment(size_word: str, mtu_word: str) -> Answer:
     whole = ipv4(CLIENT, SERVER, UDP, bytes(size - 20), identification=7)
     divisible = whole[:6] + b"\0\0" + whole[8:]  # without "do not fragment"
     pieces = fragments(divisible, mtu)
-    lines = [_piece(count, piece) for count, piece in enumerate(pieces, 1)]
+    lines = list[str]()
+    for count, piece in enumerate(pieces, 1):
+        told = _(
+            "piece {count}: {size} bytes, from byte {offset} of the data, {which}",
+            count=count,
+            size=len(piece),
+            offset=8 * (int.from_bytes(piece[6:8], "big") & 0x1FFF),
+            which=_("more follow") if count < len(pieces) else _("the last"),
+        )
+        lines.append(told)
     if len(lines) > MOST_PIECES:
         between = len(lines) - MOST_PIECES
         lines[MOST_PIECES - 1 : -1] = [_("… and {number} between", number=between)]
     total = sum(map(len, pieces))
-    lines.append(
-        _(
-            "{number} pieces, {total} bytes in all, {more} more than before; one lost loses all.",
-            number=len(pieces),
-            total=total,
-            more=total - size,
-        )
+    told = _(
+        "{number} pieces, {total} bytes in all, {more} more than before; one lost loses all.",
+        number=len(pieces),
+        total=total,
+        more=total - size,
     )
+    lines.append(told)
     try:
         fragments(whole, mtu)
     except LabError as error:
         lines.append(str(error))
     return Answer(Text("\n".join(lines)))
-
-
-def _piece(count: int, piece: bytes) -> str:
-    more, offset = piece[6] & 0x20, 8 * (int.from_bytes(piece[6:8], "big") & 0x1FFF)
-    return _(
-        "piece {count}: {size} bytes, from byte {offset} of the data, {which}",
-        count=count,
-        size=len(piece),
-        offset=offset,
-        which=_("more follow") if more else _("the last"),
-    )
 
 
 _COMMANDS: dict[tuple[str, int], Callable[..., Answer]] = {  # by name and number of words
@@ -183,29 +229,7 @@ def do(words: Sequence[str]) -> Answer:
         return through(name, *rest)
     command = _COMMANDS.get((name, len(rest)))
     if not command:
-        why = _(
-            "`%tunnel {words:.40}` is not known; `%tunnel help` shows what is.",
-            words=" ".join(words),
-        )
-        raise LabError(why)
+        typed = " ".join(words)
+        told = _("`%tunnel {words:.40}` is not known; `%tunnel help` shows what is.", words=typed)
+        raise LabError(told)
     return command(*rest)
-
-
-def pasted(text: str, first: str) -> Answer:
-    """Bytes in hex, with or without offsets, taken apart; ``first``: the header they begin with.
-
-    Raises :class:`LabError` for anything else.
-    """
-    digits = ""
-    for row, line in enumerate(filter(str.strip, text.splitlines())):
-        offset = _OFFSET.match(line)
-        if offset and (offset[2][0] == ":" or int(offset[1], 16) == 16 * row):
-            line = line[offset.end() :]  # tcpdump's, or as we print them
-        digits += "".join(line.split())
-    if not _HEX.fullmatch(digits) or len(digits) > MOST_PASTED:
-        why = _(
-            "That is no frame in hex: paste lines as `tcpdump -xx` prints them, two digits a "
-            "byte, up to 10,000 bytes."
-        )
-        raise LabError(why)
-    return Answer(Bytes(bytes.fromhex(digits), "", first))

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from samples.errors import refused
-from samples.networks import OPEN, SEALED, scapy
+from samples.lessons import beside
+from samples.networks import fields, scapy
 
 from labkit.errors import LabError
 from labkit.net.headers import dissect
-from labkit.net.packets import ipv4, udp
-from labkit.net.tunnels import TUNNEL_KINDS, Tunnel, largest, overhead
+from labkit.net.packets import checksum, icmp, ipv4
 
+tunnels = beside("03", "tunnels")
+TUNNEL_KINDS, Tunnel = tunnels.TUNNEL_KINDS, tunnels.Tunnel
+SEALED = [kind for kind, about in TUNNEL_KINDS.items() if about.encrypts]
+OPEN = [kind for kind in TUNNEL_KINDS if kind not in SEALED]
 SECRET = b"nobody else may read this"
 A, B = 0x0A00_0001, 0x0A00_0002
 payloads = st.binary(max_size=80)
+ips = st.integers(0, 2**32 - 1)
+words = st.integers(0, 2**16 - 1)
 
 
 def packet(data: bytes = SECRET) -> bytes:
-    return ipv4(A, B, 17, udp((A, 9), (B, 9), data))
+    return ipv4(A, B, 17, tunnels.udp((A, 9), (B, 9), data))
 
 
-def unopened(tunnel: Tunnel, arrived: bytes) -> str:
+def unopened(tunnel: Any, arrived: bytes) -> str:
     return refused(tunnel.unwrap, arrived)
 
 
@@ -165,6 +174,76 @@ def test_no_such_tunnel() -> None:
     assert refused(Tunnel, "pptp") == said
 
 
+# -- what packets carry -------------------------------------------------------------------------
+
+
+@pytest.mark.live("scapy")
+@given(ips, words, ips, words, payloads)
+@example(0, 0, 0, 0xFFDE, b"")  # UDP's sum is 0xFFFF: 0 as its checksum would say "none"
+@example(0, 0, 0, 0xB4DA, b"")  # TCP's sum is 0xFFFF: its checksum is 0
+def test_udp_and_tcp(source: int, port: int, to: int, other: int, data: bytes) -> None:
+    s = scapy()
+    head = s.IP(src=str(IPv4Address(source)), dst=str(IPv4Address(to)))
+    ours = tunnels.udp((source, port), (to, other), data)
+    assert ours == bytes(head / s.UDP(sport=port, dport=other) / s.Raw(data))[20:]
+    assert fields(ours, "UDP", "UDP") == {
+        "source port": port,
+        "destination port": other,
+        "length": 8 + len(data),
+        "checksum": s.UDP(ours).chksum,
+    }
+    segment = s.TCP(sport=port, dport=other, seq=1, ack=1, window=64240, flags="PA")
+    ours = tunnels.tcp((source, port), (to, other), data)
+    assert ours == bytes(head / segment / s.Raw(data))[20:]
+    read = s.TCP(ours)
+    assert fields(ours, "TCP", "TCP") == {
+        "source port": port,
+        "destination port": other,
+        "sequence": 1,
+        "acknowledgement": 1,
+        "header words": read.dataofs,
+        "reserved": read.reserved,
+        "flags": int(read.flags),
+        "window": read.window,
+        "checksum": read.chksum,
+        "urgent": read.urgptr,
+    }
+
+
+@pytest.mark.live("scapy")
+@settings(max_examples=30)
+@given(st.integers(0, 3000), st.integers(28, 1500), st.integers(28, 1500))
+def test_scapy_puts_fragments_together(size: int, mtu: int, narrower: int) -> None:
+    s = scapy()
+    data = icmp(8, 1, 1, bytes(n % 251 for n in range(size)))
+    whole = bytes(s.IP(src="10.0.0.1", dst="10.0.0.2", id=7, proto=1) / data)
+    pieces = [
+        smaller
+        for piece in tunnels.fragments(whole, mtu)
+        for smaller in tunnels.fragments(piece, narrower)
+    ]
+    assert all(len(piece) <= min(mtu, narrower) for piece in pieces)
+    assert all((len(piece) - 20) % 8 == 0 for piece in pieces[:-1])
+    assert all(checksum(piece[:20]) == 0 for piece in pieces)
+    [together] = s.defragment([s.IP(piece) for piece in pieces])
+    assert together.build() == whole
+
+
+def test_what_fits_stays_as_it_is() -> None:
+    assert tunnels.fragments(packet(), len(packet())) == [packet()]
+
+
+@pytest.mark.parametrize(
+    "mtu, said",
+    [
+        (27, "27 bytes hold no header of 20 and eight of data"),
+        (28, 'The packet of 53 bytes says "do not fragment", and the next network takes 28:'),
+    ],
+)
+def test_what_may_not_be_cut(mtu: int, said: str) -> None:
+    assert said in refused(tunnels.fragments, packet(), mtu)
+
+
 # -- sizes --------------------------------------------------------------------------------------
 
 
@@ -181,16 +260,17 @@ def test_no_such_tunnel() -> None:
     ],
 )
 def test_overhead_is_what_the_standard_says(kind: str, least: int, most: int) -> None:
-    found = {overhead(kind, size) for size in range(100, 132)}
+    found = {tunnels.overhead(kind, size) for size in range(100, 132)}
     assert (min(found), max(found)) == (least, most)
 
 
 @settings(max_examples=15)
 @pytest.mark.parametrize("kind", TUNNEL_KINDS)
-@given(mtu=st.integers(150, 9000))
+@given(mtu=st.integers(100, 9000))
 def test_the_largest_that_fits(kind: str, mtu: int) -> None:
-    size = largest(kind, mtu)
-    assert size + overhead(kind, size, size) <= mtu < size + 1 + overhead(kind, size + 1, size + 1)
+    size = tunnels.largest(kind, mtu)
+    inside, more = (each + tunnels.overhead(kind, each, each) for each in (size, size + 1))
+    assert inside <= mtu < more
 
 
 @pytest.mark.parametrize(
@@ -198,12 +278,5 @@ def test_the_largest_that_fits(kind: str, mtu: int) -> None:
 )
 def test_wireguard_pads_no_further_than_the_mtu_of_its_interface(inside: int, outside: int) -> None:
     """As wireguard-go does with `ip link set wg0 mtu 1432`, seen by tcpdump outside."""
-    assert inside + overhead("wireguard", inside, 1432) == outside
-    assert largest("wireguard", 1492) == 1432
-
-
-def test_what_does_not_fit() -> None:
-    said = "Nothing fits through gre when the network outside takes only 51 bytes."
-    assert refused(largest, "gre", 51) == said
-    assert "has at least its header of 20 bytes" in refused(overhead, "gre", 19)
-    assert "do not fit into one IPv4 packet" in refused(overhead, "gre", 65535)
+    assert inside + tunnels.overhead("wireguard", inside, 1432) == outside
+    assert tunnels.largest("wireguard", 1492) == 1432
