@@ -19,15 +19,8 @@ from labkit.docker.archives import read_image, read_stream
 from labkit.docker.streams import ZSTD
 
 
-def tool(name: str) -> str:
-    found = shutil.which(name)
-    if not found and os.environ.get("CI"):
-        pytest.fail(f"{name} is missing: apt-get install {name}")
-    return found or pytest.skip(f"{name} is not installed")
-
-
+@pytest.mark.live("skopeo")
 def test_skopeo_copies_read_the_same(tmp_path: Path) -> None:
-    skopeo = tool("skopeo")
     source = c.write(tmp_path / "source.tar", c.docker_old(c.DEMO))
     truth = read_image(source).to_json()["layers"]
     for kind, more in (
@@ -38,7 +31,7 @@ def test_skopeo_copies_read_the_same(tmp_path: Path) -> None:
     ):
         target = tmp_path / f"{kind}{len(more)}"
         place = f"{kind}:{target}:demo:latest" if kind != "oci" else f"{kind}:{target}:latest"
-        argv = [skopeo, "--insecure-policy", "copy", "--quiet", *more]
+        argv = ["skopeo", "--insecure-policy", "copy", "--quiet", *more]
         argv += [f"docker-archive:{source}", place]
         subprocess.run(argv, check=True, env={**os.environ, "TMPDIR": str(tmp_path)})
         image = read_image(target)
@@ -49,11 +42,10 @@ def test_skopeo_copies_read_the_same(tmp_path: Path) -> None:
     assert any(path.read_bytes()[:4] == ZSTD for path in (tmp_path / "oci1").glob("blobs/sha256/*"))
 
 
+@pytest.mark.live("umoci")
 def test_umoci_layers_with_whiteouts(tmp_path: Path) -> None:
-    umoci = tool("umoci")
-
     def do(*argv: str | Path) -> None:
-        subprocess.run([umoci, *map(str, argv)], check=True, capture_output=True)
+        subprocess.run(["umoci", *map(str, argv)], check=True, capture_output=True)
 
     layout, bundle = tmp_path / "layout", tmp_path / "bundle"
     rootless = [] if os.geteuid() == 0 else ["--rootless"]
@@ -153,7 +145,8 @@ MADE = set(
 )
 
 
-@pytest.mark.docker
+@pytest.mark.live("docker")
+@pytest.mark.usefixtures("on_engine")
 @pytest.mark.parametrize("seed", range(8))
 def test_the_tree_is_what_the_engine_mounts(seed: int, tmp_path: Path) -> None:
     tag = f"labkit-test-{uuid.uuid4().hex[:12]}:oracle"

@@ -69,7 +69,6 @@ def test_zstd_that_asks_for_memory(tmp_path: Path) -> None:
     assert "is damaged" in said and peak < 60
 
 
-@pytest.mark.slow
 def test_many_entries(tmp_path: Path) -> None:
     layer = b"".join(header(b"d%05d/f%02d" % divmod(n, 100)) for n in range(200_000))
     said, peak = read(c.write(tmp_path / "x.tar", c.oci(c.image(layer))))
