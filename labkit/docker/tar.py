@@ -214,7 +214,7 @@ def _path(header: bytes, extended: dict[str, str]) -> str:
     path = _text(header[Ustar.NAME])
     if header[Ustar.PREFIX.start] and header[Ustar.MAGIC] == b"ustar\0":
         path = f"{_text(header[Ustar.PREFIX])}/{path}"
-    return extended.get("GNU.sparse.name", extended.get("path", path))
+    return extended.get("GNU.sparse.name", extended.get("path", path)) if extended else path
 
 
 def _sizes(header: bytes, kind: str, extended: dict[str, str], source: Source) -> tuple[int, int]:
