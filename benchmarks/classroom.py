@@ -1,8 +1,9 @@
-"""What a class feels: `%docker ps` against `docker ps`, `import labkit`, and a lesson's replay under nbval.
+"""What a class feels: `%docker ps`, `import labkit`, and a lesson's replay under nbval.
 
     python benchmarks/classroom.py [--runs 21]
 
-The two of each pair run in turn, and a ratio is the median of the pairs' ratios. The first needs a Docker engine.
+The two of each pair run in turn, and a ratio is the median of the pairs' ratios. The first needs a
+Docker engine.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def paired(
 
 
 def docker_ps(runs: int) -> tuple[float, float, float]:
-    """A cell with `%docker ps` in a running shell, against the bare command with its output read."""
+    """A cell with `%docker ps` in a running shell, against the bare command, its output read."""
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
 
@@ -85,9 +86,8 @@ def lesson(runs: int) -> tuple[float, float, float]:
     """nbval over the lesson in replay, against nbval over a notebook that only imports the same."""
     with tempfile.TemporaryDirectory() as folder:
         empty = Path(folder, "empty.ipynb")
-        cell = nbformat.v4.new_code_cell(
-            "import labkit.magics, labkit.widgets, labkit.archives", execution_count=1
-        )
+        imports = "import labkit.magics, labkit.docker.panels, labkit.docker.archives"
+        cell = nbformat.v4.new_code_cell(imports, execution_count=1)
         nbformat.write(nbformat.v4.new_notebook(cells=[cell]), empty)
         return paired(lambda: nbval(LESSON), lambda: nbval(empty), runs)
 
@@ -107,15 +107,16 @@ def main() -> None:
     print("| what | ours | against | ratio | limit |\n|---|---|---|---|---|")
     ours, bare, ratio = docker_ps(runs)
     print(
-        f"| `%docker ps` against `docker ps` | {ours * 1e3:.1f} ms | {bare * 1e3:.1f} ms | {ratio:.2f} | 1.15 |"
+        f"| `%docker ps` against `docker ps` | {ours * 1e3:.1f} ms | {bare * 1e3:.1f} ms "
+        f"| {ratio:.2f} | 1.15 |"
     )
     ours, bare, _ = paired(importing("labkit"), importing("sys"), runs)
-    print(
-        f"| `import labkit`, Python's start taken off | {(ours - bare) * 1e3:.1f} ms | | | 100 ms |"
-    )
+    took = (ours - bare) * 1e3
+    print(f"| `import labkit`, Python's start taken off | {took:.1f} ms | | | 100 ms |")
     ours, bare, ratio = lesson(5)
     print(
-        f"| nbval, lesson 12 in replay against an empty notebook | {ours:.2f} s | {bare:.2f} s | {ratio:.2f} | 1.5 |"
+        f"| nbval, lesson 12 in replay against an empty notebook | {ours:.2f} s | {bare:.2f} s "
+        f"| {ratio:.2f} | 1.5 |"
     )
 
 

@@ -1,77 +1,153 @@
-"""An image as a chain of layers: what each adds, changes and hides, and what of it is wasted."""
+"""An image as a chain of layers: what each adds, changes and hides, and what of it is wasted.
+
+Source of what configs and histories hold, and of ChainIDs: OCI image-spec, config.md.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
-from labkit.docker.history import (
-    ImageConfig,
-    Json,
-    align_history,
-    chain_ids,
-    decimal_size,
-    instruction,
-)
-from labkit.docker.listing import LayerEntry, read_listing, write_listing
-from labkit.docker.rootfs import Changes, FileOrFolder, Folder, RootFS
+from labkit.docker.rootfs import File, Folder, RootFS
+from labkit.docker.tar import LayerEntry, read_listing, write_listing
 from labkit.errors import LabError
 from labkit.messages import _
 from labkit.show.text import clean, shorten
 
+Json = Mapping[str, Any]  # an object of JSON
+ReadLayer = Callable[[], Iterable[LayerEntry]]
 MAX_LAYERS = 1024  # more than an engine takes (Docker: 127)
 _LONGEST = 72  # characters of an instruction in the table
+# Instructions that never make a layer, and those that nearly always make one.
+_METADATA = re.compile(
+    "ARG|CMD|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME"
+)
+_WRITING = ("ADD", "COPY", "RUN")
+_SHELL = re.compile(r"(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c (?P<no_command>#\(nop\) ?)?")
+_COPIED = re.compile(r"\b(file|dir|multi):([0-9a-f]{8})[0-9a-f]{56}\b")
+
+
+def decimal_size(size: float) -> str:
+    """Bytes in decimal units with three digits, as `docker images` prints them: 4.26MB."""
+    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
+        if float(f"{size:.3g}") < 1000:
+            return f"{size:.3g}{unit}"
+        size /= 1000
+    return f"{size:.3g}EB"
+
+
+def instruction(created_by: str) -> str:
+    """The Dockerfile instruction in a history entry, on one line.
+
+    The classic builder writes "/bin/sh -c #(nop) " before what is no command, and the digest of
+    what it copied, of which 8 digits remain; BuildKit ends with " # buildkit".
+    """
+    text = " ".join(created_by.split()).removesuffix(" # buildkit")
+    shell = _SHELL.match(text)
+    if shell:
+        text = text[shell.end() :].lstrip()
+        if not shell["no_command"]:
+            text = f"RUN {text}"
+    return _COPIED.sub(r"\1:\2…", text)
+
+
+class BuildStep(NamedTuple):
+    """One entry of a history."""
+
+    created_by: str
+    empty: bool | None = None  # it made no layer; None if an engine tells only that it has no bytes
+    size: int = 0  # bytes; an image's config does not tell
+
+
+class ImageConfig(NamedTuple):
+    """What is known of an image's layers: their digests and history, both oldest first."""
+
+    diff_ids: list[str]
+    history: list[BuildStep]
+
+    @classmethod
+    def from_json(cls, config: Json) -> ImageConfig:
+        history = []
+        for step in config["history"]:
+            size = step.get("size", 0)
+            empty = step.get("empty", False if size else None)
+            history.append(BuildStep(step["created_by"], empty, size))
+        return cls(config["diff_ids"], history)
+
+    def to_json(self) -> dict[str, Any]:
+        steps = [{"created_by": step.created_by, "empty": step.empty} for step in self.history]
+        return {"diff_ids": self.diff_ids, "history": steps}
+
+    @property
+    def chain_ids(self) -> list[str]:
+        """The ChainID of each layer, which names its content and all below it."""
+        ids: list[str] = []
+        for diff_id in self.diff_ids:
+            if ids:
+                pair = f"{ids[-1]} {diff_id}".encode("utf-8", "surrogatepass")
+                diff_id = f"sha256:{hashlib.sha256(pair).hexdigest()}"
+            ids.append(diff_id)
+        return ids
+
+    @property
+    def steps(self) -> list[tuple[BuildStep, str | None]]:
+        """Each step, oldest first, with the diff_id of the layer it made, or None.
+
+        An engine tells only sizes: what has bytes made a layer, then what can make files. If their
+        count does not fit, each layer stands without an instruction, and the first has all bytes.
+        """
+        makers = []
+        possible = []
+        for n, step in enumerate(self.history):
+            verb = instruction(step.created_by).partition(" ")[0].upper()
+            if step.empty is False:
+                makers.append(n)
+            elif step.empty is None and not _METADATA.fullmatch(verb):
+                possible.append((verb not in _WRITING, n))
+        missing = max(0, len(self.diff_ids) - len(makers))
+        makers += [n for _unlikely, n in sorted(possible)[:missing]]
+        if len(makers) != len(self.diff_ids):
+            whole = BuildStep("", size=sum(step.size for step in self.history))
+            return list(zip(chain([whole], repeat(BuildStep(""))), self.diff_ids, strict=False))
+        made = iter(self.diff_ids)
+        return [(step, next(made) if n in makers else None) for n, step in enumerate(self.history)]
 
 
 class Layer(NamedTuple):
-    """One step of an image.
+    """One step of an image, with the paths that it adds, changes and removes.
 
-    An ``empty`` one (CMD, ENV, …) has no diff_id, and the ChainID of the layer below it.
-    ``size``: bytes of its files; ``added``, ``changed``, ``removed``: paths. A file is changed if
-    the layer holds it again, even with the same bytes; a folder only if its mode or owner differs.
+    A file is changed if the layer holds it again, even with the same bytes; a folder only if its
+    mode or owner differs.
     """
 
     diff_id: str | None
-    chain_id: str | None
+    chain_id: str | None  # of an empty one that of the layer below it
     created_by: str
-    empty: bool
-    size: int
-    added: list[str]
-    changed: list[str]
-    removed: list[str]
+    empty: bool  # as CMD, ENV and others are
+    size: int = 0  # bytes of its files
+    added: Sequence[str] = ()
+    changed: Sequence[str] = ()
+    removed: Sequence[str] = ()
 
     @property
     def made_by(self) -> str:
         """Its instruction, safe to print."""
         return clean(instruction(self.created_by))
 
-    @property
-    def shown_size(self) -> str:
-        return decimal_size(self.size)
-
-    def row(self, number: int) -> list[str]:
-        """Of the table of an image."""
-        cells = ["", "", "", ""]
-        if not self.empty:
-            counts = [str(len(paths)) for paths in (self.added, self.changed, self.removed)]
-            cells = [self.shown_size, *counts]
-        return [str(number), *cells, shorten(self.made_by, _LONGEST)]
-
 
 class Image:
-    """An image taken apart into ``layers``; ``size`` and ``wasted`` in bytes.
+    """An image taken apart into ``layers``, from the ``sources`` of their entries, oldest first.
 
-    ``wasted``: bytes in layers that no name in the final root file system leads to;
-    ``efficiency``: the other part of ``size``, 1.0 without bytes.
+    In bytes: ``size``, of which no name in the final root file system leads to those ``wasted``.
+    ``efficiency``: the other part, 1.0 without bytes.
     """
 
     def __init__(
-        self,
-        name: str,
-        id: str,
-        config: ImageConfig,
-        sources: Sequence[Callable[[], Iterable[LayerEntry]]],
+        self, name: str, id: str, config: ImageConfig, sources: Sequence[ReadLayer]
     ) -> None:
         if len(sources) > MAX_LAYERS:
             raise LabError(
@@ -83,28 +159,24 @@ class Image:
         self.name = name
         self.id = id
         self.config = config
-        self._sources = sources  # of the entries of each layer, oldest first
+        self.layers: list[Layer] = []
+        self._sources = sources
         merged = RootFS()
-        self.layers = self._lay(merged)
+        unread = zip(config.chain_ids, sources, strict=True)
+        chain_id = None
+        for step, diff_id in config.steps:
+            if diff_id is None:
+                self.layers.append(Layer(None, chain_id, step.created_by, True))
+            else:
+                chain_id, source = next(unread)
+                changes = merged.apply(source())
+                self.layers.append(Layer(diff_id, chain_id, step.created_by, False, *changes))
+        self.filled = [layer for layer in self.layers if not layer.empty]
         self.size = sum(layer.size for layer in self.layers)
-        visible = merged.visible()
+        inodes = {node for _path, node in merged.root.walk() if isinstance(node, File)}
+        visible = sum(inode.size for inode in inodes)
         self.wasted = self.size - visible
         self.efficiency = visible / self.size if self.size else 1.0
-
-    def _lay(self, merged: RootFS) -> list[Layer]:
-        """Lay one layer upon another, and tell what each changes."""
-        layers: list[Layer] = []
-        chain = iter(chain_ids(self.config.diff_ids))
-        sources = iter(self._sources)
-        chain_id = None
-        for step, diff_id in align_history(self.config.history, self.config.diff_ids):
-            changes = Changes(0, [], [], [])
-            if diff_id is not None:
-                chain_id = next(chain)
-                changes = merged.apply(next(sources)())
-            empty = diff_id is None
-            layers.append(Layer(diff_id, chain_id, step.created_by, empty, *changes))
-        return layers
 
     @classmethod
     def from_listings(
@@ -122,24 +194,12 @@ class Image:
             for diff_id, source in zip(self.config.diff_ids, self._sources, strict=True)
         }
 
-    @property
-    def filled(self) -> list[Layer]:
-        """The layers that are not empty, oldest first."""
-        return [layer for layer in self.layers if not layer.empty]
-
     def root(self, n: int | None = None) -> Folder:
-        """The merged root file system after the first ``n`` of the ``filled`` layers, or all.
-
-        An archive is read again for this.
-        """
+        """The root file system of the first ``n`` ``filled`` layers, or all; reads them again."""
         merged = RootFS()
         for source in self._sources[:n]:
             merged.apply(source())
         return merged.root
-
-    def tree(self, n: int | None = None) -> dict[str, FileOrFolder]:
-        """The same by path."""
-        return dict(self.root(n).walk())
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `labkit layers --json`."""
@@ -153,13 +213,15 @@ class Image:
 
     def __str__(self) -> str:
         rows = [["", _("size"), "+", "~", "−", _("instruction")]]
-        rows += [layer.row(number) for number, layer in enumerate(self.layers, 1)]
-        *aligned, last = range(len(rows[0]))
-        widths = [max(len(row[column]) for row in rows) for column in aligned]
+        for number, layer in enumerate(self.layers, 1):
+            cells = ["", "", "", ""]
+            if not layer.empty:
+                counts = [len(layer.added), len(layer.changed), len(layer.removed)]
+                cells = [decimal_size(layer.size), *map(str, counts)]
+            rows.append([str(number), *cells, shorten(layer.made_by, _LONGEST)])
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
         lines = [clean(self.name)]
-        for row in rows:
-            cells = [row[column].rjust(widths[column]) for column in aligned]
-            lines.append("  ".join([*cells, row[last]]).rstrip())
+        lines += ["  ".join(map(str.rjust, row, [*widths, 0])).rstrip() for row in rows]
         lines.append(
             _(
                 "size {size}, wasted {wasted}, efficiency {efficiency:.2f}",
@@ -169,5 +231,3 @@ class Image:
             )
         )
         return "\n".join(lines)
-
-    __repr__ = __str__

@@ -1,4 +1,4 @@
-"""``%forest`` ``%layers`` ``%explore`` ``%before_after``: what is in images, what they share."""
+"""``%forest`` ``%layers`` ``%explore``: what is in images, and what they share."""
 
 from __future__ import annotations
 
@@ -46,11 +46,3 @@ class MAGICS(LessonMagics):
         from labkit.docker.panels import Explorer
 
         put(Explorer(self.now(), split(line)))
-
-    @line_magic
-    @shown()
-    def before_after(self, line: str) -> None:
-        """``%before_after docker …``: run the command, and see the forest before and after."""
-        from labkit.docker.panels import BeforeAfter
-
-        put(BeforeAfter(self.now(), line))

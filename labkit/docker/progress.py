@@ -18,7 +18,6 @@ _STAGES = {
     "Pull": 100,
     "Already": 100,
 }
-_OTHER_STAGE = 50
 _LAYER = re.compile(r"^(?P<layer>[0-9a-f]{12}): (?P<doing>(?P<stage>\w+).*)$", re.M)
 _STEP = re.compile(
     r"^(?:(?P<classic>Step )|#\d+ \[(?:.* )?)"  # else BuildKit
@@ -32,15 +31,10 @@ def bars(text: str) -> list[Bar]:
     """A bar for each layer of a pull, and one for a build, at "Step 2/5 : …" or "#7 [2/5] …"."""
     by_name: dict[str, Bar] = {}
     for match in _LAYER.finditer(text):
-        percent = _STAGES.get(match["stage"], _OTHER_STAGE)
+        percent = _STAGES.get(match["stage"], 50)
         by_name[match["layer"]] = Bar(match["layer"], percent, match["doing"][:_LONGEST])
-    found = list(by_name.values())
-    steps = list(_STEP.finditer(text))
-    if steps:
-        found.append(_step_bar(steps[-1]))
-    return found
-
-
-def _step_bar(match: re.Match[str]) -> Bar:
-    step, steps = int(match["step"]), int(match["steps"])
-    return Bar(f"step {step}/{steps}", 100 * (step - 1) // steps, match["doing"][:_LONGEST])
+    for match in _STEP.finditer(text):  # the last counts
+        step, steps = int(match["step"]), int(match["steps"])
+        percent = 100 * (step - 1) // steps
+        by_name["build"] = Bar(f"step {step}/{steps}", percent, match["doing"][:_LONGEST])
+    return list(by_name.values())

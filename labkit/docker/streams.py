@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, cast
 
 from labkit.errors import LabError
@@ -17,11 +17,11 @@ ZSTD = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
 # What inflates beyond both is a bomb.
 INFLATED = 1 << 30  # bytes
 RATIO = 200  # times its packed size
-
 CHUNK = 1 << 18  # bytes skipped at once
 MAX_PATH = 4096  # bytes: PATH_MAX of Linux
 
 Read = Callable[[int], bytes]
+Seek = Callable[[int, int], int]
 
 
 def damaged(name: str, problem: str) -> LabError:
@@ -31,26 +31,17 @@ def damaged(name: str, problem: str) -> LabError:
 
 def printable(name: str) -> str:
     """A name from an archive, safe to print in one line."""
-    if name.isprintable() and len(name) < 80:
-        return name
     return shorten(clean(name[:MAX_PATH]), 80)
 
 
 class Source:
-    """At most ``size`` bytes read forwards; ``position`` is how many were taken.
-
-    ``name`` is what errors call it; ``seek``, if any, makes skipping free.
-    """
+    """At most ``size`` bytes read forwards; with a ``seek`` skipping is free."""
 
     def __init__(
-        self,
-        name: str,
-        read: Read,
-        size: int = 1 << 63,
-        seek: Callable[[int, int], int] | None = None,
+        self, name: str, read: Read, size: int = 1 << 63, seek: Seek | None = None
     ) -> None:
-        self.name = name
-        self.position = 0
+        self.name = name  # what errors call it
+        self.position = 0  # bytes taken
         self._read = read
         self._left = size
         self._seek = seek
@@ -91,14 +82,27 @@ class Source:
 
 
 class Inflater:
-    """Opens what is compressed with gzip or zstd, and stops at a bomb.
-
-    ``packed``: bytes that may be inflated through it; ``inflated``: bytes that came out.
-    """
+    """Opens what is compressed with gzip or zstd, and stops at a bomb."""
 
     def __init__(self) -> None:
-        self.packed = 0
-        self.inflated = 0
+        self.packed = 0  # bytes that there are to be inflated
+        self.inflated = 0  # bytes that came out
+
+    def count(self, chunks: Iterable[bytes], name: str) -> Source:
+        """A source of these bytes, which are counted as ``packed``."""
+        remaining = filter(None, chunks)
+        rest = memoryview(b"")
+
+        def read(size: int) -> bytes:
+            nonlocal rest
+            if not rest:
+                rest = memoryview(next(remaining, b""))
+                self.packed += len(rest)
+            data = bytes(rest[:size])
+            rest = rest[size:]
+            return data
+
+        return Source(name, read)
 
     def open(self, source: Source) -> Source:
         """What the source holds when it is compressed, else the source itself."""

@@ -7,10 +7,11 @@ the GNU tar manual, "Storing Sparse Files".
 
 from __future__ import annotations
 
+import posixpath
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from labkit.docker.listing import LayerEntry
 from labkit.docker.streams import MAX_PATH, Source, damaged
 from labkit.errors import LabError
 from labkit.messages import _
@@ -20,30 +21,25 @@ RECORD = 1 << 20  # bytes: the longest record about a name that is read
 TOO_BIG = 1 << 63  # no file is of this size
 
 
-def _field(offset: int, size: int) -> slice:
-    return slice(offset, offset + size)
-
-
 class Ustar:
-    """Where a header has what: offset and size in bytes."""
+    """Where a header has what, in bytes."""
 
-    NAME = _field(0, 100)
-    MODE = _field(100, 8)
-    UID = _field(108, 8)
-    GID = _field(116, 8)
-    SIZE = _field(124, 12)
-    CHECKSUM = _field(148, 8)
-    TYPEFLAG = _field(156, 1)
-    LINK = _field(157, 100)
-    MAGIC = _field(257, 6)
-    PREFIX = _field(345, 155)
+    NAME = slice(0, 100)
+    MODE = slice(100, 108)
+    UID = slice(108, 116)
+    GID = slice(116, 124)
+    SIZE = slice(124, 136)
+    CHECKSUM = slice(148, 156)
+    TYPEFLAG = slice(156, 157)
+    LINK = slice(157, 257)
+    MAGIC = slice(257, 263)
+    PREFIX = slice(345, 500)
     # Only in the header of a GNU sparse file.
-    CONTINUED = _field(482, 1)  # the map of its holes goes on in the next block
-    REAL_SIZE = _field(483, 12)
-    CONTINUED_AGAIN = _field(504, 1)  # in each such block
+    CONTINUED = slice(482, 483)  # the map of its holes goes on in the next block
+    REAL_SIZE = slice(483, 495)
+    CONTINUED_AGAIN = slice(504, 505)  # in each such block
 
 
-FILE_FLAGS = (b"0", b"\0")  # types of a file, today's and that before POSIX
 KIND_OF_FLAG = {  # any other is a file
     b"1": "h",  # hard link
     b"2": "l",  # symbolic link
@@ -60,6 +56,44 @@ GNU_LONG = {b"L": "path", b"K": "linkpath"}  # with the keyword that pax has for
 EXTENDED = {PAX, PAX_GLOBAL, *GNU_LONG}
 
 
+class LayerEntry(NamedTuple):
+    """A member of a layer's tar."""
+
+    kind: str  # f file, d folder, l symbolic link, h hard link, c and b devices, p pipe
+    path: str  # from the root, without a leading "/"
+    size: int  # bytes
+    detail: str  # a link's target, or a folder's "mode:uid:gid" (octal:decimal:decimal)
+
+
+def write_listing(entries: Iterable[LayerEntry]) -> Iterator[str]:
+    """One line per entry: "kind size path", then a tab and the detail if any.
+
+    For recordings, which people read: what cannot be printed stands as Python's escapes.
+    """
+    for kind, path, size, detail in entries:
+        texts = [path, detail] if detail else [path]
+        if any("\\" in text or not text.isprintable() for text in texts):
+            texts = [text.encode("unicode_escape").decode() for text in texts]
+        yield f"{kind} {size} " + "\t".join(texts)
+
+
+def read_listing(lines: Iterable[str]) -> Iterator[LayerEntry]:
+    """The entries that :func:`write_listing` was given. LabError for a line it never writes."""
+    for line in lines:
+        try:
+            kind, size, rest = line.split(" ", 2)
+            path, _tab, detail = rest.partition("\t")
+            if "\\" in rest:
+                path = path.encode("ascii").decode("unicode_escape")
+                detail = detail.encode("ascii").decode("unicode_escape")
+            yield LayerEntry(kind, path, int(size), detail)
+        except ValueError:
+            raise LabError(
+                "{line:.60} is no line of a layer's listing: record the lesson again.",
+                line=repr(line),
+            ) from None
+
+
 def members(source: Source) -> Iterator[LayerEntry]:
     """The members of a tar; at each ``yield`` the source stands at the member's data.
 
@@ -72,7 +106,13 @@ def members(source: Source) -> Iterator[LayerEntry]:
         if not is_header(header):
             if not header.strip(b"\0"):
                 return
-            raise _unsound(source, header)
+            offset = source.position - len(header)
+            problem = _("no tar archive as `docker save` writes it")
+            if len(header) < BLOCK:
+                problem = _("ends in the middle")
+            elif offset:
+                problem = _("damaged at byte {offset}", offset=offset)
+            raise damaged(source.name, problem)
         try:
             if header[Ustar.TYPEFLAG] in EXTENDED:
                 length = _number(header[Ustar.SIZE])
@@ -106,20 +146,8 @@ def is_header(block: bytes) -> bool:
 
 
 def clean_path(name: str) -> str:
-    """A member's path below the root, without leading, trailing or double "/".
-
-    ".." stops at the root, as in a chroot.
-    """
-    name = name.removeprefix("./").removesuffix("/")
-    if not ("/." in name or "//" in name or name.startswith(("/", ".")) or name.endswith("/")):
-        return name
-    parts: list[str] = []
-    for part in name.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
+    """A member's path below the root, where ".." stops, as in a chroot; without "/" at its ends."""
+    return posixpath.normpath(f"/{name}").lstrip("/")
 
 
 def _number(field: bytes) -> int:
@@ -134,25 +162,21 @@ def _text(field: bytes) -> str:
 
 
 def _extended_records(flag: bytes, length: int, source: Source) -> dict[str, str]:
-    """What such a header's data tells, by pax keyword."""
+    r"""What such a header's data tells, by pax keyword. ValueError if it makes no sense.
+
+    A record of pax has the form "length keyword=value\n".
+    """
     if length > RECORD:
         problem = _("has a name of {length} bytes, more than any system takes", length=length)
         raise damaged(source.name, problem)
     data = source.read(length)
     if len(data) < length:
         raise damaged(source.name, _("ends in the middle"))
-    if flag == PAX:
-        return _pax_records(data)
-    if flag == PAX_GLOBAL:
-        return {}
-    return {GNU_LONG[flag]: _text(data)}
-
-
-def _pax_records(data: bytes) -> dict[str, str]:
-    r"""Records of the form "length keyword=value\n". ValueError if it has another form."""
+    if flag in GNU_LONG:
+        return {GNU_LONG[flag]: _text(data)}
     records: dict[str, str] = {}
     start = 0
-    while start < len(data):
+    while flag == PAX and start < len(data):
         blank = data.index(b" ", start, start + 9)
         end = start + int(data[start:blank])
         keyword, equals, value = data[blank + 1 : end].partition(b"=")
@@ -168,13 +192,15 @@ def _member(header: bytes, extended: dict[str, str], source: Source) -> tuple[La
     flag = header[Ustar.TYPEFLAG]
     path = _path(header, extended)
     kind = KIND_OF_FLAG.get(flag, "f")
-    if path.endswith("/") and flag in FILE_FLAGS:
-        kind = "d"  # as before POSIX
+    if path.endswith("/") and flag in (b"0", b"\0"):
+        kind = "d"  # as before POSIX, when folders had no flag of their own
     detail = ""
     if kind == "d":
-        detail = _owner(header, extended)
+        uid = extended.get("uid") or _number(header[Ustar.UID])
+        gid = extended.get("gid") or _number(header[Ustar.GID])
+        detail = f"{_number(header[Ustar.MODE]) & 0o7777:o}:{uid}:{gid}"
     elif kind in ("h", "l"):
-        detail = _target(header, extended)
+        detail = extended.get("linkpath", _text(header[Ustar.LINK]))
     if len(path) > MAX_PATH or len(detail) > MAX_PATH:
         problem = _("has a path longer than the {limit} bytes that Linux takes", limit=MAX_PATH)
         raise damaged(source.name, problem)
@@ -188,20 +214,7 @@ def _path(header: bytes, extended: dict[str, str]) -> str:
     path = _text(header[Ustar.NAME])
     if header[Ustar.PREFIX.start] and header[Ustar.MAGIC] == b"ustar\0":
         path = f"{_text(header[Ustar.PREFIX])}/{path}"
-    if extended:
-        path = extended.get("GNU.sparse.name", extended.get("path", path))
-    return path
-
-
-def _target(header: bytes, extended: dict[str, str]) -> str:
-    return extended.get("linkpath", _text(header[Ustar.LINK]))
-
-
-def _owner(header: bytes, extended: dict[str, str]) -> str:
-    """A folder's "mode:uid:gid"."""
-    uid = extended.get("uid") or _number(header[Ustar.UID])
-    gid = extended.get("gid") or _number(header[Ustar.GID])
-    return f"{_number(header[Ustar.MODE]) & 0o7777:o}:{uid}:{gid}"
+    return extended.get("GNU.sparse.name", extended.get("path", path)) if extended else path
 
 
 def _sizes(header: bytes, kind: str, extended: dict[str, str], source: Source) -> tuple[int, int]:
@@ -213,29 +226,12 @@ def _sizes(header: bytes, kind: str, extended: dict[str, str], source: Source) -
         return 0, 0
     size = stored
     if header[Ustar.TYPEFLAG] == GNU_SPARSE:
-        size = _real_size(header, source)
+        size = _number(header[Ustar.REAL_SIZE])
+        continued = header[Ustar.CONTINUED]
+        while continued.strip(b"\0"):
+            continued = source.read(BLOCK)[Ustar.CONTINUED_AGAIN]
     elif extended:
         size = int(extended.get("GNU.sparse.realsize", extended.get("GNU.sparse.size", stored)))
     if not (0 <= stored < TOO_BIG and 0 <= size < TOO_BIG):
         raise ValueError
     return stored, size
-
-
-def _real_size(header: bytes, source: Source) -> int:
-    """Of a GNU sparse file; leaves out the blocks in which its map goes on."""
-    size = _number(header[Ustar.REAL_SIZE])
-    continued = header[Ustar.CONTINUED]
-    while continued.strip(b"\0"):
-        continued = source.read(BLOCK)[Ustar.CONTINUED_AGAIN]
-    return size
-
-
-def _unsound(source: Source, header: bytes) -> LabError:
-    offset = source.position - len(header)
-    if len(header) < BLOCK:
-        problem = _("ends in the middle")
-    elif offset:
-        problem = _("damaged at byte {offset}", offset=offset)
-    else:
-        problem = _("no tar archive as `docker save` writes it")
-    return damaged(source.name, problem)

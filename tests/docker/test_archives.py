@@ -20,7 +20,7 @@ from samples.reading import tree
 
 from labkit.docker.archives import read_image, read_stream
 from labkit.docker.layers import Image
-from labkit.docker.listing import LayerEntry
+from labkit.docker.tar import LayerEntry
 from labkit.errors import LabError
 
 PACKS = {"plain": bytes, "gzip": c.gz, "zstd": c.zstd}
@@ -180,4 +180,4 @@ def test_the_file_vanishes_after_it_was_read(tmp_path: Path) -> None:
     image = read_image(path)
     path.unlink()
     with pytest.raises(LabError, match="cannot be read"):
-        image.tree()
+        image.root()

@@ -1,20 +1,165 @@
-"""Layers against a plain model of a file system, and against numbers known by construction."""
+"""Histories; layers against a plain model of a file system, and numbers known by construction."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from samples.images import model, some_image
 from samples.reading import tree
 
-from labkit.docker.history import BuildStep, ImageConfig, chain_ids
-from labkit.docker.layers import MAX_LAYERS, Image
-from labkit.docker.listing import LayerEntry
+from labkit.docker.layers import (
+    MAX_LAYERS,
+    BuildStep,
+    Image,
+    ImageConfig,
+    decimal_size,
+    instruction,
+)
+from labkit.docker.tar import LayerEntry
 from labkit.errors import LabError
+
+
+def test_chain_ids() -> None:
+    a, b, c = "sha256:" + "a" * 64, "sha256:" + "b" * 64, "sha256:" + "c" * 64
+
+    def sha(text: str) -> str:
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    assert ImageConfig([], []).chain_ids == []
+    assert ImageConfig([a], []).chain_ids == [a]
+    chained = ImageConfig([a, b, c], []).chain_ids
+    assert chained == [a, sha(f"{a} {b}"), sha(sha(f"{a} {b}") + f" {c}")]
+    # From `printf 'sha256:x sha256:y' | sha256sum`:
+    assert ImageConfig(["sha256:x", "sha256:y"], []).chain_ids[1] == CHAIN_XY
+
+
+CHAIN_XY = "sha256:0797664c1116efb7a4e9b498d1f60090518ecab71ef4a71221b39f40990ad601"
+
+
+@pytest.mark.parametrize(
+    ("created_by", "said"),
+    [
+        ("/bin/sh -c #(nop) ADD file:b1 in / ", "ADD file:b1 in /"),
+        ('/bin/sh -c #(nop)  CMD ["bash"]', 'CMD ["bash"]'),
+        (
+            "/bin/sh -c apt-get update &&     apt-get install -y x",
+            "RUN apt-get update && apt-get install -y x",
+        ),
+        ("RUN /bin/sh -c make # buildkit", "RUN make"),
+        ("RUN |1 A=b c /bin/sh -c make # buildkit", "RUN make"),
+        ("|2 A=b C=d /bin/sh -c make", "RUN make"),
+        ("COPY . /app # buildkit", "COPY . /app"),
+        ("WORKDIR /app", "WORKDIR /app"),
+        ("/bin/bash -c x", "/bin/bash -c x"),
+        ("echo /bin/sh -c x", "echo /bin/sh -c x"),
+        ("", ""),
+    ],
+)
+def test_instruction(created_by: str, said: str) -> None:
+    assert instruction(created_by) == said
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0B"),
+        (1, "1B"),
+        (999, "999B"),
+        (1000, "1kB"),
+        (1234, "1.23kB"),
+        (4_261_574, "4.26MB"),
+        (77_823_376, "77.8MB"),
+        (124_800_000, "125MB"),
+        (999_999, "1MB"),
+        (1_240_000_000, "1.24GB"),
+        (5 * 10**12, "5TB"),
+        (1 << 62, "4.61EB"),
+    ],
+)
+def test_decimal_size(size: int, text: str) -> None:
+    assert decimal_size(size) == text
+
+
+CONFIG = {
+    "diff_ids": ["x", "y"],
+    "history": [
+        {"created_by": "a", "empty": False},
+        {"created_by": "b", "empty": True},
+        {"created_by": "c", "empty": False},
+    ],
+}
+
+
+def test_a_config_is_stored_as_json() -> None:
+    assert ImageConfig.from_json(CONFIG).to_json() == CONFIG
+
+
+def test_steps_that_a_config_tells() -> None:
+    config = ImageConfig.from_json(CONFIG)
+    a, b, c = config.history
+    assert config.steps == [(a, "x"), (b, None), (c, "y")]
+    assert ImageConfig([], [b]).steps == [(b, None)]
+
+
+@pytest.mark.parametrize("diff_ids", [["x"], ["x", "y", "z"]])
+def test_what_does_not_fit_gives_no_layer_the_instruction_of_another(diff_ids: list[str]) -> None:
+    config = ImageConfig.from_json({**CONFIG, "diff_ids": diff_ids})
+    assert config.steps == [(BuildStep(""), diff_id) for diff_id in diff_ids]
+
+
+def told(*steps: tuple[str, int]) -> list[dict[str, Any]]:
+    """A history as an engine tells it: instructions and sizes."""
+    return [{"created_by": created_by, "size": size} for created_by, size in steps]
+
+
+CLASSIC = told(
+    ("/bin/sh -c #(nop) ADD file:1 in /", 9),
+    ('/bin/sh -c #(nop)  CMD ["bash"]', 0),
+    ("/bin/sh -c #(nop)  ENV A=1", 0),
+    ("/bin/sh -c true", 0),
+    ("/bin/sh -c #(nop) COPY x in y", 3),
+)
+BUILDKIT = told(
+    ("ADD rootfs.tar / # buildkit", 5),
+    ("ENV A=1", 0),
+    ("WORKDIR /app", 0),
+    ("RUN /bin/sh -c true # buildkit", 0),
+    ("EXPOSE map[80/tcp:{}]", 0),
+    ('ENTRYPOINT ["x"]', 0),
+)
+
+
+@pytest.mark.parametrize(
+    ("history", "makers"),
+    [
+        (CLASSIC, [0, 3, 4]),
+        (CLASSIC, [0, 4]),
+        (BUILDKIT, [0, 2, 3]),
+        (BUILDKIT, [0, 3]),  # RUN makes a layer sooner than WORKDIR
+        (told(("", 4)), [0]),
+    ],
+)
+def test_steps_by_sizes_as_an_engine_tells(
+    history: list[dict[str, Any]], makers: list[int]
+) -> None:
+    diff_ids = [f"sha256:{n}" for n in range(len(makers))]
+    steps = ImageConfig.from_json({"diff_ids": diff_ids, "history": history}).steps
+    assert [n for n, (_, diff_id) in enumerate(steps) if diff_id] == makers
+
+
+def test_layers_without_instructions_keep_all_bytes() -> None:
+    config = ImageConfig.from_json({"diff_ids": ["a", "b", "c", "d"], "history": BUILDKIT})
+    lost = [step for step, _ in config.steps]
+    assert lost == [BuildStep("", size=5), BuildStep(""), BuildStep(""), BuildStep("")]
+
+
+# -- layers as in the model ---------------------------------------------------------------------
 
 thorough = settings(max_examples=400)
 
@@ -187,7 +332,7 @@ def test_empty_is_what_history_says_not_what_has_no_bytes() -> None:
     assert [layer.empty for layer in image.layers] == [True, False, True, False]
     assert image.filled == [first, third]
     assert (first.size, second.diff_id, second.chain_id) == (0, None, first.chain_id)
-    assert third.chain_id == chain_ids([first.diff_id or "", third.diff_id or ""])[1]
+    assert third.chain_id == image.config.chain_ids[1]
 
 
 def test_json_has_exactly_its_keys() -> None:
@@ -215,7 +360,6 @@ def test_text_is_a_small_table() -> None:
         "3    0B  0  0  1  RUN rm �[31m app/a\n"
         "size 137B, wasted 100B, efficiency 0.27"
     )
-    assert repr(image) == str(image)
 
 
 def test_too_many_layers() -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from labkit.docker.listing import LayerEntry
+from labkit.docker.tar import LayerEntry
 
 
 class Inode:

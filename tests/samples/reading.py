@@ -10,6 +10,7 @@ from samples import archives as c
 
 from labkit.docker.archives import read_image, read_stream
 from labkit.docker.layers import Image
+from labkit.docker.rootfs import File
 from labkit.errors import LabError
 
 Tree = dict[str, tuple[str, int, str]]
@@ -17,7 +18,10 @@ Tree = dict[str, tuple[str, int, str]]
 
 def tree(image: Image, n: int | None = None) -> Tree:
     """By path: kind, size, link."""
-    return {path: (node.kind, node.size, node.link) for path, node in image.tree(n).items()}
+    return {
+        path: (node.kind, node.size, node.link) if isinstance(node, File) else ("d", 0, "")
+        for path, node in image.root(n).walk()
+    }
 
 
 def one_layer(layer: bytes) -> Image:

@@ -37,7 +37,7 @@ def shared(lesson: Session, one: str, other: str) -> int:
 
 
 def visible(image: Image) -> set[str]:
-    return set(image.tree(len(image.layers)))
+    return {path for path, _node in image.root().walk()}
 
 
 # -- tasks --------------------------------------------------------------------------------------
