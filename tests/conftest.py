@@ -171,7 +171,8 @@ class Notebook:
     def badge(self) -> str:
         """The lesson's badge, without what replay remarks of the last command."""
         tape = self.lesson.tape
-        return f"replay · recorded {tape.header.recorded} on {tape.engines}"
+        engines = ", ".join(tape.header.engines.values())
+        return f"replay · recorded {tape.header.recorded} on {engines}"
 
     @property
     def lesson(self) -> Lesson:

@@ -25,7 +25,7 @@ from conftest import NOTEBOOKS, Notebook
 from IPython.core.inputtransformer2 import TransformerManager
 
 from labkit import tasks
-from labkit.engine import Engine, engine, engines, spelled
+from labkit.engine import Engine, engines, spelled
 from labkit.errors import LabError
 from labkit.lesson import Lesson
 from labkit.material import Material, Task, Try, material
@@ -53,7 +53,9 @@ def asks(path: Path) -> Material:
 
 def needed(name: str) -> dict[str, type[Engine]]:
     """The engines of a lesson that cannot be modelled, so that they are recorded."""
-    kinds = {subject: engine(subject) for subject in material(NOTEBOOKS / "lessons" / name).needs}
+    kinds = {
+        subject: engines()[subject] for subject in material(NOTEBOOKS / "lessons" / name).needs
+    }
     return {subject: kind for subject, kind in kinds.items() if not kind.modelled}
 
 

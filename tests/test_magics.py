@@ -18,7 +18,7 @@ from labkit.errors import LabError
 from labkit.magics import LabMagics
 from labkit.material import material
 
-KINDS = [LabMagics, *(module.MAGICS for module in parts("magics"))]
+KINDS = [LabMagics, *(module.MAGICS for module in parts("magics").values())]
 NAMES = {way: {name for kind in KINDS for name in kind.magics[way]} for way in ("line", "cell")}
 PROGRAMS = {program for kind in engines().values() for program in kind.programs}
 PULL = "%docker pull busybox"

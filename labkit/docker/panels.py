@@ -101,6 +101,7 @@ class Explorer(Panel):
     """
 
     def __init__(self, lesson: Lesson, names: Sequence[str]) -> None:
+        lesson.requires("docker")
         if not 1 <= len(names) <= 2:
             raise LabError("Name one image, or two to compare: `%explore busybox httpd`.")
         tags = {str(tag) for image in lesson.world()["images"] for tag in image["tags"]}

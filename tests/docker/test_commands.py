@@ -89,7 +89,7 @@ def test_forest(tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch) -> 
     picture = tmp_path / "forest.svg"
     assert told("forest", "--save", str(picture)) == f"Saved in {picture}.\n"
     assert picture.read_text("utf-8").startswith("<svg") and "ADD b" in picture.read_text("utf-8")
-    assert "none of .svg, .png, .pdf" in told("forest", "--save", "forest.gif", code=1)
+    assert "name a file such as forest.svg" in told("forest", "--save", "forest.gif", code=1)
 
 
 # -- reset --------------------------------------------------------------------------------------

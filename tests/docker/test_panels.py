@@ -9,11 +9,10 @@ import ipywidgets as w
 import pytest
 from samples.docker_lesson import Described, recorder, replayed, world
 from samples.errors import refused
-from samples.pages import Page, keyboard_only, named, text, the
+from samples.pages import Page, keyboard_only, text, the
 
-from labkit.commands import Result
-from labkit.docker.listing import LayerEntry, write_listing
-from labkit.docker.panels import BeforeAfter, Explorer, TreeView, stack_html
+from labkit.docker.panels import Explorer, TreeView, stack_html
+from labkit.docker.tar import LayerEntry, write_listing
 from labkit.lesson import Lesson
 
 FIRST = [
@@ -194,65 +193,5 @@ def test_a_crowded_folder_is_cut_off_and_says_so() -> None:
     assert "… and 19940 more" in html and len(html) < 20_000
 
 
-# -- before and after ---------------------------------------------------------------------------
-
-
-LINE = "docker commit web two"
-
-
-@pytest.fixture
-def ready(tmp_path: Path) -> Lesson:
-    """A lesson in which a commit makes the second image."""
-    tape = recorder(ONE, TWO)
-    tape.read("world", lambda: world([ONE]))
-    tape.branch(LINE)
-    tape.read("world", lambda: world([ONE]))
-    key = LINE.split()
-    made = Result(tuple(key), 0, (("out", "sha256:two\n"),))
-    tape.record(key, None, lambda: made, lambda: True)
-    tape.read("world", lambda: world([ONE, TWO]))
-    return replayed(tmp_path, tape)
-
-
-def test_run_shows_both_pictures_and_undo_goes_back(ready: Lesson) -> None:
-    state = ready.tape.state
-    panel = BeforeAfter(ready, LINE)
-    view, run, undo = the(w.HTML, panel)[0], named(panel, "Run"), named(panel, "Undo")
-    assert undo.disabled and not run.disabled and view.value == ""
-    run.click()
-    before, _, after = view.value.partition("After")
-    assert before.count("<svg") == after.count("<svg") == 1 and "Before" in before
-    assert "two:latest" in after and "two:latest" not in before
-    assert run.disabled and not undo.disabled and ready.tape.state != state
-    undo.click()
-    assert "Undone" in view.value and ready.tape.state == state
-    assert undo.disabled and not run.disabled
-    run.click()
-    assert view.value.count("<svg") == 2
-
-
-@pytest.mark.parametrize(
-    "typed,said",
-    [
-        ("docker 'x", "A quote is opened"),
-        ("ls -la", "Name the command to try"),
-        ("", "Name the command to try"),
-        ("docker ps | head", "belongs to a shell"),
-        ("docker run nosuch", "was not recorded"),
-    ],
-)
-def test_a_command_that_cannot_be_run_is_said_in_the_panel(
-    ready: Lesson, typed: str, said: str
-) -> None:
-    panel = BeforeAfter(ready, LINE)
-    the(w.Text, panel)[0].value = typed
-    named(panel, "Run").click()
-    assert said in text(the(w.HTML, panel)[0].value)
-    the(w.Text, panel)[0].value = LINE  # and then it can be corrected
-    named(panel, "Run").click()
-    assert the(w.HTML, panel)[0].value.count("<svg") == 2
-
-
 def test_only_controls_that_work_from_the_keyboard(lesson: Lesson) -> None:
     keyboard_only(explorer(lesson, "one", "two"))
-    keyboard_only(BeforeAfter(lesson, LINE))

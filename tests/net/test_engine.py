@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from labkit.net.devices import AGEING
 from samples import networks
 from samples.errors import refused
 from samples.pages import Page
 
 from labkit.net.engine import _COMMANDS, Console
 from labkit.net.headers import vlans
+from labkit.net.network import AGEING
 
 TEXT = """\
 switch s1 s2

@@ -43,8 +43,6 @@ def test_no_body_whatever_shows_a_traceback(
         ("%net_steps", "There is no network yet"),
         ("%net compare", "Use it as `%net up`, `%net compare HOST HOST"),
         ("%net up now", "Use it as `%net up`"),
-        ("%tunnel ipsec", "`%tunnel ipsec` is not known"),
-        ("%tunnel 'x", "A quote is opened"),
     ],
 )
 def test_a_mistake_is_one_line(replay: Notebook, cell: str, said: str) -> None:
@@ -63,4 +61,3 @@ def test_a_lesson_without_a_network(replay: Notebook) -> None:
     for cell in ("%net show", "%%net\nswitch s", "%net_panel", "%net_steps"):
         assert replay.run(cell) == without
     assert "works without net" in replay.run("%net up")
-    assert replay.run("%tunnel gre").startswith("model · ")  # which needs none

@@ -13,7 +13,7 @@ from samples.errors import refused
 from samples.networks import STICK, TWO, parsed, scapy, topologies
 
 from labkit.net.headers import ARP, IPV4, vlans
-from labkit.net.network import PING, Network, Step, crafted, steps_at
+from labkit.net.network import EXPERIMENT, NOTHING, PING, Network, Step, crafted, steps_at
 from labkit.net.packets import BROADCAST, arp, ethernet, icmp, ipv4, with_checksum
 from labkit.net.statements import changed, parse
 from labkit.net.topology import Plug
@@ -266,12 +266,22 @@ def test_a_router_knows_only_its_vlans() -> None:
 # -- frames made by hand ------------------------------------------------------------------------
 
 
-def test_crafted_frames_carry_the_tags_typed_outer_one_first() -> None:
-    made = parse(TWO)
-    assert crafted(made, "ana", "ben", ["1", "20"])[:20] == BEN + ANA + bytes.fromhex(
-        "8100000181000014"
-    )
-    assert crafted(made, "ana")[:14] == BROADCAST + ANA + b"\x88\xb5"
+@pytest.mark.live("scapy")
+@pytest.mark.parametrize("tags", [[], ["0"], ["20"], ["1", "20"], ["4095", "0", "7"]])
+def test_a_frame_made_by_hand_is_what_scapy_makes(tags: list[str]) -> None:
+    layers, made = scapy(), parse(TWO)
+    for target, to in (("ben", "02:00:00:00:00:02"), (None, "ff:ff:ff:ff:ff:ff")):
+        wanted = layers.Ether(dst=to, src="02:00:00:00:00:01")
+        for tag in tags:
+            wanted /= layers.Dot1Q(vlan=int(tag))
+        wanted.lastlayer().type = EXPERIMENT
+        assert crafted(made, "ana", target, tags) == bytes(wanted / NOTHING)
+
+
+def test_who_is_no_host_sends_and_gets_nothing() -> None:
+    for ends in ("x", "ana"), ("ana", "x"), ("x", None):
+        line = refused(crafted, parse(TWO), *ends)
+        assert "There is no host 'x'; there are: ana, ben" in line
 
 
 @pytest.mark.parametrize("tag", ["4096", "-1", "²", "x", ""])

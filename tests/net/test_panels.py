@@ -8,14 +8,12 @@ from typing import Any
 
 import ipywidgets as w
 import pytest
-from labkit.net.tunnelling import SECRET, packet
-from labkit.net.tunnels import TUNNEL_KINDS, Tunnel
 from samples.errors import refused
 from samples.networks import console
 from samples.pages import Page, named, text, the
 
 from labkit.net.headers import summary
-from labkit.net.panels import MOST, NetPanel, StepsPanel, TunnelPanel, matrix_html
+from labkit.net.panels import MOST, NetPanel, StepsPanel, matrix_html
 from labkit.net.reach import Reach
 from labkit.net.statements import changed, parse
 from labkit.net.topology import Topology
@@ -205,56 +203,7 @@ def test_one_step_is_a_journey_too() -> None:
     assert "frame 1: a → s.1" in view(panel)
 
 
-# -- tunnels ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", TUNNEL_KINDS)
-def test_a_tunnel_chosen_is_on_the_wire_at_once(kind: str) -> None:
-    panel = TunnelPanel()
-    (pick,), (typed,) = the(w.Dropdown, panel), the(w.Text, panel)
-    assert [*pick.options] == [*TUNNEL_KINDS] and (pick.value, typed.value) == ("none", SECRET)
-    pick.value = kind
-    for said in (SECRET, "<b>&", "ñ 層"):
-        typed.value = said
-        often = "not once" if TUNNEL_KINDS[kind].encrypts else "once"
-        outside = Tunnel(kind).wrap(packet(said))
-        assert f'searches the {len(outside)} bytes for "{said}" finds it {often}.' in text(
-            view(panel)
-        )
-
-
-@pytest.mark.parametrize(
-    "typed, said", [("", "Send one letter at least"), ("x" * 1401, "Send up to 1,400 bytes")]
-)
-def test_a_mistake_in_a_panel_is_one_line_and_can_be_mended(typed: str, said: str) -> None:
-    panel = TunnelPanel()
-    (field,), before = the(w.Text, panel), view(panel)
-    field.value = typed
-    assert said in text(view(panel)) and "<br>" not in view(panel) and len(text(view(panel))) < 250
-    field.value = SECRET
-    assert view(panel) == before
-
-
-@pytest.mark.parametrize("typed", ["\0", "\ud800", "\x1b[31m", " ", "🦊" * 300, "</div>", "`x`"])
-def test_whatever_is_typed_a_panel_goes_on(typed: str) -> None:
-    panel = TunnelPanel()
-    the(w.Text, panel)[0].value = typed
-    for kind in TUNNEL_KINDS:
-        the(w.Dropdown, panel)[0].value = kind
-        assert "An eavesdropper" in view(panel)
-
-
-def test_tunnels_can_be_read_without_widgets() -> None:
-    assert TunnelPanel()._repr_mimebundle_()["text/plain"] == (
-        f"Tunnels (needs JupyterLab): {', '.join(TUNNEL_KINDS)}"
-    )
-
-
 def test_every_control_has_a_name() -> None:
-    for panel in (
-        NetPanel(console(SCHOOL)),
-        StepsPanel(console(SCHOOL, "ping ana ben")),
-        TunnelPanel(),
-    ):
+    for panel in (NetPanel(console(SCHOOL)), StepsPanel(console(SCHOOL, "ping ana ben"))):
         for kind in (w.Button, w.Dropdown, w.IntSlider, w.Text):
             assert all(control.description for control in the(kind, panel))

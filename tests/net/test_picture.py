@@ -128,7 +128,6 @@ def test_another_frame_changes_all_that_show_it(picture: Callable[[bytes], Figur
 @pytest.mark.parametrize("figure", [Journey(ping(), {}), Bytes(FRAME), Answer(Text(EVIL))])
 def test_every_figure_offers_text_and_html(figure: Figure) -> None:
     assert figure._repr_mimebundle_() == {"text/plain": str(figure), "text/html": figure.html()}
-    assert repr(figure) == str(figure)
 
 
 # -- bytes pasted -------------------------------------------------------------------------------

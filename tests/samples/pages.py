@@ -8,6 +8,8 @@ from typing import Any
 
 import ipywidgets as w
 
+from labkit.show.panels import Panel
+
 CHOOSING = {w.Dropdown, w.IntSlider, w.SelectionSlider}
 
 
@@ -56,3 +58,38 @@ def keyboard_only(panel: w.Widget) -> None:
             assert "tabindex" not in part.value and "onclick" not in part.value
         if type(part) in controls:
             assert part.description
+
+
+class Played:
+    """A panel: click, and read what it shows; what goes wrong is one line and no exception."""
+
+    def __init__(self, panel: Panel) -> None:
+        self.panel, self.view = panel, the(w.HTML, panel)[-1]
+
+    def __getitem__(self, name: str) -> Any:
+        """A button, or the control of that description."""
+        known = {getattr(part, "description", ""): part for part in inside(self.panel)}
+        return known[name]
+
+    def click(self, *names: str) -> str:
+        """What the panel says after the last of these buttons, without its pictures."""
+        for name in names:
+            assert not self[name].disabled
+            self[name].click()
+        assert "Traceback" not in self.view.value
+        return text(re.sub("(?s)<svg.*?</svg>", "", self.view.value))
+
+    @property
+    def drawn(self) -> list[str]:
+        """What each picture says of itself, to those who cannot see it."""
+        return [text(found) for found in re.findall("(?s)<desc>.*?</desc>", self.view.value)]
+
+    @property
+    def asks(self) -> bool:
+        """Whether it waits for a yes."""
+        return bool(self["Yes, do it"].layout.display != "none")
+
+    def refuses(self, said: str) -> bool:
+        """Whether it shows one line with these words, and no picture."""
+        line = text(self.view.value)
+        return not self.drawn and line.count("?") == 1 and said in line and len(line) < 500

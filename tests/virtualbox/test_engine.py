@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from labkit.virtualbox.picture import machine_tree
 from samples.benches import ATTACH, MACHINE, PROGRAMS, do, opened, paths
 from samples.errors import refused
 
@@ -19,6 +18,7 @@ from labkit.errors import MissingProgram
 from labkit.virtualbox import engine, guest
 from labkit.virtualbox.advice import advice
 from labkit.virtualbox.engine import Bench, key, left_over
+from labkit.virtualbox.snapshots import machine_tree
 
 
 def test_a_command_is_the_same_however_an_option_is_spelt() -> None:
@@ -54,7 +54,7 @@ def test_pages_of_usage_are_left_out() -> None:
 def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(engine, "_SBIN", ())
-    monkeypatch.setattr(engine.program, "_candidates", lambda: iter(()))
+    monkeypatch.setattr(engine.program, "_PLACES", ())
 
 
 def test_a_missing_program_says_where_to_get_it(own_home: Path, nothing_installed: None) -> None:

@@ -173,10 +173,6 @@ def test_what_if_tells_and_does_nothing(nine: Notebook, command: str, said: str)
         ("%disk lab09.vmdk ../x", "There is no file ../x"),
         ("%disk /etc/passwd", "There is no file /etc/passwd"),
         ("%disk lab09.vmdk | cat", "belongs to a shell"),
-        ("%disk_panel 7", "the size in MiB, from 8 to 256"),
-        *((f"%disk_panel {size}", "the size in MiB") for size in ("x", "16 16", "²", "257")),
-        ("%snapshot_panel", "Use it as `%snapshot_panel MACHINE`"),
-        ("%snapshot_panel nosuch", "There is no machine 'nosuch'"),
     ],
 )
 def test_a_mistake_is_one_line_of_teaching(nine: Notebook, line: str, said: str) -> None:
@@ -197,8 +193,6 @@ def test_a_mistake_is_one_line_of_teaching(nine: Notebook, line: str, said: str)
         "%snapshots",
         "%what_if VBoxManage snapshot m delete s",
         "%disk x",
-        "%disk_panel",
-        "%snapshot_panel m",
     ],
 )
 def test_a_lesson_without_machines(replay: Notebook, line: str) -> None:

@@ -160,10 +160,10 @@ def test_any_graph_can_be_drawn(graph: Graph, other: Graph) -> None:
     things = [len(graph.media), *(2 + len(machine.snapshots) for machine in graph.machines)]
     for before in (None, graph, other):
         tree = machine_tree(graph, before)
-        nodes = tree.data()["nodes"]
-        assert sum(node["mark"] != "gone" for node in nodes) == sum(things)
+        nodes = [row.node for row in tree.layout.rows]
+        assert sum(node.mark != "gone" for node in nodes) == sum(things)
         assert str(tree) and "</svg>" in tree.svg()
-        numbers = [label.split()[1] for node in nodes if (label := node["label"])[:5] == "diff "]
+        numbers = [label.split()[1] for node in nodes if (label := node.label)[:5] == "diff "]
         assert len(set(numbers)) == len(numbers)
 
 
@@ -174,22 +174,22 @@ def test_words_of_a_machine() -> None:
     )
     media = [Medium(uuid(4), None, "VDI", "normal", "/4.vdi", used_by=("m",))]
     graph = Graph([Machine("m", uuid(1), "/m", "saved", True, snapshots, (uuid(4),))], media)
-    nodes = machine_tree(graph).data()["nodes"]
-    assert [(node["label"], node["note"], node["parent"]) for node in nodes] == [
+    nodes = [row.node for row in machine_tree(graph).layout.rows]
+    assert [(node.label, node.note, node.parent) for node in nodes] == [
         ("m", "saved", None),
         ("below", "with memory", uuid(1)),
         ("here", "", f"{uuid(1)} {uuid(2)}"),
         ("current state (changed)", "", f"{uuid(1)} {uuid(3)}"),
         ("4.vdi", "missing", None),
     ]
-    assert nodes[-1]["names"] == ["m"]
+    assert nodes[-1].names == ("m",)
 
 
 def test_what_is_new_and_what_is_gone() -> None:
     first, later = numbered(0, 1, 2), numbered(0, 2, 3)
     assert later.labels()[uuid(2)] == "diff 1 {00000002}"  # as long as it stands alone
-    nodes = machine_tree(later, first).data()["nodes"]
-    assert {node["label"]: node["mark"] for node in nodes} == {
+    nodes = [row.node for row in machine_tree(later, first).layout.rows]
+    assert {node.label: node.mark for node in nodes} == {
         "0.vdi": "",
         "diff 1 {00000001}": "gone",
         "diff 2 {00000002}": "",

@@ -1,110 +1,19 @@
-"""Panels over disks and machines without a browser: press buttons, read what they show."""
+"""Take, restore, delete, clone without a browser: press buttons, read what they show."""
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
-import ipywidgets as w
 import pytest
 from conftest import Notebook
-from labkit.virtualbox.panels import DiskPanel, SnapshotPanel
-from samples.pages import inside, keyboard_only, text, the
+from samples.lessons import beside
+from samples.pages import Played, keyboard_only
 
 from labkit import tasks
 from labkit.commands import Result
-from labkit.show.panels import Panel
 from labkit.virtualbox import reads
 from labkit.virtualbox.snapshots import Graph, Machine
 
+SnapshotPanel = beside("09", "magics").SnapshotPanel
 ACTIONS = "Take", "Restore", "Delete", "Linked clone"
-
-
-class Played:
-    """A panel: click, and read what it shows; what goes wrong is one line and no exception."""
-
-    def __init__(self, panel: Panel) -> None:
-        self.panel, self.view = panel, the(w.HTML, panel)[-1]
-
-    def __getitem__(self, name: str) -> Any:
-        """A button, or the control of that description."""
-        known = {getattr(part, "description", ""): part for part in inside(self.panel)}
-        return known[name]
-
-    def click(self, *names: str) -> str:
-        """What the panel says after the last of these buttons, without its pictures."""
-        for name in names:
-            assert not self[name].disabled
-            self[name].click()
-        assert "Traceback" not in self.view.value
-        return text(re.sub("(?s)<svg.*?</svg>", "", self.view.value))
-
-    @property
-    def drawn(self) -> list[str]:
-        """What each picture says of itself, to those who cannot see it."""
-        return [text(found) for found in re.findall("(?s)<desc>.*?</desc>", self.view.value)]
-
-    @property
-    def asks(self) -> bool:
-        """Whether it waits for a yes."""
-        return bool(self["Yes, do it"].layout.display != "none")
-
-    def refuses(self, said: str) -> bool:
-        """Whether it shows one line with these words, and no picture."""
-        line = text(self.view.value)
-        return not self.drawn and line.count("?") == 1 and said in line and len(line) < 500
-
-
-# -- two disks ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def disk(replay: Notebook) -> Played:
-    """The panel of lesson 07; without the task it would leave open."""
-    replay.until("07", "%disk_panel")
-    return Played(DiskPanel(replay.lesson, 16))
-
-
-@pytest.mark.parametrize("places", [(10, 2, 15), (2, 15, 10), (15, 10, 2)])
-def test_two_disks_grow_or_do_not(disk: Played, places: tuple[int, ...]) -> None:
-    keyboard_only(disk.panel)
-    assert disk["Write 64 KiB"].disabled and not disk.view.value
-    known = [value for _, value in disk["Write at"].options]
-    assert known == [2, 10, 15]  # what the recording can show
-    assert "Two disks of 16 MiB, new and empty." in disk.click("Start") and disk["Start over"]
-    grows, reserved = disk.drawn
-    assert "0 of 16 blocks" in grows and "16 of 16 blocks" in reserved
-    for count, place in enumerate(places, 1):
-        disk["Write at"].value = place
-        said = disk.click("Write 64 KiB")
-        assert f"64 KiB written at {place} MiB of the guest's disk, in both." in said
-        grows, reserved = disk.drawn
-        assert f"{count} of 16 blocks" in grows and "1 MiB more than before" in grows
-        assert "more" not in reserved
-    assert f"blocks {', '.join(map(str, places))}" in grows  # in the order of writing
-    again = disk.click("Write 64 KiB")
-    assert "shown again" in again and "more than before" not in disk.drawn[0]
-    assert "new and empty" in disk.click("Start over") and "0 of 16 blocks" in disk.drawn[0]
-
-
-def test_a_lesson_goes_on_after_its_disk_panel(disk: Played, replay: Notebook) -> None:
-    state = replay.lesson.tape.state
-    disk.click("Start", "Write 64 KiB")
-    assert "panel-fixed.vdi" in replay.run("%folder")
-    assert "was not recorded" not in replay.run("%task where") + replay.run("%check where 1")
-    tasks.leave(replay.lesson)
-    assert replay.lesson.tape.state == state and "panel" not in replay.run("%folder")
-
-
-def test_disks_that_were_not_recorded(disk: Played, replay: Notebook) -> None:
-    other = Played(DiskPanel(replay.lesson, 32))
-    other.click("Start")
-    assert other.refuses("32 --variant Standard was not recorded; the nearest it has here is")
-    assert other["Write 64 KiB"].disabled
-    assert "new and empty" in disk.click("Start")  # the other still works
-
-
-# -- a tree of snapshots ------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -224,3 +133,12 @@ def test_start_over_removes_all_that_was_made_in_the_panel(
         assert [machine.name for machine in reads.graph(lesson).machines] == ["lab09"]
     finally:
         assert lesson.engine("virtualbox").remove() == []
+
+
+@pytest.mark.parametrize(
+    "line, said", [("", "Use it as `%snapshot_panel MACHINE`"), ("x", "no machine 'x'")]
+)
+def test_a_machine_that_is_none(replay: Notebook, line: str, said: str) -> None:
+    replay.run("%load_ext labkit\n%lesson 09")
+    [text] = replay.words(f"%snapshot_panel {line}")
+    assert text.startswith("? ") and said in text
