@@ -21,7 +21,13 @@ from labkit.messages import _
 
 
 class NotYet(Exception):
-    """The task is not solved; the message is the hint for this very state."""
+    """The task is not solved; the message is the hint for this very state.
+
+    It is a sentence for :data:`labkit.messages._`, its places filled with ``values``.
+    """
+
+    def __init__(self, message: str, /, **values: object) -> None:
+        super().__init__(_(message, **values))
 
 
 @dataclass(frozen=True)
@@ -142,14 +148,12 @@ def number(answer: str, example: str, asked: str = "") -> int:
     if not answer:
         asked = asked or _("your number")
         raise NotYet(
-            _("Give {asked} behind the name: `%check {example}`.", asked=asked, example=example)
+            "Give {asked} behind the name: `%check {example}`.", asked=asked, example=example
         )
     if not answer.isascii() or not answer.isdigit() or len(answer) > 15:
         raise NotYet(
-            _(
-                "`{answer:.40}` is not a whole number in decimal: `%check {example}`.",
-                answer=answer,
-                example=example,
-            )
+            "`{answer:.40}` is not a whole number in decimal: `%check {example}`.",
+            answer=answer,
+            example=example,
         )
     return int(answer)

@@ -19,16 +19,21 @@ from labkit.errors import LabError
 from labkit.messages import N_, Catalogue, language_of
 
 ROOT = Path(__file__).resolve().parent.parent
-LABKIT = sorted((ROOT / "labkit").rglob("*.py"))
+SOURCES = [*(ROOT / "labkit").rglob("*.py"), *(ROOT / "notebooks" / "lessons").glob("*/*.py")]
 # Whose first words are sentences; babel takes them from the same places.
-TRANSLATED = {"_", "N_", "LabError", "MissingProgram", "NotRecorded", "many"}
+TRANSLATED = {"_", "N_", "many", "LabError", "MissingProgram", "NotRecorded", "NotYet"}
 # What only contributors and teachers meet: recording, and the help of the command line.
 ENGLISH = {"rehearse.py", "cli.py", "commands.py"}
 WORDS = re.compile(r"[A-Za-z][a-z’']+,? [a-z’']{2,}[,;:]? [a-z’']{2,}")
 # Programs' own words, CSS and HTML, shell: what no student reads as a sentence.
 NO_SENTENCE = re.compile(r"^[a-z0-9_ .-]+$|[{};]|</|--|^\s*(?:exec|for) |\\|\(\?|\$")
+# What a regular expression finds, what a test types for a student.
+NOT_SHOWN = {"compile", "search", "sub", "match", "ValueError", "Try"}
 # What engines say, for labkit to know it again.
 THEIRS = {"Conflict. The container name", "Failed to create the VirtualBox object!"}
+TYPED = ("docker ", "VBoxManage ")  # commands
+WRITTEN = {"report, first draft", "a poem instead of a report"}  # by the guest of lesson 09
+each = pytest.mark.parametrize("path", sorted(SOURCES), ids=lambda path: "/".join(path.parts[-2:]))
 
 
 def calls(tree: ast.AST) -> Iterator[ast.Call]:
@@ -57,7 +62,7 @@ def bypassing(source: str) -> list[str]:
     tree = ast.parse(source)
     found = strings(tree)
     for call in calls(tree):
-        if name_of(call) in (*TRANSLATED, "compile", "search", "sub", "match", "ValueError"):
+        if name_of(call) in (*TRANSLATED, *NOT_SHOWN):
             for key in strings(call):
                 found.pop(key, None)
     for table in ast.walk(tree):
@@ -68,17 +73,18 @@ def bypassing(source: str) -> list[str]:
         for node in found.values()
         if WORDS.search(node.value)
         and not NO_SENTENCE.search(node.value)
-        and node.value not in THEIRS
+        and not node.value.startswith(TYPED)
+        and node.value not in THEIRS | WRITTEN
     ]
 
 
-@pytest.mark.parametrize("path", LABKIT, ids=lambda path: "/".join(path.parts[-2:]))
+@each
 def test_no_sentence_bypasses_the_catalogue(path: Path) -> None:
     if path.name not in ENGLISH:
         assert bypassing(path.read_text("utf-8")) == []
 
 
-@pytest.mark.parametrize("path", LABKIT, ids=lambda path: "/".join(path.parts[-2:]))
+@each
 def test_a_sentence_is_one_literal_with_named_places_that_are_filled(path: Path) -> None:
     for call in calls(ast.parse(path.read_text("utf-8"))):
         if path.name in ENGLISH or name_of(call) not in TRANSLATED or not call.args:

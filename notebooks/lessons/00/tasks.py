@@ -7,6 +7,7 @@ from labkit.docker.client import Thing
 from labkit.engine import Session
 from labkit.errors import LabError
 from labkit.material import NotYet, Prediction, Task, Try
+from labkit.messages import _
 
 NEEDS = {"docker": ["docker"]}
 
@@ -25,19 +26,23 @@ def check_greeting(lesson: Session, answer: str) -> str:
     if not container:
         if len(ours(lesson)) > 1:
             raise NotYet(
-                "You made another container of hello-world, but it is not called `lab00-hello`: put `--name "
-                "lab00-hello` between `run` and the image's name."
+                "You made another container of hello-world, but it is not called `lab00-hello`: "
+                "put `--name lab00-hello` between `run` and the image's name."
             )
         raise NotYet(
-            "There is no container called `lab00-hello` yet: `docker run --name lab00-hello …`. A container "
-            "run with `--rm` is gone when it ends."
+            "There is no container called `lab00-hello` yet: `docker run --name lab00-hello …`. A "
+            "container run with `--rm` is gone when it ends."
         )
     if not container["image"].startswith("hello-world"):
         raise NotYet(
-            f"`lab00-hello` is there, but it runs {container['image']}: the image's name comes last, and it "
-            "is hello-world."
+            "`lab00-hello` is there, but it runs {image}: the image's name comes last, and it is "
+            "hello-world.",
+            image=container["image"],
         )
-    return f"`lab00-hello` is there; its state is {container['state']}, for its program has nothing more to do."
+    return _(
+        "`lab00-hello` is there; its state is {state}, for its program has nothing more to do.",
+        state=container["state"],
+    )
 
 
 TASKS = [
@@ -51,8 +56,8 @@ TASKS = [
             Try(["docker run --name lab00-hello busybox"], hint="image's name comes last"),
         ],
         hints=[
-            "Every container has a name; Docker makes one up unless `--name` gives it.",
-            "Options come between `run` and the image: `docker run --name NAME IMAGE`.",
+            _("Every container has a name; Docker makes one up unless `--name` gives it."),
+            _("Options come between `run` and the image: `docker run --name NAME IMAGE`."),
         ],
     ),
 ]
@@ -70,16 +75,22 @@ def right_after(lesson: Session) -> str:
 PREDICTIONS = [
     Prediction(
         "after",
-        "hello-world has printed its text. What has become of its container?",
+        _("hello-world has printed its text. What has become of its container?"),
         {
-            "A": "It is still running, in the background.",
-            "B": "It has ended, and is still there.",
-            "C": "It has ended, and nothing of it is left.",
+            "A": _("It is still running, in the background."),
+            "B": _("It has ended, and is still there."),
+            "C": _("It has ended, and nothing of it is left."),
         },
         {
-            "A": "A container runs as long as its program, and this program has printed its text and ended.",
-            "B": "Its program is over, but the container stays, with its files and its output, until `docker rm`.",
-            "C": "Docker removes a container by itself only if it was started with `--rm`.",
+            "A": _(
+                "A container runs as long as its program, and this program has printed its text "
+                "and ended."
+            ),
+            "B": _(
+                "Its program is over, but the container stays, with its files and its output, "
+                "until `docker rm`."
+            ),
+            "C": _("Docker removes a container by itself only if it was started with `--rm`."),
         },
         right_after,
     ),

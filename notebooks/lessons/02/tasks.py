@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from labkit.engine import Session
 from labkit.material import NotYet, Prediction, Task, Try, number
+from labkit.messages import _
 from labkit.net.headers import dissect, vlans
 from labkit.net.network import PING, Network, crafted
 from labkit.net.reach import Reach
@@ -21,14 +22,15 @@ def reach(lesson: Session, *needed: str) -> Reach:
     made = lesson.engine("net").topology
     if lost := [name for name in needed if name not in made.hosts]:
         raise NotYet(
-            f"This is another network than the task's, without {', '.join(lost)}: start the task again."
+            "This is another network than the task's, without {hosts}: start the task again.",
+            hosts=", ".join(lost),
         )
     return Reach(made)
 
 
 def must(found: Reach, one: str, other: str) -> None:
     if why := found.why_not(one, other):
-        raise NotYet(f"{one} no longer reaches {other}: {why}.")
+        raise NotYet("{one} no longer reaches {other}: {why}.", one=one, other=other, why=why)
 
 
 # -- tasks --------------------------------------------------------------------------------------
@@ -40,34 +42,44 @@ def check_separate(lesson: Session, answer: str) -> str:
         for other in SECRETARIAT:
             if not found.why_not(one, other):
                 raise NotYet(
-                    f"{one} still reaches {other}. Ports in one VLAN are one network: give the secretariat's "
-                    "ports a VLAN of their own, on both switches."
+                    "{one} still reaches {other}. Ports in one VLAN are one network: give the "
+                    "secretariat's ports a VLAN of their own, on both switches.",
+                    one=one,
+                    other=other,
                 )
     must(found, *SECRETARIAT)
     must(found, *CLASSROOM)
     must(found, "pc2", "printer")
-    return (
-        "Two networks on the same two switches and one cable: whoever sits in a classroom cannot even ask for the "
-        "secretariat's addresses."
+    return _(
+        "Two networks on the same two switches and one cable: whoever sits in a classroom cannot "
+        "even ask for the secretariat's addresses."
     )
 
 
 def check_tag(lesson: Session, answer: str) -> str:
-    said, vlan = number(answer, "read-tag 7", "the number of the VLAN"), TAG & 0xFFF
+    said, vlan = number(answer, "read-tag 7", _("the number of the VLAN")), TAG & 0xFFF
     if said == vlan:
-        return f"VLAN {vlan}, with priority {TAG >> 13}: 0x{TAG:04x} is {TAG >> 13:03b} 0 {vlan:012b} in bits."
+        return _(
+            "VLAN {vlan}, with priority {priority}: 0x{tag:04x} is {priority:03b} 0 {vlan:012b} "
+            "in bits.",
+            vlan=vlan,
+            priority=TAG >> 13,
+            tag=TAG,
+        )
     if said == TAG:
         raise NotYet(
-            f"{said} is all sixteen bits. The upper four are priority and drop eligible; the VLAN is the "
-            "lower twelve."
+            "{said} is all sixteen bits. The upper four are priority and drop eligible; the VLAN "
+            "is the lower twelve.",
+            said=said,
         )
     if said == 14:
         raise NotYet("14 is how the last byte looks in hex. In decimal 0x14 is 1 × 16 + 4.")
     if said == 0x8100:
         raise NotYet("0x8100 says that a tag follows; the VLAN is in the two bytes after it.")
     raise NotYet(
-        f"Not {said}. Find 81 00 after the two addresses, take the next two bytes, and of them the lower "
-        "twelve bits."
+        "Not {said}. Find 81 00 after the two addresses, take the next two bytes, and of them the "
+        "lower twelve bits.",
+        said=said,
     )
 
 
@@ -81,10 +93,12 @@ def check_printer(lesson: Session, answer: str) -> str:
         for other in SECRETARIAT:
             if not found.why_not(one, other):
                 raise NotYet(
-                    f"Both print, but {one} still reaches {other}: the router passes on whatever it has a "
-                    "route for, until it is told not to (`deny`)."
+                    "Both print, but {one} still reaches {other}: the router passes on whatever "
+                    "it has a route for, until it is told not to (`deny`).",
+                    one=one,
+                    other=other,
                 )
-            _, steps = Network(found.topology).ping(one, other)
+            steps = Network(found.topology).ping(one, other)[1]
             if any(
                 step.taken
                 and step.end.device == other
@@ -92,10 +106,15 @@ def check_printer(lesson: Session, answer: str) -> str:
                 for step in steps
             ):
                 raise NotYet(
-                    f"{one} gets no answer, but its packets still arrive at {other}, and one can do harm "
-                    "enough. Stop them on the way there, not on the way back."
+                    "{one} gets no answer, but its packets still arrive at {other}, and one can "
+                    "do harm enough. Stop them on the way there, not on the way back.",
+                    one=one,
+                    other=other,
                 )
-    return "All print, and no packet from the classrooms gets to the secretariat. That rule is a firewall."
+    return _(
+        "All print, and no packet from the classrooms gets to the secretariat. That rule is a "
+        "firewall."
+    )
 
 
 def check_hopping(lesson: Session, answer: str) -> str:
@@ -108,10 +127,13 @@ def check_hopping(lesson: Session, answer: str) -> str:
         steps = Network(made).send("mallory", crafted(made, "mallory", "sec2", tags))
         if any(step.taken and step.end.device == "sec2" for step in steps):
             raise NotYet(
-                f"A frame of mallory's with the tags {', '.join(tags)} still gets to sec2. It hops where a "
-                "switch takes the first tag off and sends the rest as it is."
+                "A frame of mallory's with the tags {tags} still gets to sec2. It hops where a "
+                "switch takes the first tag off and sends the rest as it is.",
+                tags=", ".join(tags),
             )
-    return "Everybody works as before, and the frame with two tags ends in a VLAN where nobody is."
+    return _(
+        "Everybody works as before, and the frame with two tags ends in a VLAN where nobody is."
+    )
 
 
 TASKS = [
@@ -136,9 +158,14 @@ TASKS = [
             ),
         ],
         hints=[
-            "Two kinds of ports: `access` for those with a host, `trunk` for the cable between the switches.",
-            "A trunk carries the VLANs that are named, and only those: the classrooms are in VLAN 1, and need it "
-            "too.",
+            _(
+                "Two kinds of ports: `access` for those with a host, `trunk` for the cable "
+                "between the switches."
+            ),
+            _(
+                "A trunk carries the VLANs that are named, and only those: the classrooms are in "
+                "VLAN 1, and need it too."
+            ),
         ],
     ),
     Task(
@@ -153,8 +180,8 @@ TASKS = [
             Try(answer="0x14", hint="not a whole number in decimal"),
         ],
         hints=[
-            "The frame begins with six bytes of destination and six of source.",
-            "Paste the bytes into a cell under `%%bytes`, and look at the header 802.1Q.",
+            _("The frame begins with six bytes of destination and six of source."),
+            _("Paste the bytes into a cell under `%%bytes`, and look at the header 802.1Q."),
         ],
     ),
     Task(
@@ -173,8 +200,11 @@ TASKS = [
             Try(["net access 10 s2.3"], hint="r does not get to printer"),
         ],
         hints=[
-            "VLANs separate, the router joins again. So the rule belongs into the router.",
-            "`%net deny r FROM TO` with the numbers of two VLANs; the picture names them under the router.",
+            _("VLANs separate, the router joins again. So the rule belongs into the router."),
+            _(
+                "`%net deny r FROM TO` with the numbers of two VLANs; the picture names them "
+                "under the router."
+            ),
         ],
     ),
     Task(
@@ -189,8 +219,11 @@ TASKS = [
             Try(["net trunk 1,20 native 1 s1.24 s2.24"], hint="tags 1, 20 still gets"),
         ],
         hints=[
-            "The attack needs a native VLAN on the trunk that is the attacker's own.",
-            "Make the native VLAN one in which nobody is, and carry VLAN 1 with a tag like all others.",
+            _("The attack needs a native VLAN on the trunk that is the attacker's own."),
+            _(
+                "Make the native VLAN one in which nobody is, and carry VLAN 1 with a tag like "
+                "all others."
+            ),
         ],
     ),
 ]
@@ -205,7 +238,7 @@ def opened(lesson: Session, name: str) -> Topology:
 
 def right_first(lesson: Session) -> str:
     made = opened(lesson, "flat")
-    _, steps = Network(made).ping("pc1", "pc2")
+    steps = Network(made).ping("pc1", "pc2")[1]
     heard = {step.end.device for step in steps if step.frame == steps[0].frame} & set(made.hosts)
     return "C" if len(heard) == len(made.hosts) - 1 else "B" if len(heard) > 1 else "A"
 
@@ -228,7 +261,7 @@ def right_tags(lesson: Session) -> str:
 
 
 def right_stick(lesson: Session) -> str:
-    _, steps = Network(opened(lesson, "school")).ping("pc1", "printer")
+    steps = Network(opened(lesson, "school")).ping("pc1", "printer")[1]
     crossings = sum(
         "r" in (step.start.device, step.end.device) and step.frame.endswith(PING) for step in steps
     )
@@ -244,87 +277,128 @@ def right_double(lesson: Session) -> str:
 PREDICTIONS = [
     Prediction(
         "first-frame",
-        "pc1 wants to talk to pc2, for the first time. Who gets its very first frame?",
+        _("pc1 wants to talk to pc2, for the first time. Who gets its very first frame?"),
         {
-            "A": "pc2 only: that is what a switch is for.",
-            "B": "All hosts on s1, the switch of pc1.",
-            "C": "Every host on both switches.",
+            "A": _("pc2 only: that is what a switch is for."),
+            "B": _("All hosts on s1, the switch of pc1."),
+            "C": _("Every host on both switches."),
         },
         {
-            "A": "A switch can send to one port only when it knows behind which port an address is, and pc1 does not even "
-            "know the address yet: it has to ask all.",
-            "B": "To a switch another switch is a port like any other: a frame for all goes there too.",
-            "C": "pc1 knows pc2's IP address but not its MAC address, so it asks everybody (ARP): all hosts whom such a "
-            "frame reaches are one broadcast domain.",
+            "A": _(
+                "A switch can send to one port only when it knows behind which port an address "
+                "is, and pc1 does not even know the address yet: it has to ask all."
+            ),
+            "B": _(
+                "To a switch another switch is a port like any other: a frame for all goes there "
+                "too."
+            ),
+            "C": _(
+                "pc1 knows pc2's IP address but not its MAC address, so it asks everybody (ARP): "
+                "all hosts whom such a frame reaches are one broadcast domain."
+            ),
         },
         right_first,
     ),
     Prediction(
         "across",
-        "pc1 (on s1) and pc2 (on s2) are both in VLAN 10 now. The cable between the switches has not been touched: its "
-        "ports are as out of the box. Does pc1 reach pc2?",
+        _(
+            "pc1 (on s1) and pc2 (on s2) are both in VLAN 10 now. The cable between the switches "
+            "has not been touched: its ports are as out of the box. Does pc1 reach pc2?"
+        ),
         {
-            "A": "Yes: both are in VLAN 10.",
-            "B": "No: the cable carries VLAN 1 only.",
-            "C": "Yes, but only after the switches have learned the new VLAN.",
+            "A": _("Yes: both are in VLAN 10."),
+            "B": _("No: the cable carries VLAN 1 only."),
+            "C": _("Yes, but only after the switches have learned the new VLAN."),
         },
         {
-            "A": "Being in the same VLAN is not enough: every port on the way has to carry it.",
-            "B": "Each end of the cable is an access port of VLAN 1, so a frame of VLAN 10 does not leave through it.",
-            "C": "Switches learn addresses, not VLANs: which VLANs a port carries is set by hand (or by MVRP, seldom "
-            "used).",
+            "A": _("Being in the same VLAN is not enough: every port on the way has to carry it."),
+            "B": _(
+                "Each end of the cable is an access port of VLAN 1, so a frame of VLAN 10 does "
+                "not leave through it."
+            ),
+            "C": _(
+                "Switches learn addresses, not VLANs: which VLANs a port carries is set by hand "
+                "(or by MVRP, seldom used)."
+            ),
         },
         right_across,
     ),
     Prediction(
         "who-sees-tags",
-        "With VLANs 10 and 20 on one cable something has to say which frame is whose: a tag of four bytes. Where will "
-        "the tag be seen?",
+        _(
+            "With VLANs 10 and 20 on one cable something has to say which frame is whose: a tag "
+            "of four bytes. Where will the tag be seen?"
+        ),
         {
-            "A": "Nowhere: the switches agree on it among themselves.",
-            "B": "Only on the cable between the switches.",
-            "C": "Everywhere, at the hosts too.",
+            "A": _("Nowhere: the switches agree on it among themselves."),
+            "B": _("Only on the cable between the switches."),
+            "C": _("Everywhere, at the hosts too."),
         },
         {
-            "A": "The two switches know of each other only what is written in the frames, so it has to be in there.",
-            "B": "Access ports take it off: a host knows nothing of VLANs, and cannot tell in which one it is.",
-            "C": "A host's port is an access port: the tag is added when a frame leaves through a trunk, and taken off "
-            "where it leaves to a host.",
+            "A": _(
+                "The two switches know of each other only what is written in the frames, so it "
+                "has to be in there."
+            ),
+            "B": _(
+                "Access ports take it off: a host knows nothing of VLANs, and cannot tell in "
+                "which one it is."
+            ),
+            "C": _(
+                "A host's port is an access port: the tag is added when a frame leaves through a "
+                "trunk, and taken off where it leaves to a host."
+            ),
         },
         right_tags,
     ),
     Prediction(
         "on-a-stick",
-        "pc1 (VLAN 10) pings the printer (VLAN 30). How often do the ping and its answer together cross the one cable "
-        "of the router?",
+        _(
+            "pc1 (VLAN 10) pings the printer (VLAN 30). How often do the ping and its answer "
+            "together cross the one cable of the router?"
+        ),
         {
-            "A": "Never: the switches know both VLANs.",
-            "B": "Twice: once with the ping, once with the answer.",
-            "C": "Four times.",
+            "A": _("Never: the switches know both VLANs."),
+            "B": _("Twice: once with the ping, once with the answer."),
+            "C": _("Four times."),
         },
         {
-            "A": "A switch passes nothing from one VLAN to another, even if both are on neighbouring ports.",
-            "B": "That would do if the router had a cable in each VLAN; this one has to send back through the same cable.",
-            "C": "Each of the two comes in with the tag of one VLAN and goes out on the same cable with the tag of the "
-            "other. Hence the name, router on a stick, and hence its limit.",
+            "A": _(
+                "A switch passes nothing from one VLAN to another, even if both are on "
+                "neighbouring ports."
+            ),
+            "B": _(
+                "That would do if the router had a cable in each VLAN; this one has to send back "
+                "through the same cable."
+            ),
+            "C": _(
+                "Each of the two comes in with the tag of one VLAN and goes out on the same cable "
+                "with the tag of the other. Hence the name, router on a stick, and hence its "
+                "limit."
+            ),
         },
         right_stick,
     ),
     Prediction(
         "two-tags",
-        "mallory's port allows VLAN 1 only: a frame with tag 20 has just been dropped. Now the frame carries two tags, "
-        "first 1, then 20. What becomes of it?",
+        _(
+            "mallory's port allows VLAN 1 only: a frame with tag 20 has just been dropped. Now "
+            "the frame carries two tags, first 1, then 20. What becomes of it?"
+        ),
         {
-            "A": "s1 drops it: two tags are never allowed.",
-            "B": "It stays in VLAN 1, and only the classrooms hear it.",
-            "C": "It arrives at sec2, in VLAN 20.",
+            "A": _("s1 drops it: two tags are never allowed."),
+            "B": _("It stays in VLAN 1, and only the classrooms hear it."),
+            "C": _("It arrives at sec2, in VLAN 20."),
         },
         {
-            "A": "A switch looks at the first tag only; what follows it may be anything.",
-            "B": "So it is on s1. But VLAN 1 is the native VLAN of the trunk: its frames go out without a tag, so the "
-            "first tag comes off, and then the second is the first.",
-            "C": "s1 takes the first tag off, for VLAN 1 crosses the trunk without one. What s2 gets begins with tag 20, "
-            "and s2 believes it.",
+            "A": _("A switch looks at the first tag only; what follows it may be anything."),
+            "B": _(
+                "So it is on s1. But VLAN 1 is the native VLAN of the trunk: its frames go out "
+                "without a tag, so the first tag comes off, and then the second is the first."
+            ),
+            "C": _(
+                "s1 takes the first tag off, for VLAN 1 crosses the trunk without one. What s2 "
+                "gets begins with tag 20, and s2 believes it."
+            ),
         },
         right_double,
     ),

@@ -6,10 +6,11 @@ from labkit.docker import reads as docker
 from labkit.engine import Session
 from labkit.errors import LabError
 from labkit.material import NotYet, Prediction, Task, Try, number
+from labkit.messages import _
 from labkit.net.headers import dissect
 
 from .tunnelling import SECRET, altered, packet
-from .tunnels import TUNNEL_KINDS, Tunnel, largest
+from .tunnels import TUNNEL_KINDS, Altered, Tunnel, largest
 
 NEEDS = {"docker": ["docker"], "net": ["net"]}
 
@@ -28,18 +29,32 @@ def check_mtu(lesson: Session, answer: str) -> str:
         number(answer, "through-dsl 1000", "the number of bytes"),
     )
     if said == right:
-        return f"Yes: {right} and 60 of headers and tag are {DSL}. wg-quick would take 20 less, for IPv6 outside."
+        return _(
+            "Yes: {right} and 60 of headers and tag are {most}. wg-quick would take 20 less, for "
+            "IPv6 outside.",
+            right=right,
+            most=DSL,
+        )
     if said == right - 20:
         raise NotYet(
-            f"{said} leaves room for an IPv6 header outside, as wg-quick does. Over IPv4 larger ones fit too."
+            "{said} leaves room for an IPv6 header outside, as wg-quick does. Over IPv4 larger "
+            "ones fit too.",
+            said=said,
         )
     if said == largest("wireguard"):
-        raise NotYet(f"{said} is right for 1500 outside; this line takes {DSL}.")
+        raise NotYet(
+            "{said} is right for 1500 outside; this line takes {most}.", said=said, most=DSL
+        )
     if said > right:
         raise NotYet(
-            f"A packet of {said} bytes is {said + 60} outside, and only {DSL} get through."
+            "A packet of {said} bytes is {outside} outside, and only {most} get through.",
+            said=said,
+            outside=said + 60,
+            most=DSL,
         )
-    raise NotYet(f"{said} bytes get through, but larger ones too: `%tunnel mtu {DSL}`.")
+    raise NotYet(
+        "{said} bytes get through, but larger ones too: `%tunnel mtu {most}`.", said=said, most=DSL
+    )
 
 
 def check_which(lesson: Session, answer: str) -> str:
@@ -48,19 +63,26 @@ def check_which(lesson: Session, answer: str) -> str:
     if not said:
         raise NotYet("Name the kind: `%check which-tunnel gre`.")
     if said in (right, "ipsec"):
-        return (
-            "ESP, the part of IPsec that carries data: protocol 50 (0x32), then its SPI and the number of the "
-            "packet. Those are for everybody to see; what follows is not."
+        return _(
+            "ESP, the part of IPsec that carries data: protocol 50 (0x32), then its SPI and the "
+            "number of the packet. Those are for everybody to see; what follows is not."
         )
     numbers = {"ipip": 4, "gre": 47, "vxlan": 17, "openvpn": 17, "wireguard": 17}
     if said not in numbers:
-        raise NotYet(f"`{said}` is no kind that `%tunnel` knows: {', '.join(TUNNEL_KINDS)}.")
+        raise NotYet(
+            "`{said}` is no kind that `%tunnel` knows: {kinds}.",
+            said=said,
+            kinds=", ".join(TUNNEL_KINDS),
+        )
     if numbers[said] == 17:
         raise NotYet(
-            f"{said} travels in UDP, which is protocol 17, in hex 11. Look at the tenth byte."
+            "{said} travels in UDP, which is protocol 17, in hex 11. Look at the tenth byte.",
+            said=said,
         )
     raise NotYet(
-        f"{said} is protocol {numbers[said]}, in hex {numbers[said]:02x}. Look at the tenth byte."
+        "{said} is protocol {number}, in hex {number:02x}. Look at the tenth byte.",
+        said=said,
+        number=numbers[said],
     )
 
 
@@ -73,7 +95,8 @@ def gets(lesson: Session, address: str) -> bool:
     code = docker.looks(lesson, "lab03-laptop", ["curl", "-s", "-S", "-m", "3", address])
     if code not in (0, 7, 28):  # 7: refused, 28: no answer
         raise LabError(
-            f"The laptop cannot be asked (curl says {code}): run the cells from `%net up` on."
+            "The laptop cannot be asked (curl says {code}): run the cells from `%net up` on.",
+            code=code,
         )
     return not code
 
@@ -82,20 +105,23 @@ def check_service(lesson: Session, answer: str) -> str:
     outside, inside = gets(lesson, OUTSIDE), gets(lesson, INSIDE)
     if outside and inside:
         raise NotYet(
-            "The laptop gets the page at 192.0.2.2 as well, without any tunnel: the server listens on all "
-            "addresses, for everybody. Let it listen on one (`-p ADDRESS:8081`)."
+            "The laptop gets the page at 192.0.2.2 as well, without any tunnel: the server "
+            "listens on all addresses, for everybody. Let it listen on one (`-p ADDRESS:8081`)."
         )
     if outside:
         raise NotYet(
-            "It answers at 192.0.2.2, and so to everybody outside, but not in the tunnel: it listens on the "
-            "wrong one of the school's addresses."
+            "It answers at 192.0.2.2, and so to everybody outside, but not in the tunnel: it "
+            "listens on the wrong one of the school's addresses."
         )
     if not inside:
         raise NotYet(
-            "Nobody answers at 10.66.0.2:8081, the school's address in the tunnel: the server does not run, "
-            "or listens elsewhere."
+            "Nobody answers at 10.66.0.2:8081, the school's address in the tunnel: the server "
+            "does not run, or listens elsewhere."
         )
-    return "Through the tunnel it answers, outside nobody does: no door that an attacker could even knock at."
+    return _(
+        "Through the tunnel it answers, outside nobody does: no door that an attacker could even "
+        "knock at."
+    )
 
 
 SERVE = "docker exec lab03-school busybox httpd -h /srv -p"
@@ -111,8 +137,8 @@ TASKS = [
             Try(answer="vpn", hint="no kind that"),
         ],
         hints=[
-            "An IPv4 header has 20 bytes; the tenth of them says what it carries.",
-            "Paste the bytes into a cell under `%%bytes ip`.",
+            _("An IPv4 header has 20 bytes; the tenth of them says what it carries."),
+            _("Paste the bytes into a cell under `%%bytes ip`."),
         ],
     ),
     Task(
@@ -127,8 +153,11 @@ TASKS = [
             Try(answer="much", hint="not a whole number"),
         ],
         hints=[
-            "`%tunnel mtu` takes the MTU outside as its argument.",
-            "WireGuard adds 60 bytes; it pads to a multiple of 16, but never beyond the MTU of its interface.",
+            _("`%tunnel mtu` takes the MTU outside as its argument."),
+            _(
+                "WireGuard adds 60 bytes; it pads to a multiple of 16, but never beyond the MTU "
+                "of its interface."
+            ),
         ],
     ),
     Task(
@@ -142,8 +171,11 @@ TASKS = [
             Try([f"{SERVE} 192.0.2.2:8081"], hint="not in the tunnel"),
         ],
         hints=[
-            "A server listens on an address of its machine. Which of the school's addresses is only in the tunnel?",
-            f"`%{SERVE} ADDRESS:8081` with the address of `wg0`.",
+            _(
+                "A server listens on an address of its machine. Which of the school's addresses "
+                "is only in the tunnel?"
+            ),
+            _("`%{command} ADDRESS:8081` with the address of `wg0`.", command=SERVE),
         ],
     ),
 ]
@@ -160,8 +192,8 @@ def right_bit(lesson: Session) -> str:
     outside = tunnel.wrap(packet(SECRET))
     try:
         tunnel.unwrap(altered("wireguard", outside))
-    except LabError as error:
-        return "B" if "tag does not fit" in str(error) else "C"
+    except Altered:
+        return "B"
     return "A"
 
 
@@ -178,64 +210,98 @@ def right_seen(lesson: Session) -> str:
 PREDICTIONS = [
     Prediction(
         "read-gre",
-        f'The text "{SECRET}" goes through a GRE tunnel. What can the provider in between read?',
+        _(
+            'The text "{secret}" goes through a GRE tunnel. What can the provider in between read?',
+            secret=SECRET,
+        ),
         {
-            "A": "Nothing: it is inside a tunnel.",
-            "B": "Only between which two networks it goes.",
-            "C": "Everything.",
+            "A": _("Nothing: it is inside a tunnel."),
+            "B": _("Only between which two networks it goes."),
+            "C": _("Everything."),
         },
         {
-            "A": "A tunnel is a packet in a packet: another envelope around it, and the envelope is of glass.",
-            "B": "That would need encryption, and GRE does not encrypt.",
-            "C": "GRE puts 24 bytes in front of the packet and leaves it as it is. Whoever carries it can read it, and "
-            "change it.",
+            "A": _(
+                "A tunnel is a packet in a packet: another envelope around it, and the envelope "
+                "is of glass."
+            ),
+            "B": _("That would need encryption, and GRE does not encrypt."),
+            "C": _(
+                "GRE puts 24 bytes in front of the packet and leaves it as it is. Whoever carries "
+                "it can read it, and change it."
+            ),
         },
         right_read,
     ),
     Prediction(
         "one-bit",
-        "On its way through WireGuard one bit of the encrypted part is turned over. What does the other end do?",
+        _(
+            "On its way through WireGuard one bit of the encrypted part is turned over. What does "
+            "the other end do?"
+        ),
         {
-            "A": "It decrypts it, and one letter of the text is another one.",
-            "B": "It drops the packet, and says nothing.",
-            "C": "It asks for the packet once more.",
+            "A": _("It decrypts it, and one letter of the text is another one."),
+            "B": _("It drops the packet, and says nothing."),
+            "C": _("It asks for the packet once more."),
         },
         {
-            "A": "With encryption alone it could be so, and that has broken many protocols. Hence the tag.",
-            "B": "The tag of 16 bytes is made from all that is encrypted, the number of the packet and the key. One bit "
-            "changed, and it does not fit; and who cannot make a tag gets no answer at all.",
-            "C": "A tunnel carries packets and promises no more than IP does; TCP inside will send again by itself.",
+            "A": _(
+                "With encryption alone it could be so, and that has broken many protocols. Hence "
+                "the tag."
+            ),
+            "B": _(
+                "The tag of 16 bytes is made from all that is encrypted, the number of the packet "
+                "and the key. One bit changed, and it does not fit; and who cannot make a tag "
+                "gets no answer at all."
+            ),
+            "C": _(
+                "A tunnel carries packets and promises no more than IP does; TCP inside will send "
+                "again by itself."
+            ),
         },
         right_bit,
     ),
     Prediction(
         "largest",
-        "Ethernet carries packets of 1500 bytes. How long may a packet inside WireGuard (over IPv4) be?",
+        _(
+            "Ethernet carries packets of 1500 bytes. How long may a packet inside WireGuard (over "
+            "IPv4) be?"
+        ),
         {
-            "A": "1500 bytes: what is encrypted is as long as before.",
-            "B": "1468 bytes: WireGuard's header and tag are 32 bytes.",
-            "C": "1440 bytes.",
+            "A": _("1500 bytes: what is encrypted is as long as before."),
+            "B": _("1468 bytes: WireGuard's header and tag are 32 bytes."),
+            "C": _("1440 bytes."),
         },
         {
-            "A": "What is encrypted is, but headers come in front of it, and the outer packet may be 1500.",
-            "B": "And the outer IP (20) and UDP (8) headers? They have to fit as well.",
-            "C": "20 for IP, 8 for UDP, 16 for WireGuard's header, 16 for the tag: 60. (wg-quick takes 1420, so that IPv6 "
-            "outside fits too.)",
+            "A": _(
+                "What is encrypted is, but headers come in front of it, and the outer packet may "
+                "be 1500."
+            ),
+            "B": _("And the outer IP (20) and UDP (8) headers? They have to fit as well."),
+            "C": _(
+                "20 for IP, 8 for UDP, 16 for WireGuard's header, 16 for the tag: 60. (wg-quick "
+                "takes 1420, so that IPv6 outside fits too.)"
+            ),
         },
         right_mtu,
     ),
     Prediction(
         "still-seen",
-        "Everything goes through WireGuard now. What does the provider still see?",
+        _("Everything goes through WireGuard now. What does the provider still see?"),
         {
-            "A": "Nothing at all.",
-            "B": "Who talks to whom outside, when, and how much.",
-            "C": "Also the names of the pages.",
+            "A": _("Nothing at all."),
+            "B": _("Who talks to whom outside, when, and how much."),
+            "C": _("Also the names of the pages."),
         },
         {
-            "A": "It has to deliver the packets, so it needs their addresses.",
-            "B": "The outer headers are as open as ever, sizes and times too: enough to tell a video from a chat.",
-            "C": "Those are inside. But the other end of the tunnel sees them, and whoever comes after it.",
+            "A": _("It has to deliver the packets, so it needs their addresses."),
+            "B": _(
+                "The outer headers are as open as ever, sizes and times too: enough to tell a "
+                "video from a chat."
+            ),
+            "C": _(
+                "Those are inside. But the other end of the tunnel sees them, and whoever comes "
+                "after it."
+            ),
         },
         right_seen,
     ),

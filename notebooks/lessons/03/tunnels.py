@@ -32,6 +32,10 @@ _WG_HEADER = LAYOUTS["WireGuard"].build(4, 0, _RECEIVER, 0)[:8]
 _GRE_HEADER = LAYOUTS["GRE"].build(0, IPV4)
 
 
+class Altered(LabError):
+    """A packet's tag does not fit: the packet or the key is another one."""
+
+
 @dataclass
 class Tunnel:
     """One direction of a tunnel of some ``kind`` (of TUNNEL_KINDS) between two addresses outside.
@@ -85,8 +89,8 @@ class Tunnel:
     def decrypt(self, nonce: bytes, data: bytes, bound: bytes | None, number: int) -> bytes:
         """What was encrypted in a packet of that number; ``data`` ends in a tag.
 
-        The tag covers what is ``bound`` to it, too. Raises :class:`LabError` if it does not fit, or
-        for a number seen before.
+        The tag covers what is ``bound`` to it, too. Raises :class:`Altered` if it does not fit, and
+        :class:`LabError` for a number seen before.
         """
         cipher = ChaCha20Poly1305 if self.kind == "wireguard" else AESGCM
         try:
@@ -96,7 +100,7 @@ class Tunnel:
                 "The tag does not fit what arrived: it was altered on the way, or made with "
                 "another key. The receiver drops it and answers nothing."
             )
-            raise LabError(told) from None
+            raise Altered(told) from None
         if number in self.seen:
             told = _(
                 "Number {number} has arrived before: somebody plays back a packet he has "

@@ -6,26 +6,31 @@ from labkit.disks import Disk, human
 from labkit.engine import Session
 from labkit.errors import LabError
 from labkit.material import NotYet, Prediction, Task, Try, number
+from labkit.messages import _
 from labkit.virtualbox import reads as virtualbox
 
 NEEDS = {"virtualbox": ["VBoxManage", "qemu-img", "qemu-io"]}
 MIB = 1 << 20
-AGAIN = "Block 40 is not in grows.vdi now: run the cells up to this one, from the %lesson cell on."
 
 
 def need_disk(lesson: Session, name: str, how: str) -> Disk:
     if name not in virtualbox.files(lesson):
-        raise NotYet(f"There is no file `{name}` yet: {how}")
+        raise NotYet("There is no file `{name}` yet: {how}", name=name, how=how)
     return virtualbox.disk(lesson, name)
 
 
 def same(lesson: Session, one: str, format_one: str, other: str, format_other: str) -> bool:
-    """Whether two disks hold the same bytes for the guest; a longer one may go on with zeros (qemu-img(1), compare)."""
+    """Whether two disks hold the same bytes for the guest; a longer one may go on with zeros.
+
+    Source: qemu-img(1), compare.
+    """
     argv = ["qemu-img", "compare", "-q", "-f", format_one, "-F", format_other, one, other]
     code = lesson.command(argv).code
     if code > 1:
         raise LabError(
-            f"{one} and {other} cannot be compared: is one of them damaged? Start the task again."
+            "{one} and {other} cannot be compared: is one of them damaged? Start the task again.",
+            one=one,
+            other=other,
         )
     return code == 0
 
@@ -41,26 +46,37 @@ def check_where(lesson: Session, answer: str) -> str:
         if extent.kind == "data" and extent.start <= 40 * MIB < extent.start + extent.length
     ]
     if not found or found[0].at is None:
-        raise LabError(AGAIN)
+        raise LabError(
+            "Block 40 is not in grows.vdi now: run the cells up to this one, from the %lesson "
+            "cell on."
+        )
     right = found[0].at + 40 * MIB - found[0].start
     said = number(answer, "where 123456")
     if said == right:
-        return f"Yes: the data begins at {right:,} and the block of byte 40 MiB was the first to be written."
+        return _(
+            "Yes: the data begins at {right:,} and the block of byte 40 MiB was the first to be "
+            "written.",
+            right=right,
+        )
     if said == 40 * MIB:
         raise NotYet(
-            "That is where the byte is for the guest. In the file it is elsewhere: follow the line down from "
-            "block 40."
+            "That is where the byte is for the guest. In the file it is elsewhere: follow the "
+            "line down from block 40."
         )
     if said == right + MIB:
         raise NotYet(
-            "That is the second block in the file, the one of 3 MiB. Block 40 was written before it."
+            "That is the second block in the file, the one of 3 MiB. Block 40 was written before "
+            "it."
         )
     if said < right:
         raise NotYet(
-            "Header and block map are there. The data begins after them: look for `data at` in the header."
+            "Header and block map are there. The data begins after them: look for `data at` in "
+            "the header."
         )
     raise NotYet(
-        f"Not {said}. The file has {disk.file_size:,} bytes in all; block 40 is the first of its data."
+        "Not {said}. The file has {size:,} bytes in all; block 40 is the first of its data.",
+        said=said,
+        size=disk.file_size,
     )
 
 
@@ -68,34 +84,46 @@ def check_three(lesson: Session, answer: str) -> str:
     disk = need_disk(lesson, "mine.vdi", "`%VBoxManage createmedium disk --filename mine.vdi …`.")
     if disk.format != "VDI":
         raise NotYet(
-            f"`mine.vdi` is a {disk.format}, whatever its name says: leave out `--format`."
+            "`mine.vdi` is a {format}, whatever its name says: leave out `--format`.",
+            format=disk.format,
         )
     if disk.variant == "fixed":
         raise NotYet(
-            "All of its blocks are there, for it was reserved at once: leave out `--variant Fixed`. Begin "
-            "again with `%task three-blocks`."
+            "All of its blocks are there, for it was reserved at once: leave out `--variant "
+            "Fixed`. Begin again with `%task three-blocks`."
         )
     if disk.capacity != 32 * MIB:
         raise NotYet(
-            f"The guest would see {human(disk.capacity)}; 32 MiB were asked for: `--size 32`. Begin again "
-            "with `%task three-blocks`."
+            "The guest would see {size}; 32 MiB were asked for: `--size 32`. Begin again with "
+            "`%task three-blocks`.",
+            size=human(disk.capacity),
         )
     blocks = disk.allocated // MIB
     if not blocks:
         raise NotYet(
-            '`mine.vdi` is there and empty. Play the guest: `%qemu-io -f vdi -c "write 0 1" mine.vdi`.'
+            '`mine.vdi` is there and empty. Play the guest: `%qemu-io -f vdi -c "write 0 1" '
+            "mine.vdi`."
         )
     if blocks < 3:
         raise NotYet(
-            f"Only {blocks} of its blocks {'is' if blocks == 1 else 'are'} allocated. A second write into the "
-            "same MiB needs no new block: write where there is none yet."
+            _.many(
+                "Only {n} of its blocks is allocated. A second write into the same MiB needs no "
+                "new block: write where there is none yet.",
+                "Only {n} of its blocks are allocated. A second write into the same MiB needs no "
+                "new block: write where there is none yet.",
+                blocks,
+            )
         )
     if blocks > 3:
         raise NotYet(
-            f"{blocks} blocks are allocated. Mind the edges: a write that crosses one of them takes the block "
-            "on both sides. Begin again with `%task three-blocks`."
+            "{blocks} blocks are allocated. Mind the edges: a write that crosses one of them "
+            "takes the block on both sides. Begin again with `%task three-blocks`.",
+            blocks=blocks,
         )
-    return f"Three blocks of 1 MiB, and a file of {human(disk.file_size)} for a disk of 32 MiB."
+    return _(
+        "Three blocks of 1 MiB, and a file of {size} for a disk of 32 MiB.",
+        size=human(disk.file_size),
+    )
 
 
 def check_migrate(lesson: Session, answer: str) -> str:
@@ -104,25 +132,33 @@ def check_migrate(lesson: Session, answer: str) -> str:
     )
     if disk.format != "QCOW2":
         raise NotYet(
-            f"`server.qcow2` is a {disk.format}: the name says one thing and the first bytes another. The "
-            "format to write is given with `-O qcow2`."
+            "`server.qcow2` is a {format}: the name says one thing and the first bytes another. "
+            "The format to write is given with `-O qcow2`.",
+            format=disk.format,
         )
     source = virtualbox.disk(lesson, "grows.vdi")
     if disk.capacity != source.capacity:
         raise NotYet(
-            f"The guest would see a disk of {human(disk.capacity)} instead of {human(source.capacity)}: that "
-            "is the VDI *file*, header and all, taken for a plain disk. Say what the source is: `-f vdi`."
+            "The guest would see a disk of {size} instead of {other}: that is the VDI *file*, "
+            "header and all, taken for a plain disk. Say what the source is: `-f vdi`.",
+            size=human(disk.capacity),
+            other=human(source.capacity),
         )
     if not disk.allocated:
         raise NotYet(
-            "`server.qcow2` has the right size and not a byte of data: `create` makes an empty disk, "
-            "`convert` brings the data along."
+            "`server.qcow2` has the right size and not a byte of data: `create` makes an empty "
+            "disk, `convert` brings the data along."
         )
     if not same(lesson, "grows.vdi", "vdi", "server.qcow2", "qcow2"):
         raise NotYet(
-            "The guest would find other bytes on it than on `grows.vdi`: convert that disk, all of it."
+            "The guest would find other bytes on it than on `grows.vdi`: convert that disk, all "
+            "of it."
         )
-    return f"Identical for the guest, and the file has {human(disk.file_size)} instead of {human(source.file_size)}."
+    return _(
+        "Identical for the guest, and the file has {size} instead of {other}.",
+        size=human(disk.file_size),
+        other=human(source.file_size),
+    )
 
 
 def check_old_server(lesson: Session, answer: str) -> str:
@@ -131,23 +167,27 @@ def check_old_server(lesson: Session, answer: str) -> str:
     )
     if disk.format != "VDI":
         raise NotYet(
-            f"`new.vdi` is a {disk.format}: VirtualBox keeps the format of the source unless you say "
-            "`--format VDI`."
+            "`new.vdi` is a {format}: VirtualBox keeps the format of the source unless you say "
+            "`--format VDI`.",
+            format=disk.format,
         )
     if not same(lesson, "old.vhd", "vpc", "new.vdi", "vdi"):
         raise NotYet(
-            "`new.vdi` does not begin with what is on `old.vhd`: clone that disk, do not create an empty one."
+            "`new.vdi` does not begin with what is on `old.vhd`: clone that disk, do not create "
+            "an empty one."
         )
     if disk.capacity == virtualbox.disk(lesson, "old.vhd").capacity:
         raise NotYet(
-            "The data is there, and the disk is as small as before: `%VBoxManage modifymedium disk new.vdi "
-            "--resize 64`."
+            "The data is there, and the disk is as small as before: `%VBoxManage modifymedium "
+            "disk new.vdi --resize 64`."
         )
     if disk.capacity != 64 * MIB:
-        raise NotYet(f"The guest would see {disk.capacity // MIB} MiB; 64 were asked for.")
-    return (
-        "All the data, and room for as much again. What is inside still believes in 32 MiB: partition and file "
-        "system come next."
+        raise NotYet(
+            "The guest would see {size} MiB; 64 were asked for.", size=disk.capacity // MIB
+        )
+    return _(
+        "All the data, and room for as much again. What is inside still believes in 32 MiB: "
+        "partition and file system come next."
     )
 
 
@@ -164,8 +204,11 @@ TASKS = [
             Try(answer="2M", hint="not a whole number"),
         ],
         hints=[
-            "The lower strip is the file, from its first byte on the left; the lines come from the guest's blocks.",
-            "The header's field `data at` says where the first block of the file begins.",
+            _(
+                "The lower strip is the file, from its first byte on the left; the lines come "
+                "from the guest's blocks."
+            ),
+            _("The header's field `data at` says where the first block of the file begins."),
         ],
     ),
     Task(
@@ -185,7 +228,8 @@ TASKS = [
             Try(
                 [
                     "VBoxManage createmedium disk --filename mine.vdi --size 32",
-                    'qemu-io -f vdi -c "write -q 0 1" -c "write -q 4k 1" -c "write -q 8k 1" mine.vdi',
+                    'qemu-io -f vdi -c "write -q 0 1" -c "write -q 4k 1" -c "write -q 8k 1" '
+                    "mine.vdi",
                 ],
                 hint="same MiB needs no new block",
             ),
@@ -209,8 +253,14 @@ TASKS = [
             ),
         ],
         hints=[
-            "Two commands: `createmedium`, and `qemu-io` with three writes (`-c` may be given three times).",
-            "A block is 1 MiB: three writes far from one another, or one of 3 MiB that begins at an edge.",
+            _(
+                "Two commands: `createmedium`, and `qemu-io` with three writes (`-c` may be given "
+                "three times)."
+            ),
+            _(
+                "A block is 1 MiB: three writes far from one another, or one of 3 MiB that begins "
+                "at an edge."
+            ),
         ],
     ),
     Task(
@@ -234,15 +284,16 @@ TASKS = [
             ),
         ],
         hints=[
-            "`-f` is the format of the source, `-O` that of the result.",
-            "The source is `grows.vdi`, a VDI.",
+            _("`-f` is the format of the source, `-O` that of the result."),
+            _("The source is `grows.vdi`, a VDI."),
         ],
     ),
     Task(
         "old-server",
         check_old_server,
         setup=[
-            "VBoxManage createmedium disk --filename old.vhd --size 32 --format VHD --variant Fixed",
+            "VBoxManage createmedium disk --filename old.vhd --size 32 --format VHD --variant "
+            "Fixed",
             'qemu-io -f raw -c "write -q -P 0x37 0 8M" old.vhd',
         ],
         solution=Try(
@@ -264,8 +315,8 @@ TASKS = [
             Try(["VBoxManage clonemedium disk old.vhd new.vdi"], hint="keeps the format"),
         ],
         hints=[
-            "VirtualBox does not resize a fixed VHD: first make it another format, then larger.",
-            "`clonemedium … --format VDI`, then `modifymedium … --resize 64`.",
+            _("VirtualBox does not resize a fixed VHD: first make it another format, then larger."),
+            _("`clonemedium … --format VDI`, then `modifymedium … --resize 64`."),
         ],
     ),
 ]
@@ -290,7 +341,10 @@ def right_shrink(lesson: Session) -> str:
         extent.kind == "data" and extent.start <= 40 * MIB < extent.start + extent.length
         for extent in disk.extents()
     ):  # not yet, or compacted since
-        raise LabError(AGAIN)
+        raise LabError(
+            "Block 40 is not in grows.vdi now: run the cells up to this one, from the %lesson "
+            "cell on."
+        )
     return "B" if disk.allocated <= 2 * MIB else "C"
 
 
@@ -306,77 +360,118 @@ def right_inside(lesson: Session) -> str:
 PREDICTIONS = [
     Prediction(
         "two-files",
-        "Both disks are of 64 MiB, and nothing has been written to them. How large are their files?",
+        _(
+            "Both disks are of 64 MiB, and nothing has been written to them. How large are their "
+            "files?"
+        ),
         {
-            "A": "Both are tiny: there is no data yet.",
-            "B": "`grows.vdi` is small, `reserved.vdi` is a little over 64 MiB.",
-            "C": "Both are of 64 MiB: that is their size.",
+            "A": _("Both are tiny: there is no data yet."),
+            "B": _("`grows.vdi` is small, `reserved.vdi` is a little over 64 MiB."),
+            "C": _("Both are of 64 MiB: that is their size."),
         },
         {
-            "A": "Reserved means that the space is taken now, data or not: the guest can count on it.",
-            "B": "The one that grows holds a header and an empty map; the other has all of its blocks already.",
-            "C": "64 MiB is what the guest sees. The file of the one that grows has only what was needed so far.",
+            "A": _(
+                "Reserved means that the space is taken now, data or not: the guest can count on "
+                "it."
+            ),
+            "B": _(
+                "The one that grows holds a header and an empty map; the other has all of its "
+                "blocks already."
+            ),
+            "C": _(
+                "64 MiB is what the guest sees. The file of the one that grows has only what was "
+                "needed so far."
+            ),
         },
         right_two,
     ),
     Prediction(
         "one-byte",
-        "The guest writes a single byte at 40 MiB. By how much does the file of `grows.vdi` grow?",
+        _(
+            "The guest writes a single byte at 40 MiB. By how much does the file of `grows.vdi` "
+            "grow?"
+        ),
         {
-            "A": "By one byte: it grows by what is written.",
-            "B": "By one block of 1 MiB.",
-            "C": "To 40 MiB: the file must reach that far.",
+            "A": _("By one byte: it grows by what is written."),
+            "B": _("By one block of 1 MiB."),
+            "C": _("To 40 MiB: the file must reach that far."),
         },
         {
-            "A": "The map knows blocks, not bytes: it has one entry for each MiB.",
-            "B": "A block is allocated whole, at the end of the file, and its place noted in the map.",
-            "C": "The map says where a block is, so it may be anywhere: the file holds only blocks that were written.",
+            "A": _("The map knows blocks, not bytes: it has one entry for each MiB."),
+            "B": _(
+                "A block is allocated whole, at the end of the file, and its place noted in the "
+                "map."
+            ),
+            "C": _(
+                "The map says where a block is, so it may be anywhere: the file holds only blocks "
+                "that were written."
+            ),
         },
         right_byte,
     ),
     Prediction(
         "shrink",
-        "Two blocks of `grows.vdi` are allocated. One of them is now full of zeros. What becomes of the file?",
+        _(
+            "Two blocks of `grows.vdi` are allocated. One of them is now full of zeros. What "
+            "becomes of the file?"
+        ),
         {
-            "A": "It shrinks by 1 MiB: a block of zeros need not be kept.",
-            "B": "It stays as large as it was.",
-            "C": "It grows: zeros are data too, and are written to a new block.",
+            "A": _("It shrinks by 1 MiB: a block of zeros need not be kept."),
+            "B": _("It stays as large as it was."),
+            "C": _("It grows: zeros are data too, and are written to a new block."),
         },
         {
-            "A": "They need not be kept, but nobody looks: a write goes into the block that is there, whatever it writes.",
-            "B": "The zeros were written into the block that was there. A file that grows only ever grows.",
-            "C": "The block has its place already, so it is overwritten there.",
+            "A": _(
+                "They need not be kept, but nobody looks: a write goes into the block that is "
+                "there, whatever it writes."
+            ),
+            "B": _(
+                "The zeros were written into the block that was there. A file that grows only "
+                "ever grows."
+            ),
+            "C": _("The block has its place already, so it is overwritten there."),
         },
         right_shrink,
     ),
     Prediction(
         "same-data",
-        "`grows.vdi` has been converted twice, and the files differ in size. What about what the guest reads?",
+        _(
+            "`grows.vdi` has been converted twice, and the files differ in size. What about what "
+            "the guest reads?"
+        ),
         {
-            "A": "It differs where the formats differ: each has its own blocks.",
-            "B": "It is the same, byte for byte.",
-            "C": "The data is the same; free space may hold anything.",
+            "A": _("It differs where the formats differ: each has its own blocks."),
+            "B": _("It is the same, byte for byte."),
+            "C": _("The data is the same; free space may hold anything."),
         },
         {
-            "A": "Blocks are how the file keeps the disk. The guest sees the disk alone.",
-            "B": "A format is a way to keep a disk, and converting keeps the disk: all of it, zeros too.",
-            "C": "What was never written reads as zeros in each of them.",
+            "A": _("Blocks are how the file keeps the disk. The guest sees the disk alone."),
+            "B": _(
+                "A format is a way to keep a disk, and converting keeps the disk: all of it, "
+                "zeros too."
+            ),
+            "C": _("What was never written reads as zeros in each of them."),
         },
         right_same,
     ),
     Prediction(
         "inside",
-        "`guest.vdi` is now of 128 MiB. How much can the guest store in its file system?",
+        _("`guest.vdi` is now of 128 MiB. How much can the guest store in its file system?"),
         {
-            "A": "As much as before: about 63 MiB.",
-            "B": "All of the 128 MiB: a file system fills its disk.",
-            "C": "Nothing: the file system is damaged until it is repaired.",
+            "A": _("As much as before: about 63 MiB."),
+            "B": _("All of the 128 MiB: a file system fills its disk."),
+            "C": _("Nothing: the file system is damaged until it is repaired."),
         },
         {
-            "A": "The partition table is data on the disk, and says what it said: the partition ends where it ended. So "
-            "does the file system in it.",
-            "B": "A file system has the size written in it when it was made; nobody has told it of the new space.",
-            "C": "All of its bytes are where they were: it is sound, and just as small.",
+            "A": _(
+                "The partition table is data on the disk, and says what it said: the partition "
+                "ends where it ended. So does the file system in it."
+            ),
+            "B": _(
+                "A file system has the size written in it when it was made; nobody has told it of "
+                "the new space."
+            ),
+            "C": _("All of its bytes are where they were: it is sound, and just as small."),
         },
         right_inside,
     ),

@@ -8,6 +8,7 @@ from labkit.disks import human
 from labkit.engine import Session
 from labkit.errors import LabError
 from labkit.material import NotYet, Prediction, Task, Try
+from labkit.messages import _
 from labkit.virtualbox import reads as virtualbox
 from labkit.virtualbox.program import parse_machinereadable
 from labkit.virtualbox.snapshots import Graph
@@ -36,32 +37,43 @@ def check_seats(lesson: Session, answer: str) -> str:
     if missing := [name for name in SEATS if name not in names]:
         if any(path.startswith(f"{missing[0]}/") for path in virtualbox.files(lesson)):
             raise NotYet(
-                f"`{missing[0]}` is made, but `--register` was left out, so VirtualBox does not list it: "
-                f"`%VBoxManage registervm {missing[0]}/{missing[0]}.vbox`."
+                "`{name}` is made, but `--register` was left out, so VirtualBox does not list it: "
+                "`%VBoxManage registervm {name}/{name}.vbox`.",
+                name=missing[0],
             )
-        raise NotYet(f"There is no machine `{missing[0]}` yet.")
+        raise NotYet("There is no machine `{name}` yet.", name=missing[0])
     total = 0
     for name in SEATS:
         machine = graph.machine(name)
         if not machine.media:
             raise NotYet(
-                f"`{name}` has no disk: it was created, not cloned. Start again with `%task seats`."
+                "`{name}` has no disk: it was created, not cloned. Start again with `%task seats`.",
+                name=name,
             )
         if not machine.linked_to:
             raise NotYet(
-                f"`{name}` is a full clone: its disk alone takes {human(own_bytes(graph, name))}. Linked "
-                "clones share: `--options link`. Start again with `%task seats`."
+                "`{name}` is a full clone: its disk alone takes {size}. Linked clones share: "
+                "`--options link`. Start again with `%task seats`.",
+                name=name,
+                size=human(own_bytes(graph, name)),
             )
         if machine.linked_to.machine != "lab10":
             raise NotYet(
-                f"`{name}` hangs from `{machine.linked_to.machine}`, not from lab10: if that one goes, so "
-                "does this."
+                "`{name}` hangs from `{other}`, not from lab10: if that one goes, so does this.",
+                name=name,
+                other=machine.linked_to.machine,
             )
         total += own_bytes(graph, name)
     if total >= 1_000_000:
-        raise NotYet(f"Together they take {human(total)}, and less than 1 MB was asked for.")
+        raise NotYet(
+            "Together they take {total}, and less than 1 MB was asked for.", total=human(total)
+        )
     full = 3 * virtualbox.size(lesson, "lab10.vmdk")
-    return f"Three machines, {human(total)} in all. Three full clones would take {human(full)}."
+    return _(
+        "Three machines, {total} in all. Three full clones would take {full}.",
+        total=human(total),
+        full=human(full),
+    )
 
 
 def ovf(lesson: Session, name: str) -> Any:
@@ -72,38 +84,42 @@ def ovf(lesson: Session, name: str) -> Any:
     said = lesson.command(["tar", "-xOf", f"{name}.ova", f"{name}.ovf"])
     if said.code:
         raise NotYet(
-            f"`{name}.ova` is no appliance: no descriptor `{name}.ovf` is in it. Let `VBoxManage export` make "
-            "it."
+            "`{name}.ova` is no appliance: no descriptor `{name}.ovf` is in it. Let `VBoxManage "
+            "export` make it.",
+            name=name,
         )
     try:
         return fromstring(said.out)
     except (ParseError, DefusedXmlException):
         raise LabError(
-            f"The descriptor in {name}.ova cannot be read; start the task again."
+            "The descriptor in {name}.ova cannot be read; start the task again.", name=name
         ) from None
 
 
 def check_appliance(lesson: Session, answer: str) -> str:
     if "colleague.ova" not in virtualbox.files(lesson):
         raise NotYet(
-            "There is no `colleague.ova` yet: `%VBoxManage export MACHINE --output colleague.ova …`."
+            "There is no `colleague.ova` yet: `%VBoxManage export MACHINE --output colleague.ova "
+            "…`."
         )
     found = ovf(lesson, "colleague")
     systems = found.findall(".//{*}VirtualSystem")  # whichever version of OVF
     names = [value for system in systems for key, value in system.items() if key.endswith("}id")]
     if names != ["lab10-full"]:
         raise NotYet(
-            f"In it is the machine `{'`, and `'.join(names) or 'none'}`; `lab10-full` alone was asked for. "
-            "`%task appliance` starts again."
+            "In it is the machine `{names}`; `lab10-full` alone was asked for. `%task appliance` "
+            "starts again.",
+            names="`, and `".join(names) or "none",
         )
     product = systems[0].findtext("{*}ProductSection/{*}Product")
     if product != "School server":
         named = f"the product {product}" if product else "no product"
         raise NotYet(
-            f'The descriptor names {named}: `--vsys 0 --product "School server"`. An existing file is not '
-            "replaced: start again with `%task appliance`."
+            'The descriptor names {named}: `--vsys 0 --product "School server"`. An existing file '
+            "is not replaced: start again with `%task appliance`.",
+            named=named,
         )
-    return "Machine, disk and a name that a human understands, in one file of an open standard."
+    return _("Machine, disk and a name that a human understands, in one file of an open standard.")
 
 
 def check_web(lesson: Session, answer: str) -> str:
@@ -115,41 +131,46 @@ def check_web(lesson: Session, answer: str) -> str:
     to_web = [rule for rule in rules if rule[3:4] == ["8080"]]
     if about.get("memory") != "512":
         raise NotYet(
-            f"It has {about.get('memory')} MB of memory; 512 were asked for: `modifyvm lab10-web --memory …`."
+            "It has {memory} MB of memory; 512 were asked for: `modifyvm lab10-web --memory …`.",
+            memory=about.get("memory"),
         )
     if about.get("cpus") != "1":
         raise NotYet(
-            f"It has {about.get('cpus')} processors; one was asked for: `modifyvm lab10-web --cpus …`."
+            "It has {cpus} processors; one was asked for: `modifyvm lab10-web --cpus …`.",
+            cpus=about.get("cpus"),
         )
     if not rules:
         raise NotYet(
-            'No port leads to it yet: `modifyvm lab10-web --nat-pf1 "NAME,tcp,ADDRESS,HERE,,THERE"`.'
+            "No port leads to it yet: `modifyvm lab10-web --nat-pf1 "
+            '"NAME,tcp,ADDRESS,HERE,,THERE"`.'
         )
     if not to_web:
         raise NotYet(
-            f"The rule listens on port {rules[0][3]} of this computer, not on 8080. In a rule the host's "
-            "port comes before the guest's."
+            "The rule listens on port {port} of this computer, not on 8080. In a rule the host's "
+            "port comes before the guest's.",
+            port=rules[0][3],
         )
     if to_web[0][5:6] != ["80"]:
         raise NotYet(
-            f"Port 8080 here leads to port {to_web[0][5]} of the guest, and the web server listens on 80."
+            "Port 8080 here leads to port {port} of the guest, and the web server listens on 80.",
+            port=to_web[0][5],
         )
     if to_web[0][1] != "tcp":
         raise NotYet(
-            "The rule is for UDP, and web pages come over TCP. Remove it (`--nat-pf1 delete NAME`) and write "
-            "it again."
-        )
-    if to_web[0][2] != "127.0.0.1":
-        where = (
-            f"With the address {to_web[0][2]} others reach it"
-            if to_web[0][2]
-            else ("Without an address it is open to the whole network")
-        )
-        raise NotYet(
-            f"{where}, and *this computer only* was asked for: 127.0.0.1. Remove the rule (`--nat-pf1 delete "
+            "The rule is for UDP, and web pages come over TCP. Remove it (`--nat-pf1 delete "
             "NAME`) and write it again."
         )
-    return "Who is at this computer reaches it at http://127.0.0.1:8080, nobody else does."
+    if to_web[0][2] != "127.0.0.1":
+        if to_web[0][2]:
+            where = _("With the address {address} others reach it", address=to_web[0][2])
+        else:
+            where = _("Without an address it is open to the whole network")
+        raise NotYet(
+            "{where}, and *this computer only* was asked for: 127.0.0.1. Remove the rule "
+            "(`--nat-pf1 delete NAME`) and write it again.",
+            where=where,
+        )
+    return _("Who is at this computer reaches it at http://127.0.0.1:8080, nobody else does.")
 
 
 TASKS = [
@@ -172,7 +193,8 @@ TASKS = [
             ),
             Try(
                 [
-                    "VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link --register"
+                    "VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link "
+                    "--register"
                 ],
                 hint="no machine `seat-2`",
             ),
@@ -186,10 +208,12 @@ TASKS = [
             ),
             Try(
                 [
-                    "VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link --register",
+                    "VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link "
+                    "--register",
                     "VBoxManage snapshot seat-1 take mine",
                     *(
-                        f"VBoxManage clonevm seat-1 --snapshot mine --name {name} --options link --register"
+                        f"VBoxManage clonevm seat-1 --snapshot mine --name {name} --options link "
+                        f"--register"
                         for name in SEATS[1:]
                     ),
                 ],
@@ -197,8 +221,11 @@ TASKS = [
             ),
         ],
         hints=[
-            "A linked clone is made of a snapshot: lab10 has one, `clean`.",
-            "`%VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link --register`, three times.",
+            _("A linked clone is made of a snapshot: lab10 has one, `clean`."),
+            _(
+                "`%VBoxManage clonevm lab10 --snapshot clean --name seat-1 --options link "
+                "--register`, three times."
+            ),
         ],
     ),
     Task(
@@ -206,20 +233,23 @@ TASKS = [
         check_appliance,
         solution=Try(
             [
-                'VBoxManage export lab10-full --output colleague.ova --vsys 0 --product "School server"'
+                'VBoxManage export lab10-full --output colleague.ova --vsys 0 --product "School '
+                'server"'
             ]
         ),
         wrong=[
             Try(["VBoxManage export lab10-full --output colleague.ova"], hint="names no product"),
             Try(
                 [
-                    'VBoxManage export lab10 --output colleague.ova --vsys 0 --product "School server"'
+                    'VBoxManage export lab10 --output colleague.ova --vsys 0 --product "School '
+                    'server"'
                 ],
                 hint="In it is the machine `lab10`;",
             ),
             Try(
                 [
-                    'VBoxManage export lab10-full lab10 --output colleague.ova --vsys 0 --product "School server"'
+                    "VBoxManage export lab10-full lab10 --output colleague.ova --vsys 0 --product "
+                    '"School server"'
                 ],
                 hint="`lab10-full`, and `lab10`",
             ),
@@ -229,8 +259,8 @@ TASKS = [
             ),
         ],
         hints=[
-            '`%VBoxManage export MACHINE --output FILE --vsys 0 --product "…"`.',
-            "`--vsys 0` says which machine of the appliance what follows is about: the first.",
+            _('`%VBoxManage export MACHINE --output FILE --vsys 0 --product "…"`.'),
+            _("`--vsys 0` says which machine of the appliance what follows is about: the first."),
         ],
     ),
     Task(
@@ -280,8 +310,11 @@ TASKS = [
             ),
         ],
         hints=[
-            "`modifyvm` takes `--cpus`, `--memory` (in MB) and `--nat-pf1`.",
-            "A rule: name, tcp, address and port of this computer, address (may be empty) and port of the guest.",
+            _("`modifyvm` takes `--cpus`, `--memory` (in MB) and `--nat-pf1`."),
+            _(
+                "A rule: name, tcp, address and port of this computer, address (may be empty) and "
+                "port of the guest."
+            ),
         ],
     ),
 ]
@@ -318,46 +351,69 @@ def right_ova(lesson: Session) -> str:
 PREDICTIONS = [
     Prediction(
         "two-clones",
-        "lab10's disk file has 128 MiB of data. How much disk will each of the two clones take?",
+        _("lab10's disk file has 128 MiB of data. How much disk will each of the two clones take?"),
         {
-            "A": "Both 128 MiB: a clone is a copy.",
-            "B": "The full clone about 128 MiB, the linked one next to nothing.",
-            "C": "The full clone 256 MiB, the linked one 128 MiB.",
+            "A": _("Both 128 MiB: a clone is a copy."),
+            "B": _("The full clone about 128 MiB, the linked one next to nothing."),
+            "C": _("The full clone 256 MiB, the linked one 128 MiB."),
         },
         {
-            "A": "The full one is a copy. The linked one is a difference, and so far there is none.",
-            "B": "The full clone copies all the data, the linked one has an empty differencing disk.",
-            "C": "256 MiB is what the guest sees; a disk that grows is copied with the blocks it has.",
+            "A": _(
+                "The full one is a copy. The linked one is a difference, and so far there is none."
+            ),
+            "B": _(
+                "The full clone copies all the data, the linked one has an empty differencing disk."
+            ),
+            "C": _(
+                "256 MiB is what the guest sees; a disk that grows is copied with the blocks it "
+                "has."
+            ),
         },
         right_clones,
     ),
     Prediction(
         "base",
-        "lab10-linked hangs from the snapshot `clean`. What happens when `clean` is deleted?",
+        _("lab10-linked hangs from the snapshot `clean`. What happens when `clean` is deleted?"),
         {
-            "A": "It is merged as usual; the clone goes on.",
-            "B": "The clone is broken: the disk it stands on is gone.",
-            "C": "VirtualBox refuses: two disks stand on that one.",
+            "A": _("It is merged as usual; the clone goes on."),
+            "B": _("The clone is broken: the disk it stands on is gone."),
+            "C": _("VirtualBox refuses: two disks stand on that one."),
         },
         {
-            "A": "Merging would put lab10's newer data into the disk that the clone reads from, or the other way round.",
-            "B": "It would be, were that disk merged away. VirtualBox counts who stands on it, and here there are two.",
-            "C": "lab10's own disk and the clone's stand on it, and it cannot be merged into both.",
+            "A": _(
+                "Merging would put lab10's newer data into the disk that the clone reads from, or "
+                "the other way round."
+            ),
+            "B": _(
+                "It would be, were that disk merged away. VirtualBox counts who stands on it, and "
+                "here there are two."
+            ),
+            "C": _(
+                "lab10's own disk and the clone's stand on it, and it cannot be merged into both."
+            ),
         },
         right_base,
     ),
     Prediction(
         "ova-size",
-        "The guest's disk is of 256 MiB, with 128 MiB of data, the same byte again and again. How large is the OVA?",
+        _(
+            "The guest's disk is of 256 MiB, with 128 MiB of data, the same byte again and again. "
+            "How large is the OVA?"
+        ),
         {
-            "A": "About 256 MiB: it holds the whole disk.",
-            "B": "About 128 MiB: it holds the data.",
-            "C": "Far less: the blocks in it are compressed.",
+            "A": _("About 256 MiB: it holds the whole disk."),
+            "B": _("About 128 MiB: it holds the data."),
+            "C": _("Far less: the blocks in it are compressed."),
         },
         {
-            "A": "Blocks that were never written are not in it.",
-            "B": "It would be, without compression; a *streamOptimized* disk compresses every block.",
-            "C": "128 MiB of one and the same byte compress to nearly nothing; real data shrinks to a half or so.",
+            "A": _("Blocks that were never written are not in it."),
+            "B": _(
+                "It would be, without compression; a *streamOptimized* disk compresses every block."
+            ),
+            "C": _(
+                "128 MiB of one and the same byte compress to nearly nothing; real data shrinks "
+                "to a half or so."
+            ),
         },
         right_ova,
     ),

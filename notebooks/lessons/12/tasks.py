@@ -8,6 +8,7 @@ from labkit.docker.layers import Image
 from labkit.engine import Session
 from labkit.errors import LabError
 from labkit.material import NotYet, Prediction, Task, Try, number
+from labkit.messages import _
 
 NEEDS = {"docker": ["docker"]}
 
@@ -15,14 +16,16 @@ NEEDS = {"docker": ["docker"]}
 def need_image(lesson: Session, name: str, how: str) -> Thing:
     image = docker.image(lesson, name)
     if not image:
-        raise NotYet(f"There is no image `{name}` yet: {how}")
+        raise NotYet("There is no image `{name}` yet: {how}", name=name, how=how)
     return image
 
 
 def diff_ids(lesson: Session, name: str) -> list[str]:
     image = docker.image(lesson, name)
     if not image:
-        raise LabError(f"The image {name} is missing: run the cells above this one first.")
+        raise LabError(
+            "The image {name} is missing: run the cells above this one first.", name=name
+        )
     return list(docker.about(lesson, image)["diff_ids"])
 
 
@@ -48,21 +51,27 @@ def check_shared(lesson: Session, answer: str) -> str:
     right = shared(lesson, "debian:bookworm-slim", "httpd")
     said = number(answer, "shared-layers 3")
     if said == right:
-        return (
-            f"Yes: {right} of httpd's {httpd} layers {'is' if right == 1 else 'are'} Debian's, kept once on "
-            "disk and used by both."
+        return _.many(
+            "Yes: {n} of httpd's {httpd} layers is Debian's, kept once on disk and used by both.",
+            "Yes: {n} of httpd's {httpd} layers are Debian's, kept once on disk and used by both.",
+            right,
+            httpd=httpd,
         )
     if said == httpd:
         raise NotYet(
-            f"{httpd} is how many layers httpd has in all. Which of them does debian:bookworm-slim have too?"
+            "{httpd} is how many layers httpd has in all. Which of them does debian:bookworm-slim "
+            "have too?",
+            httpd=httpd,
         )
     if said == 0:
         raise NotYet(
             "Look at the picture: the rail of httpd starts in a box that already has a name."
         )
     raise NotYet(
-        f"Not {said}. debian:bookworm-slim has {debian} in all, so it cannot share more than that; count "
-        "the boxes both rails pass through."
+        "Not {said}. debian:bookworm-slim has {debian} in all, so it cannot share more than that; "
+        "count the boxes both rails pass through.",
+        said=said,
+        debian=debian,
     )
 
 
@@ -70,63 +79,72 @@ def check_own_container(lesson: Session, answer: str) -> str:
     container = docker.container(lesson, "lab12-mine")
     if not container:
         raise NotYet(
-            "There is no container called `lab12-mine` yet: `docker run -d --name lab12-mine busybox …`."
+            "There is no container called `lab12-mine` yet: `docker run -d --name lab12-mine "
+            "busybox …`."
         )
     busybox = docker.image(lesson, "busybox")
     if not busybox or container["image_id"] != busybox["id"]:
         raise NotYet(
-            f"`lab12-mine` runs the image {container['image']}, not busybox. Start again with "
-            "`%task own-container`."
+            "`lab12-mine` runs the image {image}, not busybox. Start again with `%task "
+            "own-container`.",
+            image=container["image"],
         )
     if container["state"] != "running":
         raise NotYet(
-            "`lab12-mine` has already ended: a container lives as long as its first process. Give it one that "
-            "lasts, such as `sleep 1d`, after the image's name."
+            "`lab12-mine` has already ended: a container lives as long as its first process. Give "
+            "it one that lasts, such as `sleep 1d`, after the image's name."
         )
     paths = {change["path"] for change in docker.changes(lesson, container)}
     if "/etc/motd" not in paths:
         raise NotYet(
-            "`lab12-mine` runs, but its writable layer has no `/etc/motd`. Write it with `docker exec "
-            'lab12-mine sh -c "echo hello > /etc/motd"`: the quotes keep the `>` for the container\'s shell.'
+            "`lab12-mine` runs, but its writable layer has no `/etc/motd`. Write it with `docker "
+            'exec lab12-mine sh -c "echo hello > /etc/motd"`: the quotes keep the `>` for the '
+            "container's shell."
         )
-    return (
-        f"Its writable layer holds {len(paths)} paths, /etc/motd among them; the image busybox is exactly what it "
-        "was."
+    return _(
+        "Its writable layer holds {count} paths, /etc/motd among them; the image busybox is "
+        "exactly what it was.",
+        count=len(paths),
     )
 
 
 def check_one_layer(lesson: Session, answer: str) -> str:
-    made = need_image(lesson, "lab12/greet:1", "`docker commit CONTAINER lab12/greet:1` makes it.")
+    made = need_image(
+        lesson, "lab12/greet:1", _("`docker commit CONTAINER lab12/greet:1` makes it.")
+    )
     base, mine = diff_ids(lesson, "busybox"), diff_ids(lesson, "lab12/greet:1")
     if "busybox:latest" in made["tags"]:
         raise NotYet(
-            "`lab12/greet:1` is another name for busybox itself. A tag adds no layer, a commit does."
+            "`lab12/greet:1` is another name for busybox itself. A tag adds no layer, a commit "
+            "does."
         )
     if mine == base:
         raise NotYet(
-            "`lab12/greet:1` has exactly busybox's layers: the container you committed had written nothing, "
-            "and where nothing is written there is no layer to add."
+            "`lab12/greet:1` has exactly busybox's layers: the container you committed had "
+            "written nothing, and where nothing is written there is no layer to add."
         )
     if mine[: len(base)] != base:
         raise NotYet(
-            "`lab12/greet:1` does not stand on busybox: start the container you commit from busybox."
+            "`lab12/greet:1` does not stand on busybox: start the container you commit from "
+            "busybox."
         )
     if len(mine) > len(base) + 1:
         raise NotYet(
-            f"`lab12/greet:1` has {len(mine) - len(base)} layers of its own; one was asked for. Every commit "
-            "adds one: commit once."
+            "`lab12/greet:1` has {count} layers of its own; one was asked for. Every commit adds "
+            "one: commit once.",
+            count=len(mine) - len(base),
         )
     image = docker.layers(lesson, "lab12/greet:1")
     if "hello.txt" not in visible(image):
         raise NotYet(
-            "The new layer is there, but it holds no `/hello.txt`: what is written before the commit, in that "
-            "container, is what the layer will hold."
+            "The new layer is there, but it holds no `/hello.txt`: what is written before the "
+            "commit, in that container, is what the layer will hold."
         )
-    return f"One layer on top of busybox: {', '.join(image.layers[-1].added)}."
+    return _("One layer on top of busybox: {paths}.", paths=", ".join(image.layers[-1].added))
 
 
 def check_no_waste(lesson: Session, answer: str) -> str:
-    need_image(lesson, "lab12/small:1", "commit your container under that name.")
+    need_image(lesson, "lab12/small:1", _("commit your container under that name."))
     image = docker.layers(lesson, "lab12/small:1")
     files = visible(image)
     if "report.txt" not in files:
@@ -135,10 +153,12 @@ def check_no_waste(lesson: Session, answer: str) -> str:
         raise NotYet("`/big.bin` is still there: remove it before the commit.")
     if image.wasted:
         raise NotYet(
-            f"`lab12/small:1` looks right from inside, but {image.wasted // 10**6} MB of its layers can "
-            "never be seen again: the file was already in a layer below. Make and remove it in one container."
+            "`lab12/small:1` looks right from inside, but {size} MB of its layers can never be "
+            "seen again: the file was already in a layer below. Make and remove it in one "
+            "container.",
+            size=image.wasted // 10**6,
         )
-    return "Nothing wasted: what is made and removed before the commit never becomes a layer."
+    return _("Nothing wasted: what is made and removed before the commit never becomes a layer.")
 
 
 MAKE, REPORT = "head -c 20000000 /dev/zero > /big.bin", "wc -c < /big.bin > /report.txt"
@@ -154,8 +174,11 @@ TASKS = [
             Try(answer="one", hint="whole number"),
         ],
         hints=[
-            "Each box of the picture is a layer; an image is all boxes from the top of its rail down to its name.",
-            "Two images share the boxes that both of their rails pass through.",
+            _(
+                "Each box of the picture is a layer; an image is all boxes from the top of its "
+                "rail down to its name."
+            ),
+            _("Two images share the boxes that both of their rails pass through."),
         ],
     ),
     Task(
@@ -176,8 +199,8 @@ TASKS = [
             ),
         ],
         hints=[
-            "A container ends when its first process ends: `sleep 1d` lasts.",
-            '`docker exec NAME sh -c "…"` runs a shell inside a running container.',
+            _("A container ends when its first process ends: `sleep 1d` lasts."),
+            _('`docker exec NAME sh -c "…"` runs a shell inside a running container.'),
         ],
     ),
     Task(
@@ -209,8 +232,11 @@ TASKS = [
             ),
         ],
         hints=[
-            "Two commands: `docker run --name … busybox …` to write the file, then `docker commit`.",
-            "The container may have ended: its writable layer stays until `docker rm`.",
+            _(
+                "Two commands: `docker run --name … busybox …` to write the file, then `docker "
+                "commit`."
+            ),
+            _("The container may have ended: its writable layer stays until `docker rm`."),
         ],
     ),
     Task(
@@ -246,8 +272,11 @@ TASKS = [
             ),
         ],
         hints=[
-            "A layer is the difference at the moment of the commit; what came and went before is not in it.",
-            'One `sh -c "make; measure; remove"` in one container, then one commit.',
+            _(
+                "A layer is the difference at the moment of the commit; what came and went before "
+                "is not in it."
+            ),
+            _('One `sh -c "make; measure; remove"` in one container, then one commit.'),
         ],
     ),
 ]
@@ -280,50 +309,74 @@ def right_shrink(lesson: Session) -> str:
 PREDICTIONS = [
     Prediction(
         "pull-again",
-        "You have just pulled debian:bookworm-slim. httpd was built on top of a Debian. What will the pull of httpd "
-        "say about its first layer?",
+        _(
+            "You have just pulled debian:bookworm-slim. httpd was built on top of a Debian. What "
+            "will the pull of httpd say about its first layer?"
+        ),
         {
-            "A": "Pull complete: an image is one file, so all of it comes.",
-            "B": "Already exists: that layer is here, under another image's name.",
-            "C": "Nothing: a layer that is here is not mentioned.",
+            "A": _("Pull complete: an image is one file, so all of it comes."),
+            "B": _("Already exists: that layer is here, under another image's name."),
+            "C": _("Nothing: a layer that is here is not mentioned."),
         },
         {
-            "A": "An image is a list of layers, and each layer is asked for by its own digest; it comes only if it is "
-            "missing, as when this httpd was built on another Debian than the one you have.",
-            "B": "A layer is known by the hash of what it holds, so the engine knows it has that one, whoever brought it.",
-            "C": "Every layer of the image gets its line, those already here too.",
+            "A": _(
+                "An image is a list of layers, and each layer is asked for by its own digest; it "
+                "comes only if it is missing, as when this httpd was built on another Debian than "
+                "the one you have."
+            ),
+            "B": _(
+                "A layer is known by the hash of what it holds, so the engine knows it has that "
+                "one, whoever brought it."
+            ),
+            "C": _("Every layer of the image gets its line, those already here too."),
         },
         right_pull,
     ),
     Prediction(
         "two-containers",
-        "Two containers run from the same image. One writes /notes.txt. What does `cat /notes.txt` say in the other?",
+        _(
+            "Two containers run from the same image. One writes /notes.txt. What does `cat "
+            "/notes.txt` say in the other?"
+        ),
         {
-            "A": "It prints the note: they run from the same image.",
-            "B": "It prints the note only after the second container is restarted.",
-            "C": "No such file: each container writes into a layer of its own.",
+            "A": _("It prints the note: they run from the same image."),
+            "B": _("It prints the note only after the second container is restarted."),
+            "C": _("No such file: each container writes into a layer of its own."),
         },
         {
-            "A": "The image is read-only, so the write went elsewhere: into the first container's own layer.",
-            "B": "A restart keeps the container's own layer and still shows it nobody else's.",
-            "C": "The image below is shared and never changes; what differs is the thin writable layer on top.",
+            "A": _(
+                "The image is read-only, so the write went elsewhere: into the first container's "
+                "own layer."
+            ),
+            "B": _("A restart keeps the container's own layer and still shows it nobody else's."),
+            "C": _(
+                "The image below is shared and never changes; what differs is the thin writable "
+                "layer on top."
+            ),
         },
         right_see,
     ),
     Prediction(
         "shrink",
-        "lab12/big:1 holds a file of 20 MB. A container of it removes that file and is committed as lab12/big:2. Which "
-        "image is smaller?",
+        _(
+            "lab12/big:1 holds a file of 20 MB. A container of it removes that file and is "
+            "committed as lab12/big:2. Which image is smaller?"
+        ),
         {
-            "A": "lab12/big:2, by 20 MB: the file is gone.",
-            "B": "Neither: lab12/big:2 is as large, or a little larger.",
-            "C": "lab12/big:1 shrinks too: they share the layer the file was in.",
+            "A": _("lab12/big:2, by 20 MB: the file is gone."),
+            "B": _("Neither: lab12/big:2 is as large, or a little larger."),
+            "C": _("lab12/big:1 shrinks too: they share the layer the file was in."),
         },
         {
-            "A": "The new layer can only say that the file is to be hidden; the layer that holds the bytes is read-only "
-            "and still belongs to the image.",
-            "B": "Layers only add up. The file's bytes stay in the layer below; the new one holds a mark that hides them.",
-            "C": "They do share that layer, and just because of it nothing in it may change.",
+            "A": _(
+                "The new layer can only say that the file is to be hidden; the layer that holds "
+                "the bytes is read-only and still belongs to the image."
+            ),
+            "B": _(
+                "Layers only add up. The file's bytes stay in the layer below; the new one holds "
+                "a mark that hides them."
+            ),
+            "C": _("They do share that layer, and just because of it nothing in it may change."),
         },
         right_shrink,
     ),
