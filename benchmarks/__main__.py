@@ -1,4 +1,4 @@
-"""Every measurement of the course in one run: `python benchmarks`, best on a machine that does nothing else.
+"""Every measurement of the course in one run: `python benchmarks`, best on a quiet machine.
 
 The tables of README.md beside this file are its output.
 """

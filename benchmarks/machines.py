@@ -1,4 +1,4 @@
-"""Disks and machines: headers against qemu-img, maps, 1,000 snapshots, and what a magic adds to VBoxManage"""
+"""Disks and machines: headers, maps, 1,000 snapshots, and what a magic adds to VBoxManage"""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from time import perf_counter
 from labkit.disks import open_disk
 from labkit.disks.strip import StripFigure
 from labkit.errors import LabError
+from labkit.lesson import Lesson
 from labkit.virtualbox.inventory import read_home
 from labkit.virtualbox.snapshots import machine_tree
 
@@ -32,7 +33,7 @@ def seconds(does: Callable[[], object], times: int = 9) -> float:
 
 
 def headers(folder: Path) -> None:
-    """`qemu-img info` is a process of its own, as a user meets it; ours is a call once Python has started."""
+    """`qemu-img info` is a process, as a user meets it; ours is a call once Python has started."""
     if not shutil.which("qemu-img"):
         print("qemu-img is not installed: no comparison of headers\n")
         return
@@ -47,9 +48,8 @@ def headers(folder: Path) -> None:
                 ["qemu-img", "info", "--output=json", str(path)], check=True, capture_output=True
             )
         )
-        print(
-            f"| {suffix} | {ours * 1e3:.2f} ms | {theirs * 1e3:.1f} ms | {ours / theirs:.2f} | 1.0 |"
-        )
+        times = f"{ours * 1e3:.2f} ms | {theirs * 1e3:.1f} ms"
+        print(f"| {suffix} | {times} | {ours / theirs:.2f} | 1.0 |")
     print()
 
 
@@ -86,9 +86,11 @@ def large(folder: Path) -> None:
 def snapshots(folder: Path) -> None:
     for count in (250, 500, 1000, 2000):
         media = "".join(
-            f'<HardDisk uuid="{{{n:08x}-0000-4000-8000-000000000000}}" location="{n}.vdi" format="VDI">'
+            f'<HardDisk uuid="{{{n:08x}-0000-4000-8000-000000000000}}" '
+            f'location="{n}.vdi" format="VDI">'
             for n in range(count + 1)
         )
+        media += "</HardDisk>" * (count + 1)
         text = "".join(
             f'<Snapshot uuid="{{{n:08x}-0000-4000-9000-000000000000}}" name="snapshot {n}">'
             + "<Snapshots>" * (n < count - 1)
@@ -97,53 +99,41 @@ def snapshots(folder: Path) -> None:
         closing = "</Snapshot></Snapshots>" * (count - 1) + "</Snapshot>"
         (folder / "m.vbox").write_text(
             f'<VirtualBox {SPACE}><Machine uuid="{{{1:08x}-0000-4000-a000-000000000000}}" name="m">'
-            f"<MediaRegistry><HardDisks>{media}{'</HardDisk>' * (count + 1)}</HardDisks></MediaRegistry>{text}{closing}"
+            f"<MediaRegistry><HardDisks>{media}</HardDisks></MediaRegistry>{text}{closing}"
             "</Machine></VirtualBox>"
         )
         (folder / "VirtualBox.xml").write_text(
-            f'<VirtualBox {SPACE}><Global><MachineRegistry><MachineEntry src="m.vbox"/></MachineRegistry></Global>'
-            "</VirtualBox>"
+            f"<VirtualBox {SPACE}><Global><MachineRegistry>"
+            '<MachineEntry src="m.vbox"/></MachineRegistry></Global></VirtualBox>'
         )
         laid = seconds(lambda: machine_tree(read_home(folder)), 5)
         tree = machine_tree(read_home(folder))
         drawn = seconds(tree.svg, 5)
         limits = "0.3 s, 1 s" if count == 1000 else ""
-        print(
-            f"| {count} snapshots in a row: read and laid out, drawn | {laid:.2f} s, {drawn:.2f} s | | | {limits} |"
-        )
+        what = f"{count} snapshots in a row: read and laid out, drawn"
+        print(f"| {what} | {laid:.2f} s, {drawn:.2f} s | | | {limits} |")
 
 
-def magic(folder: Path) -> None:
-    """`VBoxManage list vms` through the bench, as `%VBoxManage` runs it, and bare; in turn."""
-    from labkit.virtualbox.engine import Bench
-
+def magic() -> None:
+    """`VBoxManage list vms` in a lesson, as `%VBoxManage` runs it, and bare; in turn."""
+    words = ["list", "vms"]
     try:
-        bench = Bench.open("benchmark", ["VBoxManage"])
+        lesson = Lesson("07", "live")
     except LabError as error:
         print(f"\nno measurement of `%VBoxManage`: {error}")
         return
-    box = bench.virtualbox
-    assert box
-    ours, bare = [], []
-    for _ in range(15):
-        ours.append(seconds(lambda: bench.run(["VBoxManage", "list", "vms"]), 1))
-        bare.append(
-            seconds(
-                lambda: subprocess.run(
-                    [box.program, "list", "vms"],
-                    env=box.env,
-                    cwd=box.folder,
-                    capture_output=True,
-                    check=True,
-                ),
-                1,
-            )
-        )
-    bench.clean()
-    print(
-        f"| `%VBoxManage list vms` against bare | {median(ours) * 1e3:.0f} ms | {median(bare) * 1e3:.0f} ms | "
-        f"{median(ours) / median(bare):.2f} | 1.15 |"
-    )
+    box = lesson.engine("virtualbox").virtualbox
+
+    def alone() -> None:
+        subprocess.run([box.program, *words], env=box.env, cwd=box.folder, capture_output=True)
+
+    pairs = [
+        (seconds(lambda: lesson.command(["VBoxManage", *words]), 1), seconds(alone, 1))
+        for _ in range(15)
+    ]
+    ours, bare = (median(side) * 1e3 for side in zip(*pairs, strict=True))
+    print(f"| `%VBoxManage list vms` against bare | {ours:.0f} ms | {bare:.0f} ms | ", end="")
+    print(f"{ours / bare:.2f} | 1.15 |")
 
 
 def main() -> None:
@@ -153,7 +143,7 @@ def main() -> None:
         print("| what | labkit | against | ratio | limit |\n|---|---|---|---|---|")
         large(folder)
         snapshots(folder)
-        magic(folder)
+        magic()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,13 @@
-"""Networks: a flood, who reaches whom and how that grows, a port that changes its VLAN, and a network in containers"""
+"""Networks: a flood, who reaches whom, a port that changes its VLAN, a network in containers"""
 
 from __future__ import annotations
 
-from pathlib import Path
 from statistics import median
-from time import perf_counter
 
 from machines import seconds
 
-from labkit.docker.engine import Docker
 from labkit.errors import LabError
-from labkit.net import live
+from labkit.lesson import Lesson
 from labkit.net.diagram import TopologyDiagram
 from labkit.net.network import Network
 from labkit.net.packets import BROADCAST, ethernet
@@ -66,7 +63,7 @@ def reach() -> None:
 
 
 def change() -> None:
-    """What a click in the explorer costs: switches go on with the new VLANs, then matrix and picture are made anew."""
+    """What a click in the explorer costs: the new VLANs, then matrix and picture made anew."""
     network = Network(office(24, 4, 3))
     vlans = [101, 102]
 
@@ -76,36 +73,30 @@ def change() -> None:
         str(Reach(network.topology))
         TopologyDiagram(network.topology).svg()
 
-    print(
-        f"| a port of 24 hosts changes its VLAN: switches, matrix and picture | {seconds(click, 31) * 1e3:.1f} ms | "
-        "100 ms |"
-    )
+    took = seconds(click, 31) * 1e3
+    what = "a port of 24 hosts changes its VLAN: switches, matrix and picture"
+    print(f"| {what} | {took:.1f} ms | 100 ms |")
 
 
 def up() -> None:
-    """The network of lesson 02 in containers: an image that was not there is gone again afterwards."""
-    folder = Path(__file__).resolve().parent.parent / "notebooks" / "lessons" / "02"
-    made = parse((folder / "school.net").read_text("utf-8"))
+    """The network of lesson 02 in containers; an image that was not there is removed again."""
     try:
-        lab = live.Lab(Docker.find(), made, "bench", folder / "net", "bench-image")
-        live.build(lab.docker, lab.lesson, lab.recipe, kept=lab.kept)
+        lesson = Lesson("02", "live")
     except LabError as error:
         print(f"| live topology up: skipped, for {error} | | |")
         return
+    lesson.engine("docker").keeps = lesson.name
     took = []
     try:
-        for _ in range(5):
-            start = perf_counter()
-            lab.up()
-            took.append(perf_counter() - start)
-            lab.down()
+        lesson.command(["net", "open", "school"])
+        for _ in range(6):  # the first has to build the image
+            took.append(seconds(lambda: lesson.command(["net", "up"]), 1))
+            lesson.command(["net", "down"])
     finally:
-        for name in (lab.lesson, lab.kept):
-            lab.docker.clean(name)
-    print(
-        f"| live topology up ({len(made.hosts)} hosts, {len(made.switches)} switches, a router), its image present | "
-        f"{median(took):.1f} s | 5 s |"
-    )
+        lesson.reset()
+    made = lesson.engine("net").topology
+    what = f"{len(made.hosts)} hosts, {len(made.switches)} switches, a router"
+    print(f"| live topology up ({what}), its image present | {median(took[1:]):.1f} s | 5 s |")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """What a lesson asks of an engine, and the one list of subjects.
 
-A *subject* is a package that plugs into the core. It may hold these modules, each found by its name:
+A *subject* is a package that plugs into the core. It may hold these modules, found by name:
 
 - ``engine``: ``ENGINE``, a class that is an :class:`Engine`
 - ``magics``: ``MAGICS``, a class of IPython magics for a notebook

@@ -46,7 +46,7 @@ def all_lessons(lessons: Path | None = None) -> dict[str, Path]:
 
 
 def folder_of(lesson: str, lessons: Path | None = None) -> Path:
-    """The folder of a lesson. Raises :class:`LabError` for what is none: no name leads elsewhere."""
+    """The folder of a lesson. Raises :class:`LabError` for what is none, as a path elsewhere."""
     known = all_lessons(lessons)
     if lesson not in known:
         raise LabError(

@@ -14,7 +14,7 @@ from labkit.material import Material, Prediction, Try, material
 SOURCE = """
 from labkit.material import Prediction, Task, Try
 NEEDS = ()
-TASKS = [Task("one", lambda lesson, answer: "", Try(), []), Task("two", lambda lesson, answer: "", Try(), [])]
+TASKS = [Task(name, lambda lesson, answer: "", Try(), []) for name in ("one", "two")]
 PREDICTIONS = [Prediction("guess", "?", {"A": "a"}, {"A": "why"}, lambda lesson: "A")]
 """
 

@@ -156,7 +156,7 @@ import resource, sys
 from pathlib import Path
 from labkit.errors import LabError
 from labkit.recording import Header, Recording
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # writes beyond are refused, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # as on a full disk
 recording = Recording(Header("t", {}, ""), contents={"x": "y" * 50_000})
 try:
     recording.save(Path(sys.argv[1]))

@@ -1,6 +1,7 @@
-"""The tape against a model engine: a small world that commands look at and change, recorded, then replayed.
+"""The tape against a model engine: a small world, recorded, then replayed.
 
-The promise: an answer without a remark is what the engine would have said; with a remark, what the remark says.
+The promise: an answer without a remark is what the engine would have said; with a remark, what the
+remark says.
 """
 
 from __future__ import annotations
@@ -196,7 +197,7 @@ def test_inside_a_task_a_remark_says_what_became_of_it(
 
 
 def recorded_task() -> Player:
-    """A lesson that makes a, then has a task (wrong: make b; right: make c, drop a), then goes on with drop a."""
+    """It makes a; then a task (wrong: make b; right: make c, drop a); it goes on with drop a."""
     engine = Engine()
     for command in ("ps", "make a", "ps"):
         engine.run(command)

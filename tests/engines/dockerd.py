@@ -1,4 +1,4 @@
-"""Docker engines as processes: is one answering, and a private one that a test may kill or starve."""
+"""Docker engines as processes: is one answering, and one that a test may kill or starve."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EngineError(Exception):
 
 
 def ping(path: str, timeout: float = 2.0) -> bool:
-    """Whether an engine answers `GET /_ping` on the unix socket `path` (Docker Engine API, `SystemPing`)."""
+    """Whether an engine answers `GET /_ping` on a unix socket (Docker Engine API, `SystemPing`)."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout)
@@ -46,7 +46,10 @@ def spawn(argv: list[str], log: Path) -> subprocess.Popen[bytes]:
 def wait_until(
     ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float, log: Path
 ) -> None:
-    """Wait until `ready()`. Raises EngineError when the process ends first or the seconds run out."""
+    """Wait until `ready()`.
+
+    Raises EngineError when the process ends first or the seconds run out.
+    """
     deadline = time.monotonic() + seconds
     while not ready():
         name = Path(str(process.args[0] if isinstance(process.args, list) else process.args)).name
@@ -61,7 +64,7 @@ def wait_until(
 
 
 def command_line(pid: int) -> str:
-    """The arguments of a process; empty when it is gone or a zombie (proc(5), `/proc/pid/cmdline`)."""
+    """The arguments of a process; none if gone, or a zombie (proc(5), `/proc/pid/cmdline`)."""
     try:
         return (
             Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
@@ -71,7 +74,7 @@ def command_line(pid: int) -> str:
 
 
 def processes(*marks: str) -> Iterator[int]:
-    """Pids whose arguments or cgroup contain one of `marks`: a folder or a container id, both unique."""
+    """Pids whose arguments or cgroup contain one of `marks`: a folder, or the id of a container."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
@@ -83,7 +86,10 @@ def processes(*marks: str) -> Iterator[int]:
 
 
 def mounts(under: Path) -> list[str]:
-    """Mount points at or below a folder, innermost first (proc(5), `mountinfo`, field 5: a blank is `\\040`)."""
+    """Mount points at or below a folder, innermost first.
+
+    Source: proc(5), `mountinfo`, field 5: a blank is `\\040`.
+    """
     points = [
         re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split()[4])
         for line in Path("/proc/self/mountinfo").read_text().splitlines()
@@ -94,7 +100,8 @@ def mounts(under: Path) -> list[str]:
 def forget_dead_containerd(exec_root: Path) -> None:
     """Remove the pid file of a containerd that died with its dockerd.
 
-    While that one is a zombie, or another has its pid, a new dockerd takes it for alive and waits in vain.
+    While that one is a zombie, or another has its pid, a new dockerd takes it for alive and waits
+    in vain.
     """
     file = exec_root / "containerd/containerd.pid"
     if file.exists() and "containerd" not in command_line(int(file.read_text() or 0)):
@@ -102,15 +109,15 @@ def forget_dead_containerd(exec_root: Path) -> None:
 
 
 class Dockerd:
-    """A private engine with its own socket, data, containerd and bridge; it may run next to any other.
+    """A private engine with its own socket, data, containerd and bridge, beside any other.
 
     >>> with Dockerd(disk="64m") as engine:
     ...     engine.docker("run", "--rm", "busybox", "true")
     ...     engine.kill()
 
-    `disk` puts the data on a tmpfs of that size (tmpfs(5), `size=`), to be filled. `mirror` is asked for
-    images before Docker Hub is. Containers reach nothing unless run with `--network host`. Needs root.
-    Leaving the block removes all of it.
+    `disk` puts the data on a tmpfs of that size (tmpfs(5), `size=`), to be filled. `mirror` is
+    asked for images before Docker Hub is. Containers reach nothing unless run with `--network
+    host`. Needs root. Leaving the block removes all of it.
     """
 
     def __init__(
@@ -128,8 +135,9 @@ class Dockerd:
             self.folder / "daemon.json"
         )  # an empty one, or /etc/docker/daemon.json would be obeyed
         config.write_text("{}\n")
-        # `--bridge=none` would delete docker0, the bridge of the machine's engine. So a bridge of its own,
-        # with an address from the range for tests (RFC 2544) and without forwarding: it leads nowhere.
+        # `--bridge=none` would delete docker0, the bridge of the machine's engine. So a bridge of
+        # its own, with an address from the range for tests (RFC 2544) and without forwarding: it
+        # leads nowhere.
         self.bridge = "dk" + self.folder.name.removeprefix("dockerd")
         self.argv = [
             "dockerd",
@@ -146,7 +154,10 @@ class Dockerd:
         ]
 
     def start(self) -> Dockerd:
-        """Start, also again after `kill()` or `stop()`. Raises EngineError when it does not answer."""
+        """Start, also again after `kill()` or `stop()`.
+
+        Raises EngineError when it does not answer.
+        """
         self.data.mkdir(exist_ok=True)
         if self.disk and not mounts(self.data):
             size = ["-o", f"size={self.disk}"]
@@ -200,7 +211,7 @@ class Dockerd:
             self.process.wait()
 
     def close(self) -> None:
-        """End the engine and remove what it leaves: containerd, shims, containers, cgroups, mounts, files."""
+        """End the engine and what it leaves: containerd, shims, cgroups, mounts, files."""
         ids = self._containers()
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)  # a test may have suspended it

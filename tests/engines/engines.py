@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
-"""Bring up what live tests need, on Debian or Ubuntu as root: `engines.py up | down | status [engine …]`.
+"""Bring up what live tests need, on Debian or Ubuntu as root.
 
-docker      An engine that is already running is used as it is. Otherwise dockerd is installed if need be, and
-            started. With it comes a hub, a registry on 127.0.0.1, port 5000 or $LABKIT_HUB_PORT, that the engine
-            asks before Docker Hub, with stand-ins for the images of the lessons.
+    engines.py up | down | status [engine …]
+
+docker      An engine that is already running is used as it is. Otherwise dockerd is installed if
+            need be, and started. With it comes a hub, a registry on 127.0.0.1, port 5000 or
+            $LABKIT_HUB_PORT, that the engine asks before Docker Hub, with stand-ins for the images
+            of the lessons.
 qemu        qemu-img and qemu-io, and what makes and checks partitions and file systems.
-virtualbox  A VBoxManage that is already there is used as it is. Otherwise VirtualBox is made in a folder, and
-            /usr/local/bin/VBoxManage, or $LABKIT_VBOXMANAGE, runs it. It can do all but start machines.
+virtualbox  A VBoxManage that is already there is used as it is. Otherwise VirtualBox is made in a
+            folder, and /usr/local/bin/VBoxManage, or $LABKIT_VBOXMANAGE, runs it. It can do all but
+            start machines.
 
-Files, logs and pids are in /var/lib/labkit-engines, or in $LABKIT_ENGINES_DIR. `down` stops what `up` started
-and removes nothing: neither packages, nor images, nor the hub's storage, nor VirtualBox, which the next `up`
-finds again.
+Files, logs and pids are in /var/lib/labkit-engines, or in $LABKIT_ENGINES_DIR. `down` stops what
+`up` started and removes nothing: neither packages, nor images, nor the hub's storage, nor
+VirtualBox, which the next `up` finds again.
 """
 
 from __future__ import annotations
@@ -65,7 +69,7 @@ def say(text: str, seconds: float = 0.0) -> None:
     print(f"engines: {seconds:5.1f} s  {text}", flush=True)
 
 
-# ---- programs ----------------------------------------------------------------------------------------------
+# ---- programs ------------------------------------------------------------------------------------
 
 
 def apt(*argv: str, where: Path | None = None) -> None:
@@ -93,7 +97,7 @@ def apt(*argv: str, where: Path | None = None) -> None:
 
 
 def lacking(programs: dict[str, str]) -> list[str]:
-    """The packages of those programs (program: package) that are not there; a user's PATH may lack /usr/sbin."""
+    """The packages of those programs that are missing; a user's PATH may lack /usr/sbin."""
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
     return sorted(
         {package for program, package in programs.items() if not shutil.which(program, path=path)}
@@ -124,7 +128,8 @@ def install_mmdebstrap() -> None:
 def unpacked(package: str, program: str) -> Path:
     """A program out of a package that is unpacked in STATE rather than installed.
 
-    Installed, docker-registry would start a service of its own, and busybox-static would remove busybox.
+    Installed, docker-registry would start a service of its own, and busybox-static would remove
+    busybox.
     """
     folder = STATE / "tools" / package
     if not (folder / program).exists():
@@ -140,7 +145,7 @@ def unpacked(package: str, program: str) -> Path:
 
 
 def running(name: str) -> int:
-    """The pid that `up` wrote for NAME, if that process is still alive and still the one; else 0."""
+    """The pid that `up` wrote for NAME if that process still lives, and is the one; else 0."""
     file = STATE / f"{name}.pid"
     pid = int(file.read_text() or 0) if file.exists() else 0
     return pid if pid and str(STATE) in command_line(pid) else 0
@@ -164,7 +169,7 @@ def stop(name: str, seconds: float) -> None:
         done.text = f"{name}: {how}"
 
 
-# ---- docker ------------------------------------------------------------------------------------------------
+# ---- docker --------------------------------------------------------------------------------------
 
 
 def docker(*argv: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
@@ -219,7 +224,8 @@ def up_docker() -> bool:
         say(f"docker: the package started {found}; used as it is")
         return False
     with step() as done:
-        # The flags and the machine's own daemon.json may not say the same thing twice, so use an empty one.
+        # The flags and the machine's own daemon.json may not say the same thing twice, so use an
+        # empty one.
         config, log, pid = STATE / "daemon.json", STATE / "dockerd.log", STATE / "dockerd.pid"
         config.write_text("{}\n")
         pid.unlink(missing_ok=True)
@@ -240,7 +246,10 @@ def up_docker() -> bool:
 
 
 def pullable() -> None:
-    """Say whether an engine that is not ours can get the lessons' images. Raises EngineError if not."""
+    """Say whether an engine that is not ours can get the lessons' images.
+
+    Raises EngineError if not.
+    """
     if docker("image", "inspect", "hello-world").returncode == 0:
         say("hub: not needed, as this engine is not ours; it has hello-world")
         return
@@ -253,7 +262,7 @@ def pullable() -> None:
         done.text = "hub: not needed, as this engine is not ours; it can pull hello-world"
 
 
-# ---- the local hub -----------------------------------------------------------------------------------------
+# ---- the local hub -------------------------------------------------------------------------------
 
 
 def hub_answers() -> bool:
@@ -297,7 +306,7 @@ def up_hub() -> None:
     say(f"hub: serves {', '.join(f'{name}:{tag}' for name, tag in standins.STANDINS.items())}")
 
 
-# ---- commands ----------------------------------------------------------------------------------------------
+# ---- commands ------------------------------------------------------------------------------------
 # A status raises EngineError when something that `up` would bring up is not there.
 
 
@@ -370,7 +379,7 @@ def virtualbox_up() -> None:
 
 
 def virtualbox_down() -> None:
-    """End the servers that run from our folder, which would end by themselves in seconds, were they not used."""
+    """End the servers that run from our folder: unused, they would end by themselves in seconds."""
     pids = virtualbox.servers(VIRTUALBOX)
     if not pids:
         say("virtualbox: no VBoxSVC of ours is running")
@@ -393,7 +402,8 @@ def virtualbox_status() -> None:
     if not found:
         raise EngineError("virtualbox: no VBoxManage here; run engines.py up")
     say(
-        f"virtualbox: {virtualbox.version(found)} is at {found}, {'ours' if found == str(mine) else 'not ours'}"
+        f"virtualbox: {virtualbox.version(found)} is at {found}, "
+        f"{'ours' if found == str(mine) else 'not ours'}"
     )
 
 

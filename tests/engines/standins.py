@@ -1,6 +1,7 @@
 """The local hub's images: stand-ins named as on Docker Hub, always the same bytes.
 
-They are built in a private engine and pushed to the hub, so the engine that lessons use is never touched.
+They are built in a private engine and pushed to the hub, so the engine that lessons use is never
+touched.
 """
 
 from __future__ import annotations
@@ -32,14 +33,15 @@ STANDINS = {
     "debian": "bookworm-slim",
     "httpd": "latest",
 }
-# Everything in an image that is newer gets this date (reproducible-builds.org): the day Debian 12 came out.
+# Everything in an image that is newer gets this date (reproducible-builds.org): the day Debian 12
+# came out.
 EPOCH = 1686355200
 CREATED = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(EPOCH))
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 def key(name: str) -> str:
-    """What a built stand-in depends on: its recipe, debian's for httpd, this file, and the machine."""
+    """What a stand-in depends on: its recipe, debian's for httpd, this file, and the machine."""
     folders = [RECIPES / name, *([RECIPES / "debian"] if name == "httpd" else [])]
     files = sorted(file for folder in folders for file in folder.iterdir() if file.is_file())
     digest = hashlib.sha256(platform.machine().encode())
@@ -102,7 +104,10 @@ def build(names: list[str], busybox: Path, record: Path, log: Path) -> Iterator[
 
 
 def run(argv: list[str], where: Path, env: dict[str, str], log: Path) -> None:
-    """Run one step of a build; when interrupted, end all that it started. Raises EngineError when it fails."""
+    """Run one step of a build; when interrupted, end all that it started.
+
+    Raises EngineError when it fails.
+    """
     with log.open("a") as out:
         print("$", *argv, file=out, flush=True)
         step = subprocess.Popen(
@@ -119,12 +124,12 @@ def run(argv: list[str], where: Path, env: dict[str, str], log: Path) -> None:
         raise EngineError(f"{Path(argv[0]).name} {argv[1]} failed: {last} (log: {log})")
 
 
-# A build stamps the hour and the engine into an image, so its id would differ on every machine. `settle`
-# takes them out again: what remains depends only on the recipe and the package versions.
+# A build stamps the hour and the engine into an image, so its id would differ on every machine.
+# `settle` takes them out again: what remains depends only on the recipe and the package versions.
 
 
 def settle(saved: Path, settled: Path) -> None:
-    """Copy the `docker save` archive of an image, newer dates set to EPOCH, the builder's traces gone."""
+    """Copy a `docker save` archive, newer dates set to EPOCH, the builder's traces gone."""
     with tarfile.open(saved) as source, tarfile.open(settled, "w") as target:
         entry = json.load(opened(source, "manifest.json"))[0]
         config = json.load(opened(source, entry["Config"]))
@@ -168,7 +173,7 @@ def append(archive: tarfile.TarFile, name: str, data: IO[bytes]) -> None:
 
 
 def clamp(source: IO[bytes], target: IO[bytes]) -> None:
-    """Copy a layer; one with a newer date is written anew, any other stays as it is, byte for byte."""
+    """Copy a layer: with a newer date in it written anew, else as it is, byte for byte."""
     with tarfile.open(fileobj=source, mode="r:") as layer:
         newer = any(member.mtime > EPOCH for member in layer)
         if newer:

@@ -1,9 +1,10 @@
-"""VirtualBox where apt has none: Debian sid's, whole in a folder, and a VBoxManage that works with ordinary paths.
+"""VirtualBox where apt has none: Debian sid's, whole in a folder, for ordinary paths.
 
-The wrapper gives each call a mount namespace of its own, in which the folder's /usr lies over the machine's and all
-else is as outside: every path means the same, and no mount is left on the machine. So nothing of the user's is ever
-inside the folder, and removing it removes only VirtualBox. Creating machines and disks needs no more; starting a
-machine needs a kernel driver, which the folder has not.
+The wrapper gives each call a mount namespace of its own, in which the folder's /usr lies over the
+machine's and all else is as outside: every path means the same, and no mount is left on the
+machine. So nothing of the user's is ever inside the folder, and removing it removes only
+VirtualBox. Creating machines and disks needs no more; starting a machine needs a kernel driver,
+which the folder has not.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ PLACES = [
 ]  # its installer does not touch PATH
 MIRROR = "http://deb.debian.org/debian"
 MARK = "# VirtualBox lives in a folder of its own"
-# VBoxSVC, the server, outlives the call that started it by five seconds, and stays in that call's namespace. It sees
-# a file system mounted meanwhile only as far as the machine shares its mounts (systemd does, a container seldom):
-# hence `slave`, which lets mounts in, and none out. Others than root get a user namespace in which they seem to be
-# root, so VirtualBox would look for their settings in root's home. The folder has no locale but C.UTF-8, without
-# which names that are not ASCII are cut short.
+# VBoxSVC, the server, outlives the call that started it by five seconds, and stays in that call's
+# namespace. It sees a file system mounted meanwhile only as far as the machine shares its mounts
+# (systemd does, a container seldom): hence `slave`, which lets mounts in, and none out. Others than
+# root get a user namespace in which they seem to be root, so VirtualBox would look for their
+# settings in root's home. The folder has no locale but C.UTF-8, without which names that are not
+# ASCII are cut short.
 SCRIPT = f"""#!/bin/sh
 {MARK}; engines.py wrote this and may replace it.
 user=
@@ -59,7 +61,7 @@ def is_ours(file: Path, folder: Path) -> bool:
 
 
 def others(folder: Path) -> str:
-    """The first VBoxManage on PATH, or at a usual place, that is not a wrapper for this folder; "" if none."""
+    """The first VBoxManage on PATH or at a usual place; "" if none but this folder's wrapper."""
     folders = filter(None, os.environ.get("PATH", "").split(os.pathsep))
     files = [
         os.path.join(place, name) for place in folders for name in ("VBoxManage", "vboxmanage")
@@ -88,7 +90,7 @@ def version(program: str) -> str:
 
 
 def mirror() -> str:
-    """Debian's mirror as this machine's apt knows it: the one near it, or its network's own; on Ubuntu Debian's."""
+    """Debian's mirror as this machine's apt knows it; on Ubuntu Debian's own."""
     argv = [
         "apt-get",
         "indextargets",
@@ -102,7 +104,10 @@ def mirror() -> str:
 
 
 def remove(folder: Path) -> None:
-    """Remove what a build has left, if anything. Raises EngineError rather than remove what is mounted in it."""
+    """Remove what a build has left, if anything.
+
+    Raises EngineError rather than remove what is mounted in it.
+    """
     # mountinfo has real paths, their white space and backslashes in octal (proc(5)).
     if left := mounts(folder.resolve()):
         raise EngineError(
@@ -113,10 +118,13 @@ def remove(folder: Path) -> None:
 
 
 def build(folder: Path, log: Path) -> None:
-    """Make the folder: in another beside it that is renamed when whole. Needs root and mmdebstrap. Raises EngineError.
+    """Make the folder: in another beside it that is renamed when whole.
 
-    mmdebstrap mounts the machine's /dev/shm and more inside, and leaves it there when it is killed; to remove that
-    half would be to empty them. So it runs in namespaces of its own that end with us, and their mounts with them.
+    Needs root and mmdebstrap. Raises EngineError.
+
+    mmdebstrap mounts the machine's /dev/shm and more inside, and leaves it there when it is killed;
+    to remove that half would be to empty them. So it runs in namespaces of its own that end with
+    us, and their mounts with them.
     """
     half = folder.with_name(f"{folder.name}.half")
     remove(half)
@@ -136,7 +144,8 @@ def build(folder: Path, log: Path) -> None:
         "--variant=minbase",
         "--include=virtualbox",
         '--aptopt=APT::Install-Recommends "false"',  # a desktop program, and the driver's source
-        '--aptopt=Acquire::Check-Valid-Until "false"',  # a mirror may lag behind; sid's files expire in a week
+        # A mirror may lag behind; sid's files expire in a week.
+        '--aptopt=Acquire::Check-Valid-Until "false"',
         "--dpkgopt=path-exclude=/usr/share/doc/*",
         "sid",
         str(half),
@@ -151,7 +160,10 @@ def build(folder: Path, log: Path) -> None:
         lines = log.read_text(errors="replace").splitlines()
         reason = next((line for line in lines if line.startswith("E: ")), lines[-1])[:200]
         if re.search(r"Unable to (locate|correct|satisfy)|no installation candidate", reason):
-            said = f"Debian sid has no virtualbox to install at the moment ({reason}): install VirtualBox yourself"
+            said = (
+                f"Debian sid has no virtualbox to install at the moment ({reason}): install "
+                "VirtualBox yourself"
+            )
         else:
             said = f"making {folder} failed: {reason} (log: {log})"
         raise EngineError(said) from None
@@ -180,7 +192,7 @@ def wrap(folder: Path) -> None:
 
 
 def servers(folder: Path) -> list[int]:
-    """Pids of the VBoxSVC that run from this folder: by file, for in their namespace all are /usr/lib/virtualbox's."""
+    """Pids of the VBoxSVC that run from this folder, whatever their path is in their namespace."""
     found = []
     for entry in Path("/proc").iterdir():
         try:

@@ -1,4 +1,4 @@
-"""Write rootfs.tar: Debian's static busybox, a hard link for each of its names, and a few files around."""
+"""Write rootfs.tar: Debian's static busybox, a hard link for each of its names, a few files."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""Write rootfs.tar: Debian 12 as mmdebstrap(1) makes it, the same bytes for the same package versions.
+"""Write rootfs.tar: Debian 12 as mmdebstrap(1) makes it, the same bytes for the same packages.
 
-Only the suite itself, not its security updates: it changes at point releases, so image ids stay the same for
-months.
+Only the suite itself, not its security updates: it changes at point releases, so image ids stay the
+same for months.
 """
 
 from __future__ import annotations
 
 import subprocess
 
-# What the hub's slim images leave out; copyright notices stay. mmdebstrap writes these to dpkg.cfg.d of the
-# new system, so packages installed later (httpd) are slim too.
+# What the hub's slim images leave out; copyright notices stay. mmdebstrap writes these to
+# dpkg.cfg.d of the new system, so packages installed later (httpd) are slim too.
 EXCLUDE = ["doc/*", "groff/*", "info/*", "lintian/*", "linda/*", "locale/*", "man/*"]
 INCLUDE = ["doc/*/copyright", "locale/locale.alias"]
 
@@ -31,7 +31,8 @@ def mirror() -> str:
 if __name__ == "__main__":
     subprocess.run(
         [
-            # It mounts the machine's own folders inside; in namespaces that end with us these mounts end too.
+            # It mounts the machine's own folders inside; in namespaces that end with us these
+            # mounts end too.
             *("setpriv", "--pdeathsig", "KILL"),
             *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
             "mmdebstrap",
@@ -40,10 +41,12 @@ if __name__ == "__main__":
             *(f"--dpkgopt=path-exclude=/usr/share/{path}" for path in EXCLUDE),
             *(f"--dpkgopt=path-include=/usr/share/{path}" for path in INCLUDE),
             "--aptopt=Acquire::Languages none",
-            # Merge /bin, /sbin and /lib into /usr at once; else a package comes to do it, with 46 MB of Perl.
+            # Merge /bin, /sbin and /lib into /usr at once; else a package comes to do it, with 46
+            # MB of Perl.
             "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
             "--include=usr-is-merged",
-            # mmdebstrap copies these two from the machine it runs on; Docker gives each container its own.
+            # mmdebstrap copies these two from the machine it runs on; Docker gives each container
+            # its own.
             '--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"',
             "bookworm",
             "rootfs.tar",

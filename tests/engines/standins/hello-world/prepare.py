@@ -1,7 +1,7 @@
-"""Write `hello`: a Linux program that prints hello.txt, put together byte by byte, so no compiler is needed.
+"""Write `hello`, a Linux program that prints hello.txt: byte by byte, without a compiler.
 
-It is the smallest static ELF file: one header, one segment (elf(5)), two system calls, write(2) and exit(2).
-The same bytes come out on every machine of one architecture.
+It is the smallest static ELF file: one header, one segment (elf(5)), two system calls, write(2) and
+exit(2). The same bytes come out on every machine of one architecture.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ CODE = {"x86_64": (62, x86_64), "aarch64": (183, aarch64)}  # the number is e_ma
 
 
 def program(text: bytes, machine: str) -> bytes:
-    """The ELF file that prints `text` on a Linux `machine`. Raises KeyError for one it does not know."""
+    """The ELF file that prints `text` on a Linux `machine`.
+
+    Raises KeyError for one it does not know.
+    """
     number, code = CODE[machine]
     body = code(len(text)) + text
     size = HEADERS + len(body)
