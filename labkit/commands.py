@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from labkit.errors import LabError, MissingProgram
+from labkit.messages import N_
 
 GRACE = 1.5  # seconds a command has to end after an interrupt, and again after a request to end
 LAST_WORDS = (
@@ -56,8 +57,10 @@ class Interrupted(LabError):
 
     def __init__(self, result: Result) -> None:
         super().__init__(
-            "Stopped by you after {seconds:.0f} s: {program} has ended, nothing is left running. "
-            "Run the cell again when you like.",
+            N_(
+                "Stopped by you after {seconds:.0f} s: {program} has ended, nothing is left "
+                "running. Run the cell again when you like."
+            ),
             seconds=result.seconds,
             program=result.argv[0],
         )

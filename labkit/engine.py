@@ -1,6 +1,6 @@
 """What a lesson asks of an engine, and the one list of subjects.
 
-A *subject* is a package that plugs into the core. It may hold these modules, each found by its name:
+A *subject* is a package that plugs into the core. It may hold these modules, found by their names:
 
 - ``engine``: ``ENGINE``, a class that is an :class:`Engine`
 - ``magics``: ``MAGICS``, a class of IPython magics for a notebook
@@ -13,7 +13,7 @@ the others run real programs, and where those are missing their answers come fro
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
@@ -203,7 +203,7 @@ def home() -> Path:
     return Path(os.environ.get("LABKIT_HOME") or Path.home() / ".labkit")
 
 
-def spelled(name: str, programs: Container[str] | Mapping[str, str]) -> str:
+def spelled(name: str, programs: Iterable[str]) -> str:
     """The program that is meant, however it is spelt: ``vboxmanage``, ``qemu_img``; "" if none."""
     wanted = name.lower().replace("_", "-")
-    return next((known for known in programs if known.lower().replace("_", "-") == wanted), "")  # type: ignore[union-attr]
+    return next((known for known in programs if known.lower().replace("_", "-") == wanted), "")

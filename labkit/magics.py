@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
@@ -19,7 +20,7 @@ from labkit.engine import engines, parts
 from labkit.errors import LabError
 from labkit.lesson import Lesson
 from labkit.material import Prediction, Task
-from labkit.messages import _
+from labkit.messages import _, speak_as_in
 from labkit.show import output as show
 from labkit.show.choice import Choice
 from labkit.show.panels import Panel
@@ -123,6 +124,7 @@ class LabMagics(LessonMagics):
     @shown()
     def lesson(self, line: str) -> None:
         """``%lesson NAME [live|replay]``: begin (again); remove what an earlier run of it left."""
+        speak_as_in(Path.cwd())
         words = split(line)
         if not 1 <= len(words) <= 2:
             raise LabError(

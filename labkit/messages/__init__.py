@@ -4,8 +4,8 @@ A sentence stands in English where it is used, with named places for what varies
 translator sees it whole: ``_("There is no image {name:.60} here.", name=name)``. Translations are
 gettext catalogues beside the code: ``labkit/messages/es.po``, ``notebooks/lessons/NN/es.po``.
 
-    pybabel extract -k N_ -k many:1,2 -o labkit.pot labkit      finds all sentences of labkit
-    pybabel init -i labkit.pot -l es -o labkit/messages/es.po   begins a translation
+    pybabel extract -k N_ -k many:1,2 -k LabError -k MissingProgram -k NotRecorded -o all.pot labkit
+    pybabel init -i all.pot -l es -o labkit/messages/es.po
 """
 
 from __future__ import annotations
@@ -15,19 +15,16 @@ import io
 from functools import lru_cache
 from pathlib import Path
 
-ENGLISH = "en"
-_language = ENGLISH
+_language = "en"
 
 
-def use(language: str) -> None:
-    """Speak a language from now on; sentences that its catalogue lacks stay English."""
+def speak_as_in(folder: Path) -> None:
+    """Speak the language that a folder of notebooks is called by: ``notebooks/es``.
+
+    What its catalogue lacks stays English, and so does all if there is no such catalogue.
+    """
     global _language  # a notebook has one language, and so has its kernel
-    _language = language
-
-
-def language_of(folder: Path) -> str:
-    """The language of the notebooks in a folder: they lie in ``notebooks/en``, ``notebooks/es``."""
-    return folder.name if len(folder.name) == 2 and folder.name.isalpha() else ENGLISH
+    _language = folder.name
 
 
 @lru_cache
