@@ -22,8 +22,7 @@ from labkit.lesson import Lesson
 from labkit.material import Prediction, Task
 from labkit.messages import _, speak_as_in
 from labkit.show import output as show
-from labkit.show.choice import Choice
-from labkit.show.panels import Panel
+from labkit.show.panels import Choice, Panel
 from labkit.show.progress import Live
 from labkit.words import split
 

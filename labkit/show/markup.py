@@ -1,4 +1,4 @@
-"""HTML and SVG from templates that stand beside the module that fills them."""
+"""HTML and SVG: figures, and the templates, which stand beside the module that fills them."""
 
 from __future__ import annotations
 
@@ -43,3 +43,14 @@ def render(template: str, **values: object) -> Markup:
 def macro(template: str, name: str, *args: object) -> Markup:
     """Call one macro of a template file."""
     return Markup(getattr(_environment().get_template(template).module, name)(*args))
+
+
+class Figure:
+    """What shows itself: as text by ``str``, and as HTML of the same content."""
+
+    def html(self) -> Markup:
+        """For a notebook."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/plain": str(self), "text/html": str(self.html())}

@@ -12,8 +12,7 @@ from labkit.messages import N_, Catalogue
 from labkit.net.headers import LAYOUTS, TCP, UDP, Header, dissect
 from labkit.net.packets import ipv4
 from labkit.net.picture import Answer, Bytes, Text, header_look
-from labkit.show.figure import Figure
-from labkit.show.markup import macro
+from labkit.show.markup import Figure, macro
 from labkit.show.text import clean
 from labkit.words import number
 
