@@ -77,7 +77,10 @@ class Session(Protocol):
         """A command as typed, as words. Raises :class:`LabError`."""
 
     def command(self, argv: Sequence[str], stdin: str | None = None, heard: Heard = None) -> Result:
-        """Run or replay a command of one of the lesson's engines. Raises :class:`LabError`."""
+        """Run or replay a command of one of the lesson's engines. Raises :class:`LabError`.
+
+        ``heard`` sees what one prints that is slow.
+        """
 
     def taped(self, command: Command, stdin: str | None, live: Callable[[], Result]) -> Result:
         """Run what ``live`` does, or replay it. Raises :class:`LabError`."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labkit.commands import Result
-from labkit.engine import Command, Engine, Heard, engines, spelled
+from labkit.engine import Command, Engine, Heard, Session, engines, spelled
 from labkit.errors import LabError
 from labkit.material import Task, material
 from labkit.messages import _
@@ -39,15 +39,15 @@ def lessons_folder() -> Path:
     )
 
 
-def all_lessons(lessons: Path | None = None) -> dict[str, Path]:
+def all_lessons() -> dict[str, Path]:
     """The folder of each lesson, by name. Raises :class:`LabError` outside the course."""
-    found = sorted((lessons or lessons_folder()).iterdir())
+    found = sorted(lessons_folder().iterdir())
     return {path.name: path for path in found if path.is_dir() and path.name[0] not in "._"}
 
 
-def folder_of(lesson: str, lessons: Path | None = None) -> Path:
-    """The folder of a lesson. Raises :class:`LabError` for what is none: no name leads elsewhere."""
-    known = all_lessons(lessons)
+def folder_of(lesson: str) -> Path:
+    """The folder of a lesson. Raises :class:`LabError` if it is none: no name leads elsewhere."""
+    known = all_lessons()
     if lesson not in known:
         raise LabError(
             "There is no lesson {name!r:.60}; there are: {known}.",
@@ -65,18 +65,19 @@ class OpenTask(NamedTuple):
     names: set[str]
 
 
-class Lesson:
-    """One lesson being taught; a :class:`~labkit.engine.Session`.
+class Lesson(Session):
+    """One lesson being taught.
 
     ``mode``: "live" or "replay"; None asks ``LABKIT_MODE``, and "" chooses by itself.
     Raises :class:`LabError` if there is no such lesson, or neither engine nor recording.
     """
 
     rehearsed = False
+    live_tape: type[Tape] = Tape
 
     def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
         self.name = name
-        self.folder = folder_of(name, folder and folder.parent)
+        self.folder = folder or folder_of(name)
         self.material = material(self.folder)
         known = engines()
         self.kinds = {subject: known[subject] for subject in self.material.needs}
@@ -99,7 +100,7 @@ class Lesson:
         if mode != "replay" or all(kind.modelled for kind in self.kinds.values()):
             try:
                 self._open(modelled=False)
-                return self._live_tape()
+                return self.live_tape(self._header())
             except LabError as error:
                 self.engines.clear()
                 self.why = str(error)
@@ -120,9 +121,6 @@ class Lesson:
         for each in self.engines.values():
             versions |= each.versions()
         return Header(self.name, versions, datetime.date.today().isoformat())
-
-    def _live_tape(self) -> Tape:
-        return Tape(self._header())
 
     @property
     def recording(self) -> Path:
@@ -189,17 +187,16 @@ class Lesson:
         subject, _program = self.whose(program)
         return split(line, self.kinds[subject].literal)
 
-    def parsed(self, argv: Sequence[str]) -> tuple[str, Command]:
-        """A command taken apart by the engine that runs it. Raises :class:`LabError`."""
-        subject, program = self.whose(argv[0])
-        return subject, self.kinds[subject].parse([program, *argv[1:]])
-
     def command(self, argv: Sequence[str], stdin: str | None = None, heard: Heard = None) -> Result:
         """Run or replay a command of one of the lesson's engines. Raises :class:`LabError`."""
-        subject, command = self.parsed(argv)
-        if self.kinds[subject].modelled:
-            return self.engines[subject].run(command, stdin, heard)
-        return self.taped(command, stdin, lambda: self.engines[subject].run(command, stdin, heard))
+        subject, program = self.whose(argv[0])
+        kind = self.kinds[subject]
+        command = kind.parse([program, *argv[1:]])
+
+        def live() -> Result:
+            return self.engines[subject].run(command, stdin, heard if command.slow else None)
+
+        return live() if kind.modelled else self.taped(command, stdin, live)
 
     def taped(self, command: Command, stdin: str | None, live: Callable[[], Result]) -> Result:
         """Run what ``live`` does, or replay the command. Raises :class:`LabError`."""
@@ -233,10 +230,6 @@ class Lesson:
         return dict(self.read("world", live))
 
     # -- tasks ----------------------------------------------------------------------------------
-
-    def marks(self) -> dict[str, Any]:
-        """Where each engine is now, for :meth:`clean`."""
-        return {subject: each.mark() for subject, each in self.engines.items()}
 
     def clean(self, marks: Mapping[str, Any], names: Container[str] | None = None) -> list[str]:
         """Remove what the lesson made since then; say what had to stay.

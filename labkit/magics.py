@@ -155,10 +155,9 @@ class LabMagics(LessonMagics):
         """``%docker …`` and the like run the command as typed; a cell's body is its input."""
         lesson = self.now()
         argv = [program, *lesson.words(f"{program} {line}")[1:]]
-        subject, command = lesson.parsed(argv)
-        kind = lesson.kinds[subject]
+        kind = lesson.kinds[lesson.whose(program)[0]]
         live = Live(kind.bars)
-        result = lesson.command(argv, cell, live.hear if command.slow else None)
+        result = lesson.command(argv, cell, live.hear)
         note = lesson.ending(result)
         took = _(" · took {seconds:.2f} s", seconds=result.seconds) if kind.timed else ""
         live.end(show.output(lesson.badge + took, kind.brief(result), note))

@@ -18,7 +18,6 @@ from labkit.engine import Command
 from labkit.errors import LabError
 from labkit.lesson import Lesson, lessons_folder
 from labkit.material import Task, Try
-from labkit.recording import Recording
 from labkit.tape import Recorder
 from labkit.tasks import attempt_at, leave
 
@@ -33,24 +32,21 @@ class Rehearsal(Lesson):
     """A lesson that is being recorded, always live."""
 
     tape: Recorder
+    live_tape = Recorder
     rehearsed = True
 
     def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
         super().__init__(name, "live", folder)
-
-    def _live_tape(self) -> Recorder:
-        return Recorder(Recording(self._header()))
 
     def _fingerprints(self) -> list[Hashable]:
         return [each.fingerprint() for each in self.engines.values() if not each.modelled]
 
     def taped(self, command: Command, stdin: str | None, live: Callable[[], Result]) -> Result:
         before = self._fingerprints() if command.effect == "seen" else []
-
-        def moved() -> bool:
-            return command.effect == "unseen" or (before != [] and self._fingerprints() != before)
-
-        result = self.tape.record(command.key, stdin, live, moved)
+        result = live()
+        after = self._fingerprints() if command.effect == "seen" else []
+        moved = command.effect == "unseen" or after != before
+        self.tape.record(command.key, stdin, result, moved)
         self.explored()
         return result
 

@@ -41,6 +41,7 @@ class Tape:
     def __init__(self, header: Header) -> None:
         self.header, self.remark, self.state = header, "", START
         self._task: tuple[str, str] | None = None  # (state to come back to, where the task began)
+        self._strict = False
 
     @property
     def badge(self) -> str:
@@ -73,8 +74,12 @@ class Tape:
 
     @contextmanager
     def checking(self) -> Iterator[None]:
-        """While a task is checked, its state is read as it is."""
-        yield
+        """While a task is checked, readings never fall back to before it."""
+        self._strict = True
+        try:
+            yield
+        finally:
+            self._strict = False
 
     def command(self, key: Sequence[str], stdin: str | None, live: Callable[[], Result]) -> Result:
         """Run or replay one command. ``key`` is the argv in canonical form; ``live`` runs it.
@@ -95,9 +100,9 @@ class Tape:
 class Recorder(Tape):
     """Asks the engines and keeps what they answer."""
 
-    def __init__(self, recording: Recording) -> None:
-        super().__init__(recording.header)
-        self.recording = recording
+    def __init__(self, header: Header) -> None:
+        super().__init__(header)
+        self.recording = Recording(header)
 
     @contextmanager
     def trial(self) -> Iterator[None]:
@@ -113,26 +118,18 @@ class Recorder(Tape):
         """Nothing has been read yet in this state."""
         return all(state != self.state for state, _question in self.recording.reads)
 
-    def record(
-        self,
-        key: Sequence[str],
-        stdin: str | None,
-        live: Callable[[], Result],
-        moved: Callable[[], bool],
-    ) -> Result:
-        """Run a command; ``moved`` tells afterwards whether the engine is in another state."""
+    def record(self, key: Sequence[str], stdin: str | None, result: Result, moved: bool) -> None:
+        """Keep what a command did; ``moved``: the engine is in another state after it."""
         text = _text(key, stdin)
-        result = live()
         step = Step(
             at=self.state,
             key=text,
             code=result.code,
             seconds=round(result.seconds, 2),
             output=output_lines(result.chunks),
-            next=chain(self.state, text) if moved() else self.state,
+            next=chain(self.state, text) if moved else self.state,
         )
         self.state = self.recording.steps.setdefault((self.state, text), step).next
-        return result
 
     def read(self, question: str, live: Callable[[], Any]) -> Any:
         value = self.recording.reads[self.state, question] = live()
@@ -152,7 +149,6 @@ class Player(Tape):
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording.header)
         self.recording = recording
-        self._strict = False
         self._played: dict[str, Step] = {}  # changing commands since the lesson began
 
     @property
@@ -174,15 +170,6 @@ class Player(Tape):
         known = dict.fromkeys(state for state, _question in asked)
         recorded = (chain(state, "task", name) for state in known)
         return here if here in known else next((at for at in recorded if at in known), here)
-
-    @contextmanager
-    def checking(self) -> Iterator[None]:
-        """Meanwhile readings never fall back to before the task."""
-        self._strict = True
-        try:
-            yield
-        finally:
-            self._strict = False
 
     def command(self, key: Sequence[str], stdin: str | None, live: Callable[[], Result]) -> Result:
         text = _text(key, stdin)

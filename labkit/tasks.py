@@ -27,23 +27,26 @@ def enter(lesson: Lesson, name: str, commands: Iterable[str]) -> list[str]:
     lesson.tape.branch(name)
     lesson.explored()
     names = {word for command in commands for word in lesson.words(command)}
-    lesson.task = OpenTask(name, lesson.marks(), names)
+    marks = {subject: each.mark() for subject, each in lesson.engines.items()}
+    lesson.task = OpenTask(name, marks, names)
     return notes
 
 
 def begin(lesson: Lesson, task: Task) -> list[str]:
-    """Start a task (again): what an earlier try of it made goes away; what had to stay is said."""
+    """Start a task (again): what an earlier try of it made goes away; what had to stay is said.
+
+    Raises :class:`LabError` with the engine's words if it cannot be set up.
+    """
     notes = enter(lesson, task.name, task.commands)
     lesson.passed.discard(task.name)
-    lesson.made_ready(task, lambda: set_up(lesson, task))
+
+    def set_up() -> None:
+        failed = N_("The task could not be set up; `{command}` says: {words}")
+        succeed(lesson, task.setup, failed)
+        lesson.tape.task_begins()
+
+    lesson.made_ready(task, set_up)
     return notes
-
-
-def set_up(lesson: Lesson, task: Task) -> None:
-    """Make what a task is about. Raises :class:`LabError` with the engine's words if that fails."""
-    failed = N_("The task could not be set up; `{command}` says: {words}")
-    succeed(lesson, task.setup, failed)
-    lesson.tape.task_begins()
 
 
 def succeed(

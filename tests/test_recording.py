@@ -27,8 +27,8 @@ def never() -> Any:
 
 def recorded(words: list[str], stdin: str | None, result: Result) -> Recorder:
     """A recording of one command."""
-    recorder = Recorder(Recording(HEADER))
-    recorder.record(words, stdin, lambda: result, lambda: False)
+    recorder = Recorder(HEADER)
+    recorder.record(words, stdin, result, False)
     return recorder
 
 
