@@ -89,7 +89,7 @@ def verdict(lesson: Lesson, task: Task, answer: str = "") -> Verdict:
     except NotYet as hint:
         return Verdict("fail", str(hint))
     except LabError as error:
-        return Verdict("unknown", str(error))
+        return Verdict("unknown", _("Cannot tell: {reason}", reason=error))
 
 
 def finish(lesson: Lesson, task: Task, answer: str = "") -> Verdict:
