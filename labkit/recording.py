@@ -66,10 +66,6 @@ class Header:
     recorded: str
     note: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; a note only if there is one."""
-        return {name: value for name, value in asdict(self).items() if name != "note" or value}
-
 
 @dataclass
 class Recording:
@@ -112,7 +108,6 @@ class Recording:
         """Write the file. Raises :class:`LabError` if the disk refuses; an older one then stays."""
         part = path.with_name(path.name + ".part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             part.write_text("".join(self._text()), "utf-8", newline="\n")
             os.replace(part, path)
         except OSError as error:
@@ -126,8 +121,11 @@ class Recording:
 
     def _text(self) -> Iterator[str]:
         """The file: as JSON is usually indented, but a reading is one line, not fifty."""
+        header = asdict(self.header)
+        if not self.header.note:
+            del header["note"]
         data = {
-            "header": self.header.to_json(),
+            "header": header,
             "steps": [asdict(step) for step in self.steps.values()],
             "contents": dict(sorted(self.contents.items())),
             "reads": [],

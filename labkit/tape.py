@@ -153,10 +153,9 @@ class Player(Tape):
 
     @property
     def badge(self) -> str:
+        date = self.header.recorded
         engines = ", ".join(self.header.engines.values()) or _("no engine")
-        badge = _(
-            "replay · recorded {date} on {engines}", date=self.header.recorded, engines=engines
-        )
+        badge = _("replay · recorded {date} on {engines}", date=date, engines=engines)
         return f"{badge} · {self.remark}" if self.remark else badge
 
     def rewind(self) -> None:
@@ -227,8 +226,7 @@ class Player(Tape):
         begun = self._task[1]
         tried = self.state != begun
         if state == begun:
-            self.remark = _("as if the task were started over")
-            self.state = begun
+            self.remark, self.state = _("as if the task were started over"), begun
         elif tried or leaving:
             self.remark = _("your unfinished task is set aside") if tried else ""
             self.merge_back()
@@ -244,15 +242,15 @@ class Player(Tape):
                 command=_short(text),
                 before=_short(before),
             )
-        if any(key == text for _state, key in self.recording.steps):
+        anywhere = {key for _state, key in self.recording.steps}
+        if text in anywhere:
             return NotRecorded(
                 "This recording has `{command}` at an earlier point of the lesson; start over, "
                 "here or from the %lesson cell.",
                 command=_short(text),
             )
         here = {key for state, key in self.recording.steps if state == self.state}
-        known = here or {key for _state, key in self.recording.steps}
-        nearest = difflib.get_close_matches(text[:400], sorted(known), 1, 0.6)
+        nearest = difflib.get_close_matches(text[:400], sorted(here or anywhere), 1, 0.6)
         if not nearest:
             return NotRecorded(
                 "`{command}` was not recorded. To run anything you like you need a live engine: "
@@ -267,21 +265,18 @@ class Player(Tape):
             nearest=near,
         )
 
-    def _missing(self, text: str) -> str | None:
+    def _missing(self, text: str) -> str:
         """The first command still to run before ``text`` can be replayed: breadth-first search."""
-        follow: dict[str, list[Step]] = {}
-        for step in self.recording.steps.values():
-            follow.setdefault(step.at, []).append(step)
-        seen, frontier = {self.state}, [(self.state, "")]
-        while frontier:
-            state, first = frontier.pop(0)
-            for step in follow.get(state, ()):
-                if step.key == text and first:
-                    return first
-                if step.next not in seen:
-                    seen.add(step.next)
-                    frontier.append((step.next, first or step.key))
-        return None
+        firsts = {self.state: ""}  # by the states that can be reached: which command leads there
+        ahead = [self.state]
+        for state in ahead:  # the list grows while it is walked
+            for step in self.recording.steps.values():
+                if step.at == state and step.key == text:
+                    return firsts[state]
+                if step.at == state and step.next not in firsts:
+                    firsts[step.next] = firsts[state] or step.key
+                    ahead.append(step.next)
+        return ""
 
 
 def _text(key: Sequence[str], stdin: str | None) -> str:
