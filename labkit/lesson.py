@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,12 +57,16 @@ def folder_of(lesson: str) -> Path:
     return known[lesson]
 
 
+def _joined(tables: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {key: value for table in tables for key, value in table.items()}
+
+
 class OpenTask(NamedTuple):
-    """The task in progress: where each engine was when it began, and what it may call its own."""
+    """The task in progress."""
 
     name: str
-    marks: dict[str, Any]
-    names: set[str]
+    marks: dict[str, Any]  # where each engine was when it began
+    names: set[str] | None  # what it may call its own; None: all that is new
 
 
 class Lesson(Session):
@@ -100,7 +104,9 @@ class Lesson(Session):
         if mode != "replay" or all(kind.modelled for kind in self.kinds.values()):
             try:
                 self._open(modelled=False)
-                return self.live_tape(self._header())
+                versions = _joined(each.versions() for each in self.engines.values())
+                today = datetime.date.today().isoformat()
+                return self.live_tape(Header(self.name, versions, today))
             except LabError as error:
                 self.engines.clear()
                 self.why = str(error)
@@ -115,12 +121,6 @@ class Lesson(Session):
         for subject, kind in self.kinds.items():
             if kind.modelled == modelled:
                 self.engines[subject] = kind.open(self, self.material.needs[subject])
-
-    def _header(self) -> Header:
-        versions: dict[str, str] = {}
-        for each in self.engines.values():
-            versions |= each.versions()
-        return Header(self.name, versions, datetime.date.today().isoformat())
 
     @property
     def recording(self) -> Path:
@@ -220,27 +220,8 @@ class Lesson(Session):
 
     def world(self) -> dict[str, Any]:
         """What there is now on all engines of the lesson, by kind. Raises :class:`LabError`."""
-
-        def live() -> dict[str, Any]:
-            things: dict[str, Any] = {}
-            for each in self.engines.values():
-                things |= each.world()
-            return things
-
-        return dict(self.read("world", live))
-
-    # -- tasks ----------------------------------------------------------------------------------
-
-    def clean(self, marks: Mapping[str, Any], names: Container[str] | None = None) -> list[str]:
-        """Remove what the lesson made since then; say what had to stay.
-
-        With ``names`` only what is called so: a student may have gone on with the lesson meanwhile.
-        """
-        return [
-            note
-            for subject, mark in marks.items()
-            for note in self.engines[subject].clean(mark, names)
-        ]
+        engines = self.engines.values()
+        return dict(self.read("world", lambda: _joined(each.world() for each in engines)))
 
     # -- what only a rehearsal does (see labkit.rehearse) ---------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,6 @@ class Rehearsal(Lesson):
             self.world()
             for each in self.engines.values():
                 each.explore(self)
-
-    def clean(self, marks: Mapping[str, Any], names: Container[str] | None = None) -> list[str]:
-        return super().clean(marks)  # nobody else is at work, so all that is new goes
 
     @contextlib.contextmanager
     def trial(self) -> Iterator[None]:

@@ -21,14 +21,14 @@ class Verdict(NamedTuple):
 def enter(lesson: Lesson, name: str, commands: Iterable[str]) -> list[str]:
     """Leave the open task and mark where this one begins; what had to stay of the other is said.
 
-    What the ``commands`` name is the task's own: a student may go on with the lesson and come back.
+    What the ``commands`` name is the task's own, for a student may go on with the lesson meanwhile.
     """
     notes = leave(lesson)
     lesson.tape.branch(name)
     lesson.explored()
-    names = {word for command in commands for word in lesson.words(command)}
     marks = {subject: each.mark() for subject, each in lesson.engines.items()}
-    lesson.task = OpenTask(name, marks, names)
+    names = {word for command in commands for word in lesson.words(command)}
+    lesson.task = OpenTask(name, marks, None if lesson.rehearsed else names)
     return notes
 
 
@@ -75,7 +75,8 @@ def leave(lesson: Lesson) -> list[str]:
     """Leave the open task: remove what it made, so that the lesson goes on from where it was."""
     notes: list[str] = []
     if lesson.task:
-        notes = lesson.clean(lesson.task.marks, lesson.task.names)
+        for subject, mark in lesson.task.marks.items():
+            notes += lesson.engines[subject].clean(mark, lesson.task.names)
     lesson.tape.merge_back()
     lesson.task = None
     return notes
