@@ -31,7 +31,7 @@ SUBJECTS = {
     "net": "labkit.net",
 }
 PREFETCHED = "prefetched"  # the lesson of what stays between lessons, till it is reset itself
-Heard = Callable[[str], None] | None  # what sees each piece of output as it arrives
+Heard = Callable[[str], None] | None  # what sees what a slow command prints, as it arrives
 
 
 class Command(NamedTuple):
@@ -60,27 +60,23 @@ class Session(Protocol):
     name: str
     folder: Path
     rehearsed: bool  # it is being recorded
+    memory: dict[Any, Any]  # what subjects want to know again, till the lesson begins anew
 
     @property
     def replayed(self) -> bool:
         """Whether commands are answered by a recording."""
 
-    memory: dict[Any, Any]  # what subjects want to know again, till the lesson begins anew
-
     def requires(self, name: str) -> None:
         """Raise :class:`LabError` if this lesson has no engine of that name, live or replayed."""
 
     def engine(self, name: str) -> Any:
-        """The live engine of that name. Raises :class:`LabError` if this lesson has none."""
+        """The live engine of that name, whose type the caller knows. Raises :class:`LabError`."""
 
     def words(self, line: str) -> list[str]:
-        """A command as typed, as words. Raises :class:`LabError`."""
+        """A command as typed, as words, the program first. Raises :class:`LabError`."""
 
     def command(self, argv: Sequence[str], stdin: str | None = None, heard: Heard = None) -> Result:
-        """Run or replay a command of one of the lesson's engines. Raises :class:`LabError`.
-
-        ``heard`` sees what one prints that is slow.
-        """
+        """Run or replay a command of one of the lesson's engines. Raises :class:`LabError`."""
 
     def taped(self, command: Command, stdin: str | None, live: Callable[[], Result]) -> Result:
         """Run what ``live`` does, or replay it. Raises :class:`LabError`."""
@@ -92,7 +88,7 @@ class Session(Protocol):
         """Read or replay what never changes, because its name is its hash."""
 
     def world(self) -> dict[str, Any]:
-        """What there is now on all engines of the lesson, by kind."""
+        """What there is now on all engines of the lesson, by kind. Raises :class:`LabError`."""
 
 
 class Engine(Protocol):

@@ -92,7 +92,7 @@ class Lesson(Session):
         self.task: OpenTask | None = None
         self.passed: set[str] = set()
         self.committed: dict[str, str] = {}  # prediction → choice
-        self.memory: dict[Any, Any] = {}  # what subjects want to know again, till the next reset
+        self.memory = {}
 
     def _begin(self, mode: str) -> Tape:
         """Open the engines that cannot be modelled, or else the recording."""
@@ -134,7 +134,6 @@ class Lesson(Session):
 
     @property
     def replayed(self) -> bool:
-        """Whether its commands are answered by a recording."""
         return self.tape.replayed
 
     @property
@@ -155,12 +154,10 @@ class Lesson(Session):
     # -- commands and readings, live or from the tape -------------------------------------------
 
     def requires(self, name: str) -> None:
-        """Raise :class:`LabError` if this lesson has no engine of that name, live or replayed."""
         if name not in self.kinds:
             raise self._works_without(name)
 
     def engine(self, name: str) -> Any:
-        """The engine of that name; its type is known to whoever asks. Raises :class:`LabError`."""
         self.requires(name)
         if name not in self.engines:
             raise LabError("This needs a live engine, and the lesson is replayed: `labkit doctor`.")
@@ -182,13 +179,10 @@ class Lesson(Session):
         )
 
     def words(self, line: str) -> list[str]:
-        """A command as typed, as words, the program first. Raises :class:`LabError`."""
-        program = line.split(None, 1)[0] if line.strip() else ""
-        subject, _program = self.whose(program)
+        subject, _program = self.whose((line.split() or [""])[0])
         return split(line, self.kinds[subject].literal)
 
     def command(self, argv: Sequence[str], stdin: str | None = None, heard: Heard = None) -> Result:
-        """Run or replay a command of one of the lesson's engines. Raises :class:`LabError`."""
         subject, program = self.whose(argv[0])
         kind = self.kinds[subject]
         command = kind.parse([program, *argv[1:]])
@@ -199,7 +193,6 @@ class Lesson(Session):
         return live() if kind.modelled else self.taped(command, stdin, live)
 
     def taped(self, command: Command, stdin: str | None, live: Callable[[], Result]) -> Result:
-        """Run what ``live`` does, or replay the command. Raises :class:`LabError`."""
         return self.tape.command(command.key, stdin, live)
 
     def ending(self, result: Result) -> str:
@@ -211,15 +204,12 @@ class Lesson(Session):
         return ". ".join(filter(None, [_("exit code {code}", code=result.code), advice]))
 
     def read(self, question: str, live: Callable[[], Any]) -> Any:
-        """Read or replay the engine's state, as JSON. Raises :class:`LabError`."""
         return self.tape.read(question, live)
 
     def content(self, digest: str, live: Callable[[], Any]) -> Any:
-        """Read or replay what never changes, because its name is its hash."""
         return self.tape.content(digest, live)
 
     def world(self) -> dict[str, Any]:
-        """What there is now on all engines of the lesson, by kind. Raises :class:`LabError`."""
         engines = self.engines.values()
         return dict(self.read("world", lambda: _joined(each.world() for each in engines)))
 
