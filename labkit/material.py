@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from labkit.engine import Session, part
 from labkit.errors import LabError
-from labkit.messages import _
+from labkit.messages import N_, _
+
+T = TypeVar("T")
 
 
 class NotYet(Exception):
@@ -87,24 +90,22 @@ class Material:
 
     def task(self, name: str) -> Task:
         """A task by name. Raises :class:`LabError` naming those there are."""
-        if name not in self.tasks:
-            raise _unknown(_("task"), name, self.tasks)
-        return self.tasks[name]
+        return _one(_("task"), name, self.tasks)
 
     def prediction(self, name: str) -> Prediction:
         """A prediction by name. Raises :class:`LabError` naming those there are."""
-        if name not in self.predictions:
-            raise _unknown(_("prediction"), name, self.predictions)
-        return self.predictions[name]
+        return _one(_("prediction"), name, self.predictions)
 
 
-def _unknown(what: str, name: str, known: Mapping[str, object]) -> LabError:
-    return LabError(
-        "This lesson has no {what} {name!r:.60}; it has: {known}.",
-        what=what,
-        name=name,
-        known=", ".join(known) or _("none"),
-    )
+def _one(what: str, name: str, known: Mapping[str, T]) -> T:
+    if name not in known:
+        raise LabError(
+            "This lesson has no {what} {name!r:.60}; it has: {known}.",
+            what=what,
+            name=name,
+            known=", ".join(known) or _("none"),
+        )
+    return known[name]
 
 
 @lru_cache
@@ -139,17 +140,10 @@ def number(answer: str, example: str, asked: str = "") -> int:
 
     Raises :class:`NotYet` if it is none, showing an ``example``; ``asked`` says what to give.
     """
-    if not answer:
-        asked = asked or _("your number")
-        raise NotYet(
-            _("Give {asked} behind the name: `%check {example}`.", asked=asked, example=example)
-        )
-    if not answer.isascii() or not answer.isdigit() or len(answer) > 15:
-        raise NotYet(
-            _(
-                "`{answer:.40}` is not a whole number in decimal: `%check {example}`.",
-                answer=answer,
-                example=example,
-            )
-        )
-    return int(answer)
+    if answer.isascii() and answer.isdigit() and len(answer) <= 15:
+        return int(answer)
+    asked = asked or _("your number")
+    hint = N_("Give {asked} behind the name: `%check {example}`.")
+    if answer:
+        hint = N_("`{answer:.40}` is not a whole number in decimal: `%check {example}`.")
+    raise NotYet(_(hint, answer=answer, asked=asked, example=example))
