@@ -7,7 +7,6 @@ answer to every task. Then the notebook is stored as a replay of the recording.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -119,9 +118,7 @@ def record(name: str) -> Rehearsal:
     from IPython.core.interactiveshell import InteractiveShell
 
     path = notebooks(name)[0]
-    cells = [
-        cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
-    ]
+    cells = nbformat.read(path, as_version=4).cells
     with contextlib.chdir(path.parent):
         fresh = Rehearsal(name)  # says at once if there is no engine
         fresh.reset()
@@ -136,8 +133,9 @@ def record(name: str) -> Rehearsal:
             shell.extension_manager.load_extension("labkit")
             magics = shell.magics_manager.registry["LabMagics"]
             magics.opens, magics.strict = Rehearsal, True
-            for source in cells:
-                _run(shell, name, source)
+            for cell in cells:
+                if cell.cell_type == "code":
+                    _run(shell, name, cell.source)
             rehearsal = magics.current
             if not isinstance(rehearsal, Rehearsal):
                 raise LabError(f"The notebook of lesson {name} never runs `%lesson {name}`.")
@@ -153,7 +151,7 @@ def _run(shell: Any, name: str, source: str) -> None:
     """Run one cell. Raises :class:`LabError` if it fails."""
     from IPython.utils.capture import capture_output
 
-    with capture_output() as shown, contextlib.redirect_stderr(io.StringIO()):
+    with capture_output() as shown:
         done = shell.run_cell(source)
     if not done.success:
         raise LabError(
@@ -186,8 +184,6 @@ def store(path: Path) -> None:
         for number, output in enumerate(cell.get("outputs", ())):
             if widget := output.get("data", {}).get("application/vnd.jupyter.widget-view+json"):
                 widget["model_id"] = f"{cell.id}-{number}"
-    notebook.metadata = {
-        "kernelspec": notebook.metadata["kernelspec"],
-        "language_info": {"name": "python"},
-    }
+    kernel = notebook.metadata["kernelspec"]
+    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     nbformat.write(notebook, path)
