@@ -25,16 +25,12 @@ Chunk = tuple[str, str]  # ("out" | "err", text)
 
 
 class Result(NamedTuple):
-    """What one command did.
-
-    ``chunks`` are ("out" | "err", text) in the order they arrived; ``code`` is the exit status,
-    negative for a signal as in :attr:`subprocess.Popen.returncode`; ``seconds`` is wall time.
-    """
+    """What one command did."""
 
     argv: tuple[str, ...]
-    code: int
-    chunks: tuple[Chunk, ...] = ()
-    seconds: float = 0.0
+    code: int  # the exit status; negative for a signal, as in subprocess.Popen.returncode
+    chunks: tuple[Chunk, ...] = ()  # in the order they arrived
+    seconds: float = 0.0  # wall time
 
     @property
     def out(self) -> str:

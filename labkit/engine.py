@@ -35,16 +35,14 @@ Heard = Callable[[str], None] | None  # what sees what a slow command prints, as
 
 
 class Command(NamedTuple):
-    """A command of an engine. ``key``: the same argv for all spellings that mean the same.
-
-    ``effect``: "none" if it only reads; "seen" if the engine's fingerprint tells whether it changed
-    something; "unseen" if it may change what no fingerprint shows. ``slow``: show how far it is.
-    """
+    """A command of an engine."""
 
     argv: tuple[str, ...]
-    key: tuple[str, ...]
+    key: tuple[str, ...]  # the same argv for all spellings that mean the same
+    # It only reads; the engine's fingerprint tells whether it changed something; or it may change
+    # what no fingerprint shows.
     effect: Literal["none", "seen", "unseen"] = "seen"
-    slow: bool = False
+    slow: bool = False  # so that a notebook shows how far it is
 
 
 class Finding(NamedTuple):
@@ -169,10 +167,7 @@ class Engine(Protocol):
         """Where things are now, for :meth:`clean`."""
 
     def clean(self, since: Any = None, names: Container[str] | None = None) -> list[str]:
-        """Remove what the lesson made, since a mark and called one of ``names`` if given.
-
-        Says what had to stay.
-        """
+        """Remove what the lesson made, since a mark, called one of ``names``; say what had to stay."""
         return []
 
     def undone(self) -> AbstractContextManager[None]:

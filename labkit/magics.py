@@ -239,10 +239,7 @@ class LabMagics(LessonMagics):
     @line_magic
     @shown()
     def predict(self, line: str) -> None:
-        """``%predict NAME [LETTER]``: commit to an answer before running.
-
-        With a LETTER: without the mouse.
-        """
+        """``%predict NAME [LETTER]``: commit to an answer before running; a LETTER needs no mouse."""
         lesson, words = self.now(), split(line)
         asked = lesson.material.prediction(words[0] if words else "")
         if len(words) > 1:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -29,30 +29,23 @@ class NotYet(Exception):
 
 @dataclass(frozen=True)
 class Try:
-    """One way to answer: commands as typed after ``%``, or an ``answer`` given to ``%check``.
+    """One way to answer."""
 
-    ``hint`` is a part of what a wrong one is told; "" for a right one.
-    """
-
-    commands: Sequence[str] = ()
-    answer: str = ""
-    hint: str = ""
+    commands: Sequence[str] = ()  # as typed after %
+    answer: str = ""  # given to %check
+    hint: str = ""  # a part of what a wrong one is told; "" for a right one
 
 
 @dataclass(frozen=True)
 class Task:
-    """One exercise. ``check(lesson, answer)`` returns praise with a reason or raises NotYet.
-
-    ``setup``: commands that make what the exercise is about; they run, unshown, each time it
-    starts.
-    """
+    """One exercise. ``check(lesson, answer)`` returns praise with a reason or raises NotYet."""
 
     name: str
     check: Callable[[Session, str], str]
     solution: Try
     wrong: Sequence[Try]
     hints: Sequence[str] = ()
-    setup: Sequence[str] = ()
+    setup: Sequence[str] = ()  # commands that make what it is about, unshown, each time it starts
 
     @property
     def commands(self) -> list[str]:
@@ -63,30 +56,23 @@ class Task:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A choice to commit to before running.
-
-    ``right(lesson)`` reads the state and names the right letter.
-    """
+    """A choice to commit to before running."""
 
     name: str
     question: str
-    choices: Mapping[str, str]
-    why: Mapping[str, str]
-    right: Callable[[Session], str]
+    choices: Mapping[str, str]  # by letter
+    why: Mapping[str, str]  # each is right or wrong
+    right: Callable[[Session], str]  # reads the state and names the right letter
 
 
 @dataclass
 class Material:
-    """What a lesson asks, by name.
+    """What a lesson asks, by name."""
 
-    ``needs``: the engines without which it is replayed, and the programs of each that it uses;
-    ``magics``: a class of IPython magics of its own.
-    """
-
-    tasks: dict[str, Task] = field(default_factory=dict)
-    predictions: dict[str, Prediction] = field(default_factory=dict)
-    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    magics: type | None = None
+    tasks: dict[str, Task]
+    predictions: dict[str, Prediction]
+    needs: dict[str, Sequence[str]]  # engines; the programs of each that it uses
+    magics: type | None  # of its own, for IPython
 
     def task(self, name: str) -> Task:
         """A task by name. Raises :class:`LabError` naming those there are."""

@@ -29,17 +29,14 @@ def chain(state: str, *what: object) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """A command in a state: ``key`` in canonical form, exit ``code``, and the ``next`` state.
+    """A command in a state."""
 
-    ``seconds`` is wall time; ``output`` holds a line each, "out " or "err " before it.
-    """
-
-    at: str
-    key: str
-    code: int
-    seconds: float
-    output: list[str]
-    next: str
+    at: str  # the state
+    key: str  # the command in canonical form
+    code: int  # the exit status
+    seconds: float  # wall time
+    output: list[str]  # a line each, "out " or "err " before it
+    next: str  # the state that follows
 
     @property
     def chunks(self) -> tuple[Chunk, ...]:
@@ -56,15 +53,12 @@ def output_lines(chunks: tuple[Chunk, ...]) -> list[str]:
 
 @dataclass
 class Header:
-    """Where a recording comes from.
-
-    ``engines``: name → "Docker 20.10.24"; ``recorded``: ISO date; ``note`` for the badge.
-    """
+    """Where a recording comes from."""
 
     lesson: str
-    engines: dict[str, str]
-    recorded: str
-    note: str = ""
+    engines: dict[str, str]  # name → "Docker 20.10.24"
+    recorded: str  # ISO date
+    note: str = ""  # for the badge
 
 
 @dataclass

@@ -82,10 +82,7 @@ class Tape:
             self._strict = False
 
     def command(self, key: Sequence[str], stdin: str | None, live: Callable[[], Result]) -> Result:
-        """Run or replay one command. ``key`` is the argv in canonical form; ``live`` runs it.
-
-        Raises :class:`NotRecorded` in replay when the recording has no such command here.
-        """
+        """Run or replay a command; ``key``: its argv in canonical form. Raises NotRecorded."""
         return live()
 
     def read(self, question: str, live: Callable[[], Any]) -> Any:
