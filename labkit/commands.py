@@ -10,30 +10,27 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 from labkit.errors import LabError, MissingProgram
+from labkit.messages import N_
 
 GRACE = 1.5  # seconds a command has to end after an interrupt, and again after a request to end
-LAST_WORDS = (
-    0.5  # seconds its output may still take then; a grandchild may hold the pipe for longer
-)
+LAST_WORDS = 0.5  # seconds its output may still take then; a grandchild may hold it for longer
 
 Chunk = tuple[str, str]  # ("out" | "err", text)
 
 
 class Result(NamedTuple):
-    """What one command did.
-
-    ``chunks`` are ("out" | "err", text) in the order they arrived; ``code`` is the exit status,
-    negative for a signal as in :attr:`subprocess.Popen.returncode`; ``seconds`` is wall time.
-    """
+    """What one command did."""
 
     argv: tuple[str, ...]
-    code: int
-    chunks: tuple[Chunk, ...] = ()
-    seconds: float = 0.0
+    code: int  # the exit status; negative for a signal, as in subprocess.Popen.returncode
+    chunks: tuple[Chunk, ...] = ()  # in the order they arrived
+    seconds: float = 0.0  # wall time
 
     @property
     def out(self) -> str:
@@ -56,8 +53,10 @@ class Interrupted(LabError):
 
     def __init__(self, result: Result) -> None:
         super().__init__(
-            "Stopped by you after {seconds:.0f} s: {program} has ended, nothing is left running. "
-            "Run the cell again when you like.",
+            N_(
+                "Stopped by you after {seconds:.0f} s: {program} has ended, nothing is left "
+                "running. Run the cell again when you like."
+            ),
             seconds=result.seconds,
             program=result.argv[0],
         )
@@ -82,17 +81,12 @@ class _Output:
         self.chunks: list[Chunk] = []
         self._arrived: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
         pipes = {"out": process.stdout, "err": process.stderr}
-        jobs: list[tuple[Callable[..., None], Any, Any]] = [
-            (self._pump, stream, pipe) for stream, pipe in pipes.items() if pipe
-        ]
+        jobs = [partial(self._pump, stream, pipe) for stream, pipe in pipes.items() if pipe]
         self._open = len(jobs)
         if process.stdin:
-            jobs.append((_feed, process.stdin, (stdin or "").encode("utf-8", "replace")))
-        self._threads = [
-            threading.Thread(target=does, args=args, daemon=True) for does, *args in jobs
-        ]
-        for thread in self._threads:
-            thread.start()
+            jobs.append(partial(_feed, process.stdin, (stdin or "").encode("utf-8", "replace")))
+        for job in jobs:
+            threading.Thread(target=job, daemon=True).start()
 
     def _pump(self, stream: str, pipe: IO[bytes]) -> None:
         decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
@@ -102,26 +96,18 @@ class _Output:
         self._arrived.put((stream, decode(b"", True)))
         self._arrived.put(("end", stream))
 
-    def follow(self, deadline: float | None, on_text: Callable[[str], None] | None) -> None:
-        """Collect until all streams end. Raises :class:`queue.Empty` after ``deadline``."""
+    def follow(self, seconds: float | None, on_text: Callable[[str], None] | None = None) -> None:
+        """Collect until all streams end. Raises :class:`queue.Empty` if that takes longer."""
+        begun = time.perf_counter()
         while self._open:
-            left = None if deadline is None else max(0.0, deadline - time.perf_counter())
-            self._take(*self._arrived.get(timeout=left), on_text)
-
-    def _take(self, stream: str, text: str, on_text: Callable[[str], None] | None = None) -> None:
-        if stream == "end":
-            self._open -= 1
-            return
-        self.chunks.append((stream, text))
-        if on_text and text:
-            on_text(text)
-
-    def last_words(self) -> None:
-        """Collect what has arrived of a process that was ended."""
-        for thread in self._threads:
-            thread.join(LAST_WORDS)
-        while not self._arrived.empty():
-            self._take(*self._arrived.get())
+            left = None if seconds is None else max(0.0, begun + seconds - time.perf_counter())
+            stream, text = self._arrived.get(timeout=left)
+            if stream == "end":
+                self._open -= 1
+            elif text:
+                self.chunks.append((stream, text))
+                if on_text:
+                    on_text(text)
 
 
 def _feed(pipe: IO[bytes], data: bytes) -> None:
@@ -160,7 +146,7 @@ def _start(
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if merged else subprocess.PIPE,
-            env=None if env is None else dict(env),
+            env=env,
             cwd=cwd,
         )
     except FileNotFoundError:
@@ -173,7 +159,7 @@ def _start(
             "{program} is not installed here, or not on PATH; `labkit doctor` says how to get it.",
             program=argv[0],
         ) from None
-    except (ValueError, UnicodeEncodeError):
+    except ValueError:  # UnicodeEncodeError is one
         raise LabError(
             "A command cannot contain a NUL or an unprintable half character; retype that word."
         ) from None
@@ -215,7 +201,7 @@ def run(
         return Result(argv, process.returncode, tuple(chunks), time.perf_counter() - started)
 
     try:
-        output.follow(None if timeout is None else started + timeout, on_text)
+        output.follow(timeout, on_text)
         process.wait()
         return result()
     except queue.Empty:
@@ -226,7 +212,8 @@ def run(
         ) from None
     except KeyboardInterrupt:
         _end(process)
-        output.last_words()
+        with suppress(queue.Empty):
+            output.follow(LAST_WORDS)
         raise Interrupted(result()) from None
     finally:
         if process.poll() is None:

@@ -9,20 +9,13 @@ from labkit.engine import Finding, engines
 from labkit.lesson import lessons_folder
 from labkit.messages import _
 
-OLDEST = (3, 11)
-
 
 def examine() -> Iterator[Finding]:
     """A line for each thing the lessons can use. Raises :class:`LabError` outside the course."""
-    yield Finding(sys.version_info >= OLDEST, f"Python {sys.version.split()[0]}")
+    yield Finding(True, f"Python {sys.version.split()[0]}")
     for kind in engines().values():
         yield from kind.examine()
     recorded = sorted(path.parent.name for path in lessons_folder().glob("*/recording.json"))
-    yield Finding(
-        bool(recorded),
-        _(
-            "recordings of {count} lessons: {names}",
-            count=len(recorded),
-            names=", ".join(recorded) or _("none"),
-        ),
-    )
+    names = ", ".join(recorded) or _("none")
+    text = _("recordings of {count} lessons: {names}", count=len(recorded), names=names)
+    yield Finding(bool(recorded), text)

@@ -13,7 +13,7 @@ the others run real programs, and where those are missing their answers come fro
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
@@ -31,20 +31,18 @@ SUBJECTS = {
     "net": "labkit.net",
 }
 PREFETCHED = "prefetched"  # the lesson of what stays between lessons, till it is reset itself
-Heard = Callable[[str], None] | None  # what sees each piece of output as it arrives
+Heard = Callable[[str], None] | None  # what sees what a slow command prints, as it arrives
 
 
 class Command(NamedTuple):
-    """A command of an engine. ``key``: the same argv for all spellings that mean the same.
-
-    ``effect``: "none" if it only reads; "seen" if the engine's fingerprint tells whether it changed
-    something; "unseen" if it may change what no fingerprint shows. ``slow``: show how far it is.
-    """
+    """A command of an engine."""
 
     argv: tuple[str, ...]
-    key: tuple[str, ...]
+    key: tuple[str, ...]  # the same argv for all spellings that mean the same
+    # It only reads; the engine's fingerprint tells whether it changed something; or it may change
+    # what no fingerprint shows.
     effect: Literal["none", "seen", "unseen"] = "seen"
-    slow: bool = False
+    slow: bool = False  # so that a notebook shows how far it is
 
 
 class Finding(NamedTuple):
@@ -60,21 +58,20 @@ class Session(Protocol):
     name: str
     folder: Path
     rehearsed: bool  # it is being recorded
+    memory: dict[Any, Any]  # what subjects want to know again, till the lesson begins anew
 
     @property
     def replayed(self) -> bool:
         """Whether commands are answered by a recording."""
 
-    memory: dict[Any, Any]  # what subjects want to know again, till the lesson begins anew
-
     def requires(self, name: str) -> None:
         """Raise :class:`LabError` if this lesson has no engine of that name, live or replayed."""
 
     def engine(self, name: str) -> Any:
-        """The live engine of that name. Raises :class:`LabError` if this lesson has none."""
+        """The live engine of that name, whose type the caller knows. Raises :class:`LabError`."""
 
     def words(self, line: str) -> list[str]:
-        """A command as typed, as words. Raises :class:`LabError`."""
+        """A command as typed, as words, the program first. Raises :class:`LabError`."""
 
     def command(self, argv: Sequence[str], stdin: str | None = None, heard: Heard = None) -> Result:
         """Run or replay a command of one of the lesson's engines. Raises :class:`LabError`."""
@@ -89,7 +86,7 @@ class Session(Protocol):
         """Read or replay what never changes, because its name is its hash."""
 
     def world(self) -> dict[str, Any]:
-        """What there is now on all engines of the lesson, by kind."""
+        """What there is now on all engines of the lesson, by kind. Raises :class:`LabError`."""
 
 
 class Engine(Protocol):
@@ -203,7 +200,7 @@ def home() -> Path:
     return Path(os.environ.get("LABKIT_HOME") or Path.home() / ".labkit")
 
 
-def spelled(name: str, programs: Container[str] | Mapping[str, str]) -> str:
+def spelled(name: str, programs: Iterable[str]) -> str:
     """The program that is meant, however it is spelt: ``vboxmanage``, ``qemu_img``; "" if none."""
     wanted = name.lower().replace("_", "-")
-    return next((known for known in programs if known.lower().replace("_", "-") == wanted), "")  # type: ignore[union-attr]
+    return next((known for known in programs if known.lower().replace("_", "-") == wanted), "")

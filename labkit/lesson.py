@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from labkit.commands import Result
-from labkit.engine import Command, Engine, Heard, engines, spelled
+from labkit.engine import Command, Engine, Heard, Session, engines, spelled
 from labkit.errors import LabError
 from labkit.material import Task, material
 from labkit.messages import _
@@ -39,15 +39,15 @@ def lessons_folder() -> Path:
     )
 
 
-def all_lessons(lessons: Path | None = None) -> dict[str, Path]:
+def all_lessons() -> dict[str, Path]:
     """The folder of each lesson, by name. Raises :class:`LabError` outside the course."""
-    found = sorted((lessons or lessons_folder()).iterdir())
+    found = sorted(lessons_folder().iterdir())
     return {path.name: path for path in found if path.is_dir() and path.name[0] not in "._"}
 
 
-def folder_of(lesson: str, lessons: Path | None = None) -> Path:
-    """The folder of a lesson. Raises :class:`LabError` for what is none, as a path elsewhere."""
-    known = all_lessons(lessons)
+def folder_of(lesson: str) -> Path:
+    """The folder of a lesson. Raises :class:`LabError` if it is none: no name leads elsewhere."""
+    known = all_lessons()
     if lesson not in known:
         raise LabError(
             "There is no lesson {name!r:.60}; there are: {known}.",
@@ -57,26 +57,31 @@ def folder_of(lesson: str, lessons: Path | None = None) -> Path:
     return known[lesson]
 
 
+def _joined(tables: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {key: value for table in tables for key, value in table.items()}
+
+
 class OpenTask(NamedTuple):
-    """The task in progress: where each engine was when it began, and what it may call its own."""
+    """The task in progress."""
 
     name: str
-    marks: dict[str, Any]
-    names: set[str]
+    marks: dict[str, Any]  # where each engine was when it began
+    names: set[str] | None  # what it may call its own; None: all that is new
 
 
-class Lesson:
-    """One lesson being taught; a :class:`~labkit.engine.Session`.
+class Lesson(Session):
+    """One lesson being taught.
 
     ``mode``: "live" or "replay"; None asks ``LABKIT_MODE``, and "" chooses by itself.
     Raises :class:`LabError` if there is no such lesson, or neither engine nor recording.
     """
 
     rehearsed = False
+    live_tape: type[Tape] = Tape
 
     def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
         self.name = name
-        self.folder = folder_of(name, folder and folder.parent)
+        self.folder = folder or folder_of(name)
         self.material = material(self.folder)
         known = engines()
         self.kinds = {subject: known[subject] for subject in self.material.needs}
@@ -87,7 +92,7 @@ class Lesson:
         self.task: OpenTask | None = None
         self.passed: set[str] = set()
         self.committed: dict[str, str] = {}  # prediction → choice
-        self.memory: dict[Any, Any] = {}  # what subjects want to know again, till the next reset
+        self.memory = {}
 
     def _begin(self, mode: str) -> Tape:
         """Open the engines that cannot be modelled, or else the recording."""
@@ -99,7 +104,9 @@ class Lesson:
         if mode != "replay" or all(kind.modelled for kind in self.kinds.values()):
             try:
                 self._open(modelled=False)
-                return self._live_tape()
+                versions = _joined(each.versions() for each in self.engines.values())
+                today = datetime.date.today().isoformat()
+                return self.live_tape(Header(self.name, versions, today))
             except LabError as error:
                 self.engines.clear()
                 self.why = str(error)
@@ -115,15 +122,6 @@ class Lesson:
             if kind.modelled == modelled:
                 self.engines[subject] = kind.open(self, self.material.needs[subject])
 
-    def _header(self) -> Header:
-        versions: dict[str, str] = {}
-        for each in self.engines.values():
-            versions |= each.versions()
-        return Header(self.name, versions, datetime.date.today().isoformat())
-
-    def _live_tape(self) -> Tape:
-        return Tape(self._header())
-
     @property
     def recording(self) -> Path:
         """The file of the lesson's recording."""
@@ -136,7 +134,6 @@ class Lesson:
 
     @property
     def replayed(self) -> bool:
-        """Whether its commands are answered by a recording."""
         return self.tape.replayed
 
     @property
@@ -157,12 +154,10 @@ class Lesson:
     # -- commands and readings, live or from the tape -------------------------------------------
 
     def requires(self, name: str) -> None:
-        """Raise :class:`LabError` if this lesson has no engine of that name, live or replayed."""
         if name not in self.kinds:
             raise self._works_without(name)
 
     def engine(self, name: str) -> Any:
-        """The engine of that name; its type is known to whoever asks. Raises :class:`LabError`."""
         self.requires(name)
         if name not in self.engines:
             raise LabError("This needs a live engine, and the lesson is replayed: `labkit doctor`.")
@@ -184,25 +179,20 @@ class Lesson:
         )
 
     def words(self, line: str) -> list[str]:
-        """A command as typed, as words, the program first. Raises :class:`LabError`."""
-        program = line.split(None, 1)[0] if line.strip() else ""
-        subject, _program = self.whose(program)
+        subject, _program = self.whose((line.split() or [""])[0])
         return split(line, self.kinds[subject].literal)
 
-    def parsed(self, argv: Sequence[str]) -> tuple[str, Command]:
-        """A command taken apart by the engine that runs it. Raises :class:`LabError`."""
-        subject, program = self.whose(argv[0])
-        return subject, self.kinds[subject].parse([program, *argv[1:]])
-
     def command(self, argv: Sequence[str], stdin: str | None = None, heard: Heard = None) -> Result:
-        """Run or replay a command of one of the lesson's engines. Raises :class:`LabError`."""
-        subject, command = self.parsed(argv)
-        if self.kinds[subject].modelled:
-            return self.engines[subject].run(command, stdin, heard)
-        return self.taped(command, stdin, lambda: self.engines[subject].run(command, stdin, heard))
+        subject, program = self.whose(argv[0])
+        kind = self.kinds[subject]
+        command = kind.parse([program, *argv[1:]])
+
+        def live() -> Result:
+            return self.engines[subject].run(command, stdin, heard if command.slow else None)
+
+        return live() if kind.modelled else self.taped(command, stdin, live)
 
     def taped(self, command: Command, stdin: str | None, live: Callable[[], Result]) -> Result:
-        """Run what ``live`` does, or replay the command. Raises :class:`LabError`."""
         return self.tape.command(command.key, stdin, live)
 
     def ending(self, result: Result) -> str:
@@ -214,40 +204,14 @@ class Lesson:
         return ". ".join(filter(None, [_("exit code {code}", code=result.code), advice]))
 
     def read(self, question: str, live: Callable[[], Any]) -> Any:
-        """Read or replay the engine's state, as JSON. Raises :class:`LabError`."""
         return self.tape.read(question, live)
 
     def content(self, digest: str, live: Callable[[], Any]) -> Any:
-        """Read or replay what never changes, because its name is its hash."""
         return self.tape.content(digest, live)
 
     def world(self) -> dict[str, Any]:
-        """What there is now on all engines of the lesson, by kind. Raises :class:`LabError`."""
-
-        def live() -> dict[str, Any]:
-            things: dict[str, Any] = {}
-            for each in self.engines.values():
-                things |= each.world()
-            return things
-
-        return dict(self.read("world", live))
-
-    # -- tasks ----------------------------------------------------------------------------------
-
-    def marks(self) -> dict[str, Any]:
-        """Where each engine is now, for :meth:`clean`."""
-        return {subject: each.mark() for subject, each in self.engines.items()}
-
-    def clean(self, marks: Mapping[str, Any], names: Container[str] | None = None) -> list[str]:
-        """Remove what the lesson made since then; say what had to stay.
-
-        With ``names`` only what is called so: a student may have gone on with the lesson meanwhile.
-        """
-        return [
-            note
-            for subject, mark in marks.items()
-            for note in self.engines[subject].clean(mark, names)
-        ]
+        engines = self.engines.values()
+        return dict(self.read("world", lambda: _joined(each.world() for each in engines)))
 
     # -- what only a rehearsal does (see labkit.rehearse) ---------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
@@ -19,10 +20,9 @@ from labkit.engine import engines, parts
 from labkit.errors import LabError
 from labkit.lesson import Lesson
 from labkit.material import Prediction, Task
-from labkit.messages import _
+from labkit.messages import _, speak_as_in
 from labkit.show import output as show
-from labkit.show.choice import Choice
-from labkit.show.panels import Panel
+from labkit.show.panels import Choice, Panel
 from labkit.show.progress import Live
 from labkit.words import split
 
@@ -36,9 +36,9 @@ def shown(shows_refusals: bool = False, badge: bool = True) -> Callable[..., Any
 
     def decorated(magic: Callable[..., Any]) -> Any:
         @functools.wraps(magic)
-        def wrapped(self: LessonMagics, *args: Any) -> Any:
+        def wrapped(self: LessonMagics, *args: Any) -> None:
             try:
-                return magic(self, *args)
+                magic(self, *args)
             except Interrupted:
                 raise  # it also stops the cells that wait
             except KeyboardInterrupt:  # while labkit was reading, not running a command
@@ -48,10 +48,7 @@ def shown(shows_refusals: bool = False, badge: bool = True) -> Callable[..., Any
             except LabError as error:
                 if self.lab.strict and not shows_refusals:
                     raise
-                current = self.lab.current
-                line = current.badge if current and badge else ""
-                show.put(show.message("unknown", str(error), line))
-                return None
+                self.say("unknown", str(error), badge)
 
         return no_var_expand(wrapped)
 
@@ -77,8 +74,9 @@ class LessonMagics(Magics):
         return self.lab.current
 
     def say(self, kind: str, text: str, badge: bool = True) -> None:
-        """Show a line of our own."""
-        show.put(show.message(kind, text, self.now().badge if badge else ""))
+        """Show a line of our own, below the lesson's badge if one has begun."""
+        lesson = self.lab.current if badge else None
+        show.put(show.message(kind, text, lesson.badge if lesson else ""))
 
     @staticmethod
     def one(line: str, usage: str) -> str:
@@ -103,7 +101,10 @@ class LabMagics(LessonMagics):
         self._hints: dict[str, int] = {}
         for kind in engines().values():
             for program in kind.programs:
-                self._register(program)
+                runs: Any = functools.partial(self._program, program)
+                # As in a terminal, and as Python takes it.
+                for name in {program, program.lower(), program.replace("-", "_")}:
+                    shell.register_magic_function(no_var_expand(runs), "line_cell", name)
         for module in parts("magics").values():
             self._add(module.MAGICS)
 
@@ -113,16 +114,11 @@ class LabMagics(LessonMagics):
         magics.lab = self
         self._shell.register_magics(magics)
 
-    def _register(self, program: str) -> None:
-        """A magic under the name a program has in a terminal, and under one that Python takes."""
-        runs: Any = functools.partial(self._program, program)
-        for name in {program, program.lower(), program.replace("-", "_")}:
-            self._shell.register_magic_function(no_var_expand(runs), "line_cell", name)
-
     @line_magic
     @shown()
     def lesson(self, line: str) -> None:
         """``%lesson NAME [live|replay]``: begin (again); remove what an earlier run of it left."""
+        speak_as_in(Path.cwd())
         words = split(line)
         if not 1 <= len(words) <= 2:
             raise LabError(
@@ -145,7 +141,7 @@ class LabMagics(LessonMagics):
     def doctor(self, line: str) -> None:
         """``%doctor``: what this machine has for the course, and how to get what is missing."""
         for fine, text in examine():
-            show.put(show.message("pass" if fine else "fail", text))
+            self.say("pass" if fine else "fail", text, badge=False)
 
     # -- commands -------------------------------------------------------------------------------
 
@@ -154,10 +150,9 @@ class LabMagics(LessonMagics):
         """``%docker …`` and the like run the command as typed; a cell's body is its input."""
         lesson = self.now()
         argv = [program, *lesson.words(f"{program} {line}")[1:]]
-        subject, command = lesson.parsed(argv)
-        kind = lesson.kinds[subject]
+        kind = lesson.kinds[lesson.whose(program)[0]]
         live = Live(kind.bars)
-        result = lesson.command(argv, cell, live.hear if command.slow else None)
+        result = lesson.command(argv, cell, live.hear)
         note = lesson.ending(result)
         took = _(" · took {seconds:.2f} s", seconds=result.seconds) if kind.timed else ""
         live.end(show.output(lesson.badge + took, kind.brief(result), note))
@@ -165,17 +160,14 @@ class LabMagics(LessonMagics):
     @cell_magic
     @shown()
     def commands(self, line: str, cell: str) -> None:
-        """``%%commands``: each line is a command, run one after another until one fails.
-
-        # is a comment.
-        """
+        """``%%commands``: each line is a command or a # comment; they run until one fails."""
         lesson = self.now()
         lines = (typed.strip() for typed in cell.splitlines())
         transcript: list[str] = []
         note, seconds = "", 0.0
         try:
-            for typed in lines:
-                if not typed or typed.startswith("#"):
+            for typed in filter(None, lines):
+                if typed[0] == "#":
                     continue
                 transcript.append(f"$ {typed}")
                 if typed[0] in "%!":
@@ -216,9 +208,7 @@ class LabMagics(LessonMagics):
     def check(self, line: str) -> None:
         """``%check NAME [ANSWER]``: is the task solved, and if not, why not."""
         name, _space, answer = line.strip().partition(" ")
-        verdict = tasks.finish(self.now(), self._task(name), answer)
-        cannot_tell = _("Cannot tell: {reason}", reason=verdict.text)
-        self.say(verdict.status, cannot_tell if verdict.status == "unknown" else verdict.text)
+        self.say(*tasks.finish(self.now(), self._task(name), answer))
 
     @line_magic
     @shown()
@@ -249,10 +239,7 @@ class LabMagics(LessonMagics):
     @line_magic
     @shown()
     def predict(self, line: str) -> None:
-        """``%predict NAME [LETTER]``: commit to an answer before running.
-
-        With a LETTER: without the mouse.
-        """
+        """``%predict NAME [LETTER]``: commit to an answer; a LETTER spares the mouse."""
         lesson, words = self.now(), split(line)
         asked = lesson.material.prediction(words[0] if words else "")
         if len(words) > 1:

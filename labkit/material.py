@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from labkit.engine import Session, part
 from labkit.errors import LabError
-from labkit.messages import _
+from labkit.messages import N_, _
+
+T = TypeVar("T")
 
 
 class NotYet(Exception):
@@ -32,30 +35,23 @@ class NotYet(Exception):
 
 @dataclass(frozen=True)
 class Try:
-    """One way to answer: commands as typed after ``%``, or an ``answer`` given to ``%check``.
+    """One way to answer."""
 
-    ``hint`` is a part of what a wrong one is told; "" for a right one.
-    """
-
-    commands: Sequence[str] = ()
-    answer: str = ""
-    hint: str = ""
+    commands: Sequence[str] = ()  # as typed after %
+    answer: str = ""  # given to %check
+    hint: str = ""  # a part of what a wrong one is told; "" for a right one
 
 
 @dataclass(frozen=True)
 class Task:
-    """One exercise. ``check(lesson, answer)`` returns praise with a reason or raises NotYet.
-
-    ``setup``: commands that make what the exercise is about; they run, unshown, each time it
-    starts.
-    """
+    """One exercise. ``check(lesson, answer)`` returns praise with a reason or raises NotYet."""
 
     name: str
     check: Callable[[Session, str], str]
     solution: Try
     wrong: Sequence[Try]
     hints: Sequence[str] = ()
-    setup: Sequence[str] = ()
+    setup: Sequence[str] = ()  # commands that make what it is about, unshown, each time it starts
 
     @property
     def commands(self) -> list[str]:
@@ -66,51 +62,42 @@ class Task:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A choice to commit to before running.
-
-    ``right(lesson)`` reads the state and names the right letter.
-    """
+    """A choice to commit to before running."""
 
     name: str
     question: str
-    choices: Mapping[str, str]
-    why: Mapping[str, str]
-    right: Callable[[Session], str]
+    choices: Mapping[str, str]  # by letter
+    why: Mapping[str, str]  # each is right or wrong
+    right: Callable[[Session], str]  # reads the state and names the right letter
 
 
 @dataclass
 class Material:
-    """What a lesson asks, by name.
+    """What a lesson asks, by name."""
 
-    ``needs``: the engines without which it is replayed, and the programs of each that it uses;
-    ``magics``: a class of IPython magics of its own.
-    """
-
-    tasks: dict[str, Task] = field(default_factory=dict)
-    predictions: dict[str, Prediction] = field(default_factory=dict)
-    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    magics: type | None = None
+    tasks: dict[str, Task]
+    predictions: dict[str, Prediction]
+    needs: dict[str, Sequence[str]]  # engines; the programs of each that it uses
+    magics: type | None  # of its own, for IPython
 
     def task(self, name: str) -> Task:
         """A task by name. Raises :class:`LabError` naming those there are."""
-        if name not in self.tasks:
-            raise _unknown(_("task"), name, self.tasks)
-        return self.tasks[name]
+        return _one(_("task"), name, self.tasks)
 
     def prediction(self, name: str) -> Prediction:
         """A prediction by name. Raises :class:`LabError` naming those there are."""
-        if name not in self.predictions:
-            raise _unknown(_("prediction"), name, self.predictions)
-        return self.predictions[name]
+        return _one(_("prediction"), name, self.predictions)
 
 
-def _unknown(what: str, name: str, known: Mapping[str, object]) -> LabError:
-    return LabError(
-        "This lesson has no {what} {name!r:.60}; it has: {known}.",
-        what=what,
-        name=name,
-        known=", ".join(known) or _("none"),
-    )
+def _one(what: str, name: str, known: Mapping[str, T]) -> T:
+    if name not in known:
+        raise LabError(
+            "This lesson has no {what} {name!r:.60}; it has: {known}.",
+            what=what,
+            name=name,
+            known=", ".join(known) or _("none"),
+        )
+    return known[name]
 
 
 @lru_cache
@@ -119,6 +106,7 @@ def material(folder: Path) -> Material:
 
     Its ``magics.py``, if there is one, holds ``MAGICS``, as that of a subject does.
     """
+    _.add(folder)
     package = _package(folder)
     tasks, magics = part(package, "tasks"), part(package, "magics")
     return Material(
@@ -145,15 +133,10 @@ def number(answer: str, example: str, asked: str = "") -> int:
 
     Raises :class:`NotYet` if it is none, showing an ``example``; ``asked`` says what to give.
     """
-    if not answer:
-        asked = asked or _("your number")
-        raise NotYet(
-            "Give {asked} behind the name: `%check {example}`.", asked=asked, example=example
-        )
-    if not answer.isascii() or not answer.isdigit() or len(answer) > 15:
-        raise NotYet(
-            "`{answer:.40}` is not a whole number in decimal: `%check {example}`.",
-            answer=answer,
-            example=example,
-        )
-    return int(answer)
+    if answer.isascii() and answer.isdigit() and len(answer) <= 15:
+        return int(answer)
+    asked = asked or _("your number")
+    hint = N_("Give {asked} behind the name: `%check {example}`.")
+    if answer:
+        hint = N_("`{answer:.40}` is not a whole number in decimal: `%check {example}`.")
+    raise NotYet(hint, answer=answer, asked=asked, example=example)

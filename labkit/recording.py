@@ -29,17 +29,14 @@ def chain(state: str, *what: object) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """A command in a state: ``key`` in canonical form, exit ``code``, and the ``next`` state.
+    """A command in a state."""
 
-    ``seconds`` is wall time; ``output`` holds a line each, "out " or "err " before it.
-    """
-
-    at: str
-    key: str
-    code: int
-    seconds: float
-    output: list[str]
-    next: str
+    at: str  # the state
+    key: str  # the command in canonical form
+    code: int  # the exit status
+    seconds: float  # wall time
+    output: list[str]  # a line each, "out " or "err " before it
+    next: str  # the state that follows
 
     @property
     def chunks(self) -> tuple[Chunk, ...]:
@@ -56,19 +53,12 @@ def output_lines(chunks: tuple[Chunk, ...]) -> list[str]:
 
 @dataclass
 class Header:
-    """Where a recording comes from.
-
-    ``engines``: name → "Docker 20.10.24"; ``recorded``: ISO date; ``note`` for the badge.
-    """
+    """Where a recording comes from."""
 
     lesson: str
-    engines: dict[str, str]
-    recorded: str
-    note: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; a note only if there is one."""
-        return {name: value for name, value in asdict(self).items() if name != "note" or value}
+    engines: dict[str, str]  # name → "Docker 20.10.24"
+    recorded: str  # ISO date
+    note: str = ""  # for the badge
 
 
 @dataclass
@@ -112,7 +102,6 @@ class Recording:
         """Write the file. Raises :class:`LabError` if the disk refuses; an older one then stays."""
         part = path.with_name(path.name + ".part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             part.write_text("".join(self._text()), "utf-8", newline="\n")
             os.replace(part, path)
         except OSError as error:
@@ -126,8 +115,11 @@ class Recording:
 
     def _text(self) -> Iterator[str]:
         """The file: as JSON is usually indented, but a reading is one line, not fifty."""
+        header = asdict(self.header)
+        if not self.header.note:
+            del header["note"]
         data = {
-            "header": self.header.to_json(),
+            "header": header,
             "steps": [asdict(step) for step in self.steps.values()],
             "contents": dict(sorted(self.contents.items())),
             "reads": [],

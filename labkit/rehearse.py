@@ -7,9 +7,8 @@ answer to every task. Then the notebook is stored as a replay of the recording.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
-from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from labkit.engine import Command
 from labkit.errors import LabError
 from labkit.lesson import Lesson, lessons_folder
 from labkit.material import Task, Try
-from labkit.recording import Recording
 from labkit.tape import Recorder
 from labkit.tasks import attempt_at, leave
 
@@ -33,24 +31,21 @@ class Rehearsal(Lesson):
     """A lesson that is being recorded, always live."""
 
     tape: Recorder
+    live_tape = Recorder
     rehearsed = True
 
     def __init__(self, name: str, mode: str | None = None, folder: Path | None = None) -> None:
         super().__init__(name, "live", folder)
-
-    def _live_tape(self) -> Recorder:
-        return Recorder(Recording(self._header()))
 
     def _fingerprints(self) -> list[Hashable]:
         return [each.fingerprint() for each in self.engines.values() if not each.modelled]
 
     def taped(self, command: Command, stdin: str | None, live: Callable[[], Result]) -> Result:
         before = self._fingerprints() if command.effect == "seen" else []
-
-        def moved() -> bool:
-            return command.effect == "unseen" or (before != [] and self._fingerprints() != before)
-
-        result = self.tape.record(command.key, stdin, live, moved)
+        result = live()
+        after = self._fingerprints() if command.effect == "seen" else []
+        moved = command.effect == "unseen" or after != before
+        self.tape.record(command.key, stdin, result, moved)
         self.explored()
         return result
 
@@ -59,9 +54,6 @@ class Rehearsal(Lesson):
             self.world()
             for each in self.engines.values():
                 each.explore(self)
-
-    def clean(self, marks: Mapping[str, Any], names: Container[str] | None = None) -> list[str]:
-        return super().clean(marks)  # nobody else is at work, so all that is new goes
 
     @contextlib.contextmanager
     def trial(self) -> Iterator[None]:
@@ -126,9 +118,7 @@ def record(name: str) -> Rehearsal:
     from IPython.core.interactiveshell import InteractiveShell
 
     path = notebooks(name)[0]
-    cells = [
-        cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
-    ]
+    cells = nbformat.read(path, as_version=4).cells
     with contextlib.chdir(path.parent):
         fresh = Rehearsal(name)  # says at once if there is no engine
         fresh.reset()
@@ -143,8 +133,9 @@ def record(name: str) -> Rehearsal:
             shell.extension_manager.load_extension("labkit")
             magics = shell.magics_manager.registry["LabMagics"]
             magics.opens, magics.strict = Rehearsal, True
-            for source in cells:
-                _run(shell, name, source)
+            for cell in cells:
+                if cell.cell_type == "code":
+                    _run(shell, name, cell.source)
             rehearsal = magics.current
             if not isinstance(rehearsal, Rehearsal):
                 raise LabError(f"The notebook of lesson {name} never runs `%lesson {name}`.")
@@ -160,7 +151,7 @@ def _run(shell: Any, name: str, source: str) -> None:
     """Run one cell. Raises :class:`LabError` if it fails."""
     from IPython.utils.capture import capture_output
 
-    with capture_output() as shown, contextlib.redirect_stderr(io.StringIO()):
+    with capture_output() as shown:
         done = shell.run_cell(source)
     if not done.success:
         raise LabError(
@@ -193,8 +184,6 @@ def store(path: Path) -> None:
         for number, output in enumerate(cell.get("outputs", ())):
             if widget := output.get("data", {}).get("application/vnd.jupyter.widget-view+json"):
                 widget["model_id"] = f"{cell.id}-{number}"
-    notebook.metadata = {
-        "kernelspec": notebook.metadata["kernelspec"],
-        "language_info": {"name": "python"},
-    }
+    kernel = notebook.metadata["kernelspec"]
+    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     nbformat.write(notebook, path)

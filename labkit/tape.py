@@ -41,6 +41,7 @@ class Tape:
     def __init__(self, header: Header) -> None:
         self.header, self.remark, self.state = header, "", START
         self._task: tuple[str, str] | None = None  # (state to come back to, where the task began)
+        self._strict = False
 
     @property
     def badge(self) -> str:
@@ -73,14 +74,15 @@ class Tape:
 
     @contextmanager
     def checking(self) -> Iterator[None]:
-        """While a task is checked, its state is read as it is."""
-        yield
+        """While a task is checked, readings never fall back to before it."""
+        self._strict = True
+        try:
+            yield
+        finally:
+            self._strict = False
 
     def command(self, key: Sequence[str], stdin: str | None, live: Callable[[], Result]) -> Result:
-        """Run or replay one command. ``key`` is the argv in canonical form; ``live`` runs it.
-
-        Raises :class:`NotRecorded` in replay when the recording has no such command here.
-        """
+        """Run or replay a command; ``key``: its argv in canonical form. Raises NotRecorded."""
         return live()
 
     def read(self, question: str, live: Callable[[], Any]) -> Any:
@@ -95,9 +97,9 @@ class Tape:
 class Recorder(Tape):
     """Asks the engines and keeps what they answer."""
 
-    def __init__(self, recording: Recording) -> None:
-        super().__init__(recording.header)
-        self.recording = recording
+    def __init__(self, header: Header) -> None:
+        super().__init__(header)
+        self.recording = Recording(header)
 
     @contextmanager
     def trial(self) -> Iterator[None]:
@@ -113,26 +115,18 @@ class Recorder(Tape):
         """Nothing has been read yet in this state."""
         return all(state != self.state for state, _question in self.recording.reads)
 
-    def record(
-        self,
-        key: Sequence[str],
-        stdin: str | None,
-        live: Callable[[], Result],
-        moved: Callable[[], bool],
-    ) -> Result:
-        """Run a command; ``moved`` tells afterwards whether the engine is in another state."""
+    def record(self, key: Sequence[str], stdin: str | None, result: Result, moved: bool) -> None:
+        """Keep what a command did; ``moved``: the engine is in another state after it."""
         text = _text(key, stdin)
-        result = live()
         step = Step(
             at=self.state,
             key=text,
             code=result.code,
             seconds=round(result.seconds, 2),
             output=output_lines(result.chunks),
-            next=chain(self.state, text) if moved() else self.state,
+            next=chain(self.state, text) if moved else self.state,
         )
         self.state = self.recording.steps.setdefault((self.state, text), step).next
-        return result
 
     def read(self, question: str, live: Callable[[], Any]) -> Any:
         value = self.recording.reads[self.state, question] = live()
@@ -152,15 +146,13 @@ class Player(Tape):
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording.header)
         self.recording = recording
-        self._strict = False
         self._played: dict[str, Step] = {}  # changing commands since the lesson began
 
     @property
     def badge(self) -> str:
+        date = self.header.recorded
         engines = ", ".join(self.header.engines.values()) or _("no engine")
-        badge = _(
-            "replay · recorded {date} on {engines}", date=self.header.recorded, engines=engines
-        )
+        badge = _("replay · recorded {date} on {engines}", date=date, engines=engines)
         return f"{badge} · {self.remark}" if self.remark else badge
 
     def rewind(self) -> None:
@@ -174,15 +166,6 @@ class Player(Tape):
         known = dict.fromkeys(state for state, _question in asked)
         recorded = (chain(state, "task", name) for state in known)
         return here if here in known else next((at for at in recorded if at in known), here)
-
-    @contextmanager
-    def checking(self) -> Iterator[None]:
-        """Meanwhile readings never fall back to before the task."""
-        self._strict = True
-        try:
-            yield
-        finally:
-            self._strict = False
 
     def command(self, key: Sequence[str], stdin: str | None, live: Callable[[], Result]) -> Result:
         text = _text(key, stdin)
@@ -240,8 +223,7 @@ class Player(Tape):
         begun = self._task[1]
         tried = self.state != begun
         if state == begun:
-            self.remark = _("as if the task were started over")
-            self.state = begun
+            self.remark, self.state = _("as if the task were started over"), begun
         elif tried or leaving:
             self.remark = _("your unfinished task is set aside") if tried else ""
             self.merge_back()
@@ -257,15 +239,15 @@ class Player(Tape):
                 command=_short(text),
                 before=_short(before),
             )
-        if any(key == text for _state, key in self.recording.steps):
+        anywhere = {key for _state, key in self.recording.steps}
+        if text in anywhere:
             return NotRecorded(
                 "This recording has `{command}` at an earlier point of the lesson; start over, "
                 "here or from the %lesson cell.",
                 command=_short(text),
             )
         here = {key for state, key in self.recording.steps if state == self.state}
-        known = here or {key for _state, key in self.recording.steps}
-        nearest = difflib.get_close_matches(text[:400], sorted(known), 1, 0.6)
+        nearest = difflib.get_close_matches(text[:400], sorted(here or anywhere), 1, 0.6)
         if not nearest:
             return NotRecorded(
                 "`{command}` was not recorded. To run anything you like you need a live engine: "
@@ -280,21 +262,18 @@ class Player(Tape):
             nearest=near,
         )
 
-    def _missing(self, text: str) -> str | None:
+    def _missing(self, text: str) -> str:
         """The first command still to run before ``text`` can be replayed: breadth-first search."""
-        follow: dict[str, list[Step]] = {}
-        for step in self.recording.steps.values():
-            follow.setdefault(step.at, []).append(step)
-        seen, frontier = {self.state}, [(self.state, "")]
-        while frontier:
-            state, first = frontier.pop(0)
-            for step in follow.get(state, ()):
-                if step.key == text and first:
-                    return first
-                if step.next not in seen:
-                    seen.add(step.next)
-                    frontier.append((step.next, first or step.key))
-        return None
+        firsts = {self.state: ""}  # by the states that can be reached: which command leads there
+        ahead = [self.state]
+        for state in ahead:  # the list grows while it is walked
+            for step in self.recording.steps.values():
+                if step.at == state and step.key == text:
+                    return firsts[state]
+                if step.at == state and step.next not in firsts:
+                    firsts[step.next] = firsts[state] or step.key
+                    ahead.append(step.next)
+        return ""
 
 
 def _text(key: Sequence[str], stdin: str | None) -> str:

@@ -21,29 +21,32 @@ class Verdict(NamedTuple):
 def enter(lesson: Lesson, name: str, commands: Iterable[str]) -> list[str]:
     """Leave the open task and mark where this one begins; what had to stay of the other is said.
 
-    What the ``commands`` name is the task's own: a student may go on with the lesson and come back.
+    What the ``commands`` name is the task's own, for a student may go on with the lesson meanwhile.
     """
     notes = leave(lesson)
     lesson.tape.branch(name)
     lesson.explored()
+    marks = {subject: each.mark() for subject, each in lesson.engines.items()}
     names = {word for command in commands for word in lesson.words(command)}
-    lesson.task = OpenTask(name, lesson.marks(), names)
+    lesson.task = OpenTask(name, marks, None if lesson.rehearsed else names)
     return notes
 
 
 def begin(lesson: Lesson, task: Task) -> list[str]:
-    """Start a task (again): what an earlier try of it made goes away; what had to stay is said."""
+    """Start a task (again): what an earlier try of it made goes away; what had to stay is said.
+
+    Raises :class:`LabError` with the engine's words if it cannot be set up.
+    """
     notes = enter(lesson, task.name, task.commands)
     lesson.passed.discard(task.name)
-    lesson.made_ready(task, lambda: set_up(lesson, task))
+
+    def set_up() -> None:
+        failed = N_("The task could not be set up; `{command}` says: {words}")
+        succeed(lesson, task.setup, failed)
+        lesson.tape.task_begins()
+
+    lesson.made_ready(task, set_up)
     return notes
-
-
-def set_up(lesson: Lesson, task: Task) -> None:
-    """Make what a task is about. Raises :class:`LabError` with the engine's words if that fails."""
-    failed = N_("The task could not be set up; `{command}` says: {words}")
-    succeed(lesson, task.setup, failed)
-    lesson.tape.task_begins()
 
 
 def succeed(
@@ -72,7 +75,8 @@ def leave(lesson: Lesson) -> list[str]:
     """Leave the open task: remove what it made, so that the lesson goes on from where it was."""
     notes: list[str] = []
     if lesson.task:
-        notes = lesson.clean(lesson.task.marks, lesson.task.names)
+        for subject, mark in lesson.task.marks.items():
+            notes += lesson.engines[subject].clean(mark, lesson.task.names)
     lesson.tape.merge_back()
     lesson.task = None
     return notes
@@ -86,7 +90,7 @@ def verdict(lesson: Lesson, task: Task, answer: str = "") -> Verdict:
     except NotYet as hint:
         return Verdict("fail", str(hint))
     except LabError as error:
-        return Verdict("unknown", str(error))
+        return Verdict("unknown", _("Cannot tell: {reason}", reason=error))
 
 
 def finish(lesson: Lesson, task: Task, answer: str = "") -> Verdict:

@@ -152,7 +152,7 @@ def test_ctrl_c_is_130_and_one_line() -> None:
 
 # -- what it costs ------------------------------------------------------------------------------
 
-LATE = "matplotlib docker IPython ipywidgets zstandard numpy nbformat requests defusedxml"
+LATE = "matplotlib docker IPython ipywidgets zstandard numpy nbformat requests defusedxml jinja2"
 
 
 @pytest.mark.parametrize(

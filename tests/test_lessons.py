@@ -366,7 +366,7 @@ def proven(cells: Notebook, task: Task) -> None:
                 patch.setattr(lesson.tape, way, away)
             if console := lesson.engines.get("net"):
                 patch.setattr(type(console), "topology", property(away))
-            unknown = ("unknown", "The engine is away.")
+            unknown = ("unknown", "Cannot tell: The engine is away.")
             assert tasks.verdict(lesson, task, task.solution.answer) == unknown
             assert "Cannot tell" in cells.run(check)
     assert "✔" in cells.run(check)

@@ -34,7 +34,7 @@ def test_material_by_name(tmp_path: Path) -> None:
 
 
 def test_a_lesson_without_tasks_asks_nothing(tmp_path: Path) -> None:
-    assert material(tmp_path) == Material()
+    assert material(tmp_path) == Material({}, {}, {}, None)
     with pytest.raises(LabError, match="it has: none"):
         material(tmp_path).task("one")
 

@@ -6,17 +6,18 @@ import ast
 import re
 import string
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract
-from babel.messages.pofile import write_po
+from babel.messages.frontend import CommandLineInterface
+from babel.messages.pofile import read_po, write_po
+from conftest import Notebook
 
 from labkit import messages
 from labkit.errors import LabError
-from labkit.messages import N_, Catalogue, language_of
+from labkit.material import material
+from labkit.messages import N_, Catalogue, speak_as_in
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = [*(ROOT / "labkit").rglob("*.py"), *(ROOT / "notebooks" / "lessons").glob("*/*.py")]
@@ -114,18 +115,19 @@ def spanish(tmp_path: Path) -> Iterator[Catalogue]:
     catalogue = Catalog(locale="es")
     catalogue.add("There is no image {name}.", "No hay ninguna imagen {name}.")
     catalogue.add(("{n} file", "{n} files"), ("{n} fichero", "{n} ficheros"))
+    catalogue.add("Lesson {name} begins.", "Empieza la lección {name}.")
     with (tmp_path / "es.po").open("wb") as file:
         write_po(file, catalogue)
-    messages.use("es")
+    speak_as_in(Path("/course/notebooks/es"))
     yield Catalogue(tmp_path)
-    messages.use(messages.ENGLISH)
+    speak_as_in(Path("/course/notebooks/en"))
 
 
 def test_sentences_are_spoken_in_the_language_of_the_notebook(spanish: Catalogue) -> None:
     assert spanish("There is no image {name}.", name="x") == "No hay ninguna imagen x."
     assert [spanish.many("{n} file", "{n} files", n) for n in (1, 2)] == ["1 fichero", "2 ficheros"]
     assert spanish(N_("Not translated {yet}.")) == "Not translated {yet}."
-    messages.use("en")
+    speak_as_in(Path("/"))
     assert spanish("There is no image {name}.", name="x") == "There is no image x."
     assert [spanish.many("{n} file", "{n} files", n) for n in (1, 2)] == ["1 file", "2 files"]
 
@@ -136,13 +138,38 @@ def test_without_values_braces_stay_and_nothing_is_nothing(spanish: Catalogue) -
     assert str(LabError("no {x:.3}", x="abcdef")) == "no abc"
 
 
-def test_the_language_is_the_notebooks_folder() -> None:
-    assert language_of(Path("/course/notebooks/es")) == "es"
-    assert language_of(Path("/course/notebooks")) == language_of(Path("/")) == "en"
+def test_a_lesson_speaks_as_its_notebooks_folder_says(
+    replay: Notebook, spanish: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages._, "folders", spanish.folders)
+    folder = spanish.folders[0]
+    replay.run("%load_ext labkit")
+    for name, begins in {"es": "Empieza la lección 00.", "en": "Lesson 00 begins."}.items():
+        (folder / name).mkdir()
+        monkeypatch.chdir(folder / name)
+        assert begins in replay.run("%lesson 00")
 
 
-def test_babel_finds_the_sentences() -> None:
-    source = b'_("One {a}", a=1)\nLabError("Two")\n_.many("{n} x", "{n} xs", 3)\nN_("Four")\n'
-    keywords = {"_": None, "LabError": None, "N_": None, "many": (1, 2)}
-    found = [message for _, message, _, _ in extract("python", BytesIO(source), keywords)]
-    assert found == ["One {a}", "Two", ("{n} x", "{n} xs"), "Four"]
+def test_a_lesson_is_translated_beside_it(
+    spanish: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages._, "folders", ())
+    assert messages._("Lesson {name} begins.", name="x") == "Lesson x begins."
+    assert material(tmp_path) is material(tmp_path) and messages._.folders == (tmp_path,)
+    assert messages._("Lesson {name} begins.", name="x") == "Empieza la lección x."
+
+
+def test_the_line_for_translators_finds_every_sentence(tmp_path: Path) -> None:
+    assert messages.__doc__
+    line = messages.__doc__.replace("\\\n", "").partition("pybabel ")[2].partition("\n")[0]
+    places = {"all.pot": str(tmp_path / "all.pot"), "labkit": str(ROOT / "labkit")}
+    CommandLineInterface().run(["", *(places.get(word, word) for word in line.split())])
+    with (tmp_path / "all.pot").open("rb") as file:
+        found = read_po(file)
+    for call in (
+        call
+        for path in (ROOT / "labkit").rglob("*.py")
+        for call in calls(ast.parse(path.read_text("utf-8")))
+    ):
+        if name_of(call) in TRANSLATED and call.args and isinstance(call.args[0], ast.Constant):
+            assert call.args[0].value in found

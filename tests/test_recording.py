@@ -27,8 +27,8 @@ def never() -> Any:
 
 def recorded(words: list[str], stdin: str | None, result: Result) -> Recorder:
     """A recording of one command."""
-    recorder = Recorder(Recording(HEADER))
-    recorder.record(words, stdin, lambda: result, lambda: False)
+    recorder = Recorder(HEADER)
+    recorder.record(words, stdin, result, False)
     return recorder
 
 
@@ -78,7 +78,8 @@ def test_the_file_is_one_line_of_output_a_line_and_plain_letters(tmp_path: Path)
     assert b"\r" not in data and data.endswith(b"}\n")
     lines = data.decode().splitlines()
     assert any("ñandú" in line and "second" not in line for line in lines)
-    assert json.loads(data)["header"] == HEADER.to_json()
+    engines = {"docker": "Docker 1.0"}
+    assert json.loads(data)["header"] == dict(lesson="t", engines=engines, recorded="2026-01-02")
 
 
 @pytest.fixture

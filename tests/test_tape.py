@@ -47,16 +47,14 @@ class Engine:
 
     def __init__(self) -> None:
         self.world: World = frozenset()
-        self.tape = Recorder(Recording(HEADER))
+        self.tape = Recorder(HEADER)
 
     def run(self, command: str) -> Result:
-        before = self.world
-
-        def live() -> Result:
-            self.world, code, text = said(self.world, command)
-            return Result(("x", *command.split()), code, (("out", text),), 0.01)
-
-        return self.tape.record(["x", *command.split()], None, live, lambda: self.world != before)
+        before, words = self.world, ("x", *command.split())
+        self.world, code, text = said(self.world, command)
+        result = Result(words, code, (("out", text),), 0.01)
+        self.tape.record(words, None, result, self.world != before)
+        return result
 
     def look(self) -> None:
         self.tape.read("world", lambda: sorted(self.world))
@@ -333,9 +331,9 @@ def test_what_is_run_again_is_shown_again() -> None:
 
 def test_long_and_many_lined_commands_are_told_in_one_short_line() -> None:
     script = ["sh", "-c", "echo one\necho two " + "x" * 10_000]
-    recorder = Recorder(Recording(HEADER))
-    recorder.record(script, None, lambda: Result((), 0), lambda: True)
-    recorder.record(["ps"], None, lambda: Result((), 0), lambda: False)
+    recorder = Recorder(HEADER)
+    recorder.record(script, None, Result((), 0), True)
+    recorder.record(["ps"], None, Result((), 0), False)
     tape = as_replay(recorder)
     for words in (["ps"], [*script[:2], script[2] + "y"], ["sh", "-c", "a\nb"]):
         with pytest.raises(NotRecorded) as caught:
@@ -351,10 +349,10 @@ def test_a_read_that_was_not_recorded_says_what_to_do() -> None:
 
 
 def test_stdin_is_part_of_the_question() -> None:
-    recorder = Recorder(Recording(HEADER))
+    recorder = Recorder(HEADER)
     for text in (None, "", "a\n", "b\n"):
         result = Result((), 0, (("out", f"<{text}>\n"),))
-        recorder.record(["sh"], text, lambda result=result: result, lambda: False)
+        recorder.record(["sh"], text, result, False)
     tape = as_replay(recorder)
     for text in ("b\n", None, "", "a\n"):
         assert tape.command(["sh"], text, never).out == f"<{text}>\n"
@@ -379,9 +377,9 @@ def test_live_asks_each_time_and_remembers_nothing() -> None:
 
 
 def test_what_never_changes_is_recorded_once_and_true_everywhere() -> None:
-    recorder = Recorder(Recording(HEADER))
+    recorder = Recorder(HEADER)
     assert recorder.content("sha256:1", lambda: ["f 1 a"]) == ["f 1 a"]
-    recorder.record(["x"], None, lambda: Result((), 0), lambda: True)
+    recorder.record(["x"], None, Result((), 0), True)
     assert recorder.content("sha256:1", never) == ["f 1 a"]
     assert as_replay(recorder).content("sha256:1", never) == ["f 1 a"]
 

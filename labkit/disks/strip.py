@@ -23,9 +23,8 @@ from labkit.disks.cells import (
 from labkit.disks.disk import Disk
 from labkit.disks.values import human, spans
 from labkit.messages import _
-from labkit.show.figure import Figure
 from labkit.show.look import BLUE, GREEN, GREY, MARKS, PAD, ink
-from labkit.show.markup import render
+from labkit.show.markup import Figure, render
 from labkit.show.text import clean, shorten
 
 _LOOKS = STRIP_LOOKS | MARKS

@@ -1,11 +1,13 @@
-"""The sentences that a student can meet, in the language of the notebook.
+r"""The sentences that a student can meet, in the language of the notebook.
 
 A sentence stands in English where it is used, with named places for what varies, so that a
 translator sees it whole: ``_("There is no image {name:.60} here.", name=name)``. Translations are
-gettext catalogues beside the code: ``labkit/messages/es.po``, ``notebooks/lessons/NN/es.po``.
+gettext catalogues beside the code: ``labkit/messages/es.po``, ``notebooks/lessons/NN/es.po``, which
+are made alike.
 
-    pybabel extract -k N_ -k many:1,2 -o labkit.pot labkit      finds all sentences of labkit
-    pybabel init -i labkit.pot -l es -o labkit/messages/es.po   begins a translation
+    pybabel extract -k N_ -k many:1,2 -k LabError -k MissingProgram -k NotRecorded -k NotYet \
+        -o all.pot labkit
+    pybabel init -i all.pot -l es -o labkit/messages/es.po
 """
 
 from __future__ import annotations
@@ -15,44 +17,46 @@ import io
 from functools import lru_cache
 from pathlib import Path
 
-ENGLISH = "en"
-_language = ENGLISH
+_language = "en"
 
 
-def use(language: str) -> None:
-    """Speak a language from now on; sentences that its catalogue lacks stay English."""
+def speak_as_in(folder: Path) -> None:
+    """Speak the language that a folder of notebooks is called by: ``notebooks/es``.
+
+    What its catalogue lacks stays English, and so does all if there is no such catalogue.
+    """
     global _language  # a notebook has one language, and so has its kernel
-    _language = language
-
-
-def language_of(folder: Path) -> str:
-    """The language of the notebooks in a folder: they lie in ``notebooks/en``, ``notebooks/es``."""
-    return folder.name if len(folder.name) == 2 and folder.name.isalpha() else ENGLISH
+    _language = folder.name
 
 
 @lru_cache
-def _translations(folder: Path, language: str) -> gettext.NullTranslations:
-    file = folder / f"{language}.po"
-    if not file.is_file():
-        return gettext.NullTranslations()
-    from babel.messages.mofile import write_mo  # late: English needs no catalogue
-    from babel.messages.pofile import read_po
+def _translations(folders: tuple[Path, ...], language: str) -> gettext.NullTranslations:
+    found = gettext.NullTranslations()
+    for folder in folders:
+        if (file := folder / f"{language}.po").is_file():
+            from babel.messages.mofile import write_mo  # late: English needs no catalogue
+            from babel.messages.pofile import read_po
 
-    compiled = io.BytesIO()
-    with file.open("rb") as source:
-        write_mo(compiled, read_po(source))
-    compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
+            compiled = io.BytesIO()
+            write_mo(compiled, read_po(io.BytesIO(file.read_bytes())))
+            compiled.seek(0)
+            found.add_fallback(gettext.GNUTranslations(compiled))
+    return found
 
 
 class Catalogue:
-    """The sentences of what lies in ``folder``, to be called with one: conventionally ``_``."""
+    """The sentences of what lies in ``folders``, to be called with one: conventionally ``_``."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, *folders: Path) -> None:
+        self.folders = folders
+
+    def add(self, folder: Path) -> None:
+        """Know also what is said in a folder."""
+        if folder not in self.folders:
+            self.folders += (folder,)
 
     def _known(self) -> gettext.NullTranslations:
-        return _translations(self.folder, _language)
+        return _translations(self.folders, _language)
 
     def __call__(self, message: str, /, **values: object) -> str:
         """A sentence in the language spoken, its ``{places}`` filled with ``values``.

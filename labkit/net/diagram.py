@@ -13,9 +13,8 @@ from markupsafe import Markup, escape
 from labkit.messages import _
 from labkit.net.network import Step
 from labkit.net.topology import Cable, Plug, Port, Topology, ranges
-from labkit.show.figure import Figure
 from labkit.show.look import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, Look, ink
-from labkit.show.markup import macro, render
+from labkit.show.markup import Figure, macro, render
 from labkit.show.text import shorten
 
 MOST_DRAWN = 60  # hosts

@@ -15,7 +15,7 @@ from labkit.net import twin
 from labkit.net.engine import MODEL, Console
 from labkit.net.picture import pasted
 from labkit.show import output as show
-from labkit.show.figure import Figure
+from labkit.show.markup import Figure
 from labkit.show.progress import Live
 from labkit.words import split
 

@@ -17,9 +17,8 @@ from labkit.errors import LabError
 from labkit.messages import _
 from labkit.net.headers import Header, dissect, summary, vlans
 from labkit.net.network import Step
-from labkit.show.figure import Figure
 from labkit.show.look import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
-from labkit.show.markup import macro
+from labkit.show.markup import Figure, macro
 from labkit.show.output import pre, table
 from labkit.show.text import clean
 

@@ -1,13 +1,16 @@
-"""HTML and SVG from templates that stand beside the module that fills them."""
+"""HTML and SVG: figures, and the templates, which stand beside the module that fills them."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def _escaped(value: object) -> object:
@@ -17,6 +20,9 @@ def _escaped(value: object) -> object:
 
 @lru_cache
 def _environment() -> Environment:
+    # Late, for it takes 5 MB of memory, and plain text (`labkit layers`) does without it.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).resolve().parent.parent),
         autoescape=True,
@@ -37,3 +43,14 @@ def render(template: str, **values: object) -> Markup:
 def macro(template: str, name: str, *args: object) -> Markup:
     """Call one macro of a template file."""
     return Markup(getattr(_environment().get_template(template).module, name)(*args))
+
+
+class Figure:
+    """What shows itself: as text by ``str``, and as HTML of the same content."""
+
+    def html(self) -> Markup:
+        """For a notebook."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/plain": str(self), "text/html": str(self.html())}

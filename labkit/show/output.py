@@ -15,9 +15,8 @@ from typing import Any
 from markupsafe import Markup
 
 from labkit.messages import _
-from labkit.show.figure import Figure
 from labkit.show.look import SIGNS
-from labkit.show.markup import macro
+from labkit.show.markup import Figure, macro
 
 LINES = 40  # of an output before it scrolls
 _ANSI = re.compile(  # ECMA-48; titles of an xterm

@@ -13,10 +13,9 @@ from markupsafe import Markup
 
 from labkit.messages import N_, _
 from labkit.show import look
-from labkit.show.figure import Figure
 from labkit.show.layout import Link, Node, TreeLayout
 from labkit.show.look import MARKS, SHAPES
-from labkit.show.markup import macro, render
+from labkit.show.markup import Figure, macro, render
 from labkit.show.scene import Scene, path
 from labkit.show.text import cells, clean, isolate
 

@@ -18,7 +18,7 @@ from labkit.net.network import Network, Step
 from labkit.net.packets import ethernet, icmp, ipv4
 from labkit.net.picture import Answer, Bytes, Journey, Text, pasted
 from labkit.net.statements import parse
-from labkit.show.figure import Figure
+from labkit.show.markup import Figure
 
 EVIL = 'a <b> & "c" \' </svg>'
 ANA, BEN = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from labkit.docker.layers import Image
 from labkit.lesson import Lesson
-from labkit.recording import Header, Recording
+from labkit.recording import Header
 from labkit.tape import Recorder
 
 NAME = "77"
@@ -75,8 +75,10 @@ def world(
 
 def recorder(*images: Described) -> Recorder:
     """A recording to go on with, which knows what is in some images."""
-    contents = {name: what for image in images for name, what in image.contents.items()}
-    return Recorder(Recording(HEADER, contents=contents))
+    tape = Recorder(HEADER)
+    for image in images:
+        tape.recording.contents |= image.contents
+    return tape
 
 
 def replayed(course: Path, tape: Recorder) -> Lesson:

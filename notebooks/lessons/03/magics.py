@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import ipywidgets as w
 from IPython.core.magic import line_magic, magics_class
 
 from labkit.magics import LessonMagics, put, shown
-from labkit.messages import Catalogue
-from labkit.messages import _ as labkit_says
+from labkit.messages import _
 from labkit.net.engine import MODEL
 from labkit.show import output as show
 from labkit.show.panels import Panel, teaching
@@ -17,8 +14,6 @@ from labkit.words import split
 
 from . import tunnelling
 from .tunnels import TUNNEL_KINDS
-
-_ = Catalogue(Path(__file__).parent)
 
 
 class TunnelPanel(Panel):
@@ -42,7 +37,7 @@ class TunnelPanel(Panel):
         self._draw()
 
     def _draw(self, _change: object = None) -> None:
-        badge = labkit_says(MODEL)
+        badge = _(MODEL)
         with teaching(self.view, badge):
             answer = tunnelling.through(self.kind.value, self.text.value)
             self.view.value = f"{show.badge_html(badge)}{answer.html()}"
@@ -56,7 +51,7 @@ class MAGICS(LessonMagics):
     @shown(badge=False)
     def tunnel(self, line: str) -> None:
         """``%tunnel KIND ["text"]``: a packet through a tunnel, and the wire outside."""
-        show.put(show.figure(labkit_says(MODEL), tunnelling.do(split(line))))
+        show.put(show.figure(_(MODEL), tunnelling.do(split(line))))
 
     @line_magic
     @shown(badge=False)

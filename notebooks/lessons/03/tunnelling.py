@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from markupsafe import Markup
 
 from labkit.errors import LabError
-from labkit.messages import N_, Catalogue
+from labkit.messages import N_, _
 from labkit.net.headers import LAYOUTS, TCP, UDP, Header, dissect
 from labkit.net.packets import ipv4
 from labkit.net.picture import Answer, Bytes, Text, header_look
-from labkit.show.figure import Figure
-from labkit.show.markup import macro
+from labkit.show.markup import Figure, macro
 from labkit.show.text import clean
 from labkit.words import number
 
 from .tunnels import TUNNEL_KINDS, Tunnel, fragments, largest, overhead, tcp
 
-_ = Catalogue(Path(__file__).parent)
 CLIENT = 0x0A320001  # 10.50.0.1: in the network inside
 SERVER = 0x0A320002  # 10.50.0.2
 MOST_BYTES = 1400  # of a text, so that it fits into one packet

@@ -11,19 +11,17 @@ import hashlib
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from labkit.errors import LabError
-from labkit.messages import Catalogue
+from labkit.messages import _
 from labkit.net import headers
 from labkit.net.headers import IPV4, LAYOUTS
 from labkit.net.packets import checksum, ethernet, ipv4, with_checksum
 
-_ = Catalogue(Path(__file__).parent)
 _SPI = 0x1001  # of ESP: which of the receiver's tunnels it is
 _RECEIVER = 0x2A  # of WireGuard: the same
 _VNI = 42  # of VXLAN: the same

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import permutations
-from pathlib import Path
 
 import ipywidgets as w
 from IPython.core.magic import line_magic, magics_class
@@ -13,14 +12,13 @@ from labkit.disks import Disk
 from labkit.disks.strip import StripFigure
 from labkit.lesson import Lesson
 from labkit.magics import LessonMagics, put, shown
-from labkit.messages import Catalogue
+from labkit.messages import _
 from labkit.show import output as show
 from labkit.show.panels import Panel, teaching
 from labkit.tasks import aside, succeed
 from labkit.virtualbox import reads
 from labkit.words import number
 
-_ = Catalogue(Path(__file__).parent)
 FILES = {"panel-dynamic.vdi": "Standard", "panel-fixed.vdi": "Fixed"}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
 
@@ -13,14 +12,13 @@ from IPython.core.magic import line_magic, magics_class
 
 from labkit.lesson import Lesson
 from labkit.magics import LessonMagics, put, shown
-from labkit.messages import N_, Catalogue
+from labkit.messages import N_, _
 from labkit.show import output as show
 from labkit.show.panels import Panel, teaching
 from labkit.tasks import aside, run_all
 from labkit.virtualbox import preview, reads
 from labkit.virtualbox.snapshots import Graph, machine_tree
 
-_ = Catalogue(Path(__file__).parent)
 _WRAPPED = {"flex_flow": "row wrap"}
 _HIDDEN = "none"
 _SEEN = ""

@@ -5,8 +5,6 @@ Only ipywidgets' own controls are used, so it works from the keyboard.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import ipywidgets as w
 from IPython.core.magic import line_magic, magics_class
 from markupsafe import Markup
@@ -16,12 +14,10 @@ from labkit.docker import reads
 from labkit.errors import LabError
 from labkit.lesson import Lesson
 from labkit.magics import LessonMagics, put, shown
-from labkit.messages import Catalogue
+from labkit.messages import _
 from labkit.show import output as show
 from labkit.show.panels import Panel, teaching
 from labkit.words import split
-
-_ = Catalogue(Path(__file__).parent)
 
 
 @magics_class

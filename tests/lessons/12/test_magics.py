@@ -28,7 +28,7 @@ def ready(tmp_path: Path) -> Lesson:
     tape.read("world", lambda: world([ONE]))
     key = LINE.split()
     made = Result(tuple(key), 0, (("out", "sha256:two\n"),))
-    tape.record(key, None, lambda: made, lambda: True)
+    tape.record(key, None, made, True)
     tape.read("world", lambda: world([ONE, TWO]))
     return replayed(tmp_path, tape)
 
