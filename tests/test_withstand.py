@@ -24,8 +24,8 @@ from live import ROOT, Lab, Student, inventory, labkit, plain, private, using
 from samples.errors import refused
 
 from labkit.commands import run
-from labkit.docker.advice import because
 from labkit.docker.client import Client
+from labkit.docker.output import because
 
 LESSON = NOTEBOOKS / "en" / "12-docker-images-and-layers.ipynb"
 GONE = "The Docker engine does not answer"

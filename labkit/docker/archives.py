@@ -8,7 +8,6 @@ Source: OCI image-spec, image-layout.md, image-index.md and manifest.md.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -190,9 +189,8 @@ class _Archive:
                 expected=len(diff_ids),
             )
             raise damaged(self._name, problem)
-        digest = hashlib.sha256(self._text(config_file)).hexdigest()
         sources = [partial(self._layer, path) for path in layers]
-        return Image(name, f"sha256:{digest}", ImageConfig(diff_ids, history), sources)
+        return Image(name, ImageConfig(diff_ids, history), sources)
 
     def _choose(self, offers: Sequence[Offer], ref: str | None) -> Offer:
         fitting = [offer for offer in offers if offer.is_called(ref)]

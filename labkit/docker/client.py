@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from labkit.commands import run
-from labkit.docker.advice import because
 from labkit.docker.command_line import full_name
+from labkit.docker.output import because
 from labkit.errors import LabError, MissingProgram
 from labkit.messages import N_, _
 
@@ -24,33 +24,34 @@ HOW_TO_GET = N_(
     "https://docs.docker.com/get-started/get-docker/ (Docker Desktop on Windows and macOS), or "
     "`sudo apt install docker.io` on Debian and Ubuntu"
 )
+_START = N_("Start Docker Desktop or `sudo systemctl start docker`, then run this again.")
 NAMELESS = "<none>:<none>"  # how the engine lists an image without a tag
 Thing = dict[str, Any]
 World = dict[str, list[Thing]]
 
 
+def ids(thing: Thing) -> set[str]:
+    """The spellings of its ID that commands print."""
+    bare = thing["id"].removeprefix("sha256:")
+    return {thing["id"], bare, bare[:12]}
+
+
 def called(thing: Thing) -> set[str]:
     """All names a thing answers to in a command."""
-    bare = thing["id"].removeprefix("sha256:")
-    tags = set(thing.get("tags", ()))
-    short = {tag.removesuffix(":latest") for tag in tags}
-    return {thing["id"], bare, bare[:12], thing.get("name", bare)} | tags | short
+    names = {thing.get("name", thing["id"]), *thing.get("tags", ())}
+    return ids(thing) | names | {name.removesuffix(":latest") for name in names}
 
 
 def find_thing(things: Sequence[Thing], name: str) -> Thing | None:
     """The one a name means: a name or tag, or an ID's beginning; None if there is none."""
-    full = full_name(name)
     for thing in things:
-        if name in called(thing) or full in thing.get("tags", ()):
+        if called(thing) & {name, full_name(name)}:
             return thing
-    if not re.fullmatch("(sha256:)?[0-9a-f]{4,64}", name):
-        return None
-    start = name.removeprefix("sha256:")
-    return next((each for each in things if _bare(each).startswith(start)), None)
-
-
-def _bare(thing: Thing) -> str:
-    return str(thing["id"]).removeprefix("sha256:")
+    if re.fullmatch("(sha256:)?[0-9a-f]{4,64}", name):
+        for thing in things:
+            if any(spelling.startswith(name) for spelling in ids(thing)):
+                return thing
+    return None
 
 
 class Client:
@@ -82,7 +83,12 @@ class Client:
             spoken = min(about["ApiVersion"], NEWEST_API, key=_numbers)
             api = APIClient(**where, version=spoken, timeout=60)
         except (DockerException, RequestException, OSError) as error:
-            raise _does_not_answer(host, error) from None
+            advice = _(_START)
+            if "Permission denied" in str(error):
+                advice = because("dial unix x: permission denied")
+            raise LabError(
+                "No Docker engine answers at {host}. {advice}", host=host, advice=advice
+            ) from None
         except (KeyError, TypeError, ValueError):
             raise LabError(
                 "What answers at {host} is not a Docker engine; check DOCKER_HOST.", host=host
@@ -125,13 +131,13 @@ class Client:
         """
         images = map(_image, self.ask(self.api.images, all=intermediate))
         containers = map(_container, self.ask(self.api.containers, all=True))
-        volumes = self.ask(self.api.volumes)["Volumes"] or ()
-        networks = self.ask(self.api.networks)
+        volumes = sorted(each["Name"] for each in self.ask(self.api.volumes)["Volumes"] or ())
+        networks = sorted((each["Name"], each["Id"]) for each in self.ask(self.api.networks))
         return {
             "images": sorted(images, key=lambda i: (i["created"], i["tags"], i["id"])),
             "containers": sorted(containers, key=lambda c: (c["created"], c["name"])),
-            "volumes": _by_name({"id": v["Name"], "name": v["Name"]} for v in volumes),
-            "networks": _by_name({"id": n["Id"], "name": n["Name"]} for n in networks),
+            "volumes": [{"id": name, "name": name} for name in volumes],
+            "networks": [{"id": identity, "name": name} for name, identity in networks],
         }
 
     def changes(self, container: str) -> list[dict[str, str]]:
@@ -223,14 +229,6 @@ def _check_age(about: Mapping[str, Any]) -> None:
         )
 
 
-def _does_not_answer(host: str, error: Exception) -> LabError:
-    if "Permission denied" in str(error):
-        advice = because("dial unix x: permission denied")
-    else:
-        advice = _("Start Docker Desktop or `sudo systemctl start docker`, then run this again.")
-    return LabError("No Docker engine answers at {host}. {advice}", host=host, advice=advice)
-
-
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
@@ -255,7 +253,3 @@ def _container(about: Mapping[str, Any]) -> Thing:
         "created": about["Created"],
         "lesson": (about.get("Labels") or {}).get(LABEL),
     }
-
-
-def _by_name(things: Iterator[Thing]) -> list[Thing]:
-    return sorted(things, key=lambda thing: str(thing["name"]))

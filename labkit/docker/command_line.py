@@ -6,7 +6,6 @@ from what is the student's own. Source: https://docs.docker.com/reference/cli/do
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import itemgetter
@@ -142,23 +141,21 @@ def parse(argv: Sequence[str]) -> Words:
             if parsed.name in _OPTIONS_FIRST:
                 parsed.words.extend(rest)
                 break
-        elif word.startswith("--"):
-            parsed.options.append(_long(word, rest, without_value))
         else:
-            parsed.options.extend(_letters(word, rest, without_value))
+            parsed.options.extend(_options(word, rest, without_value))
     return parsed
 
 
-def _long(word: str, rest: list[str], without_value: frozenset[str]) -> Option:
-    """An option such as --name=x; its value may be the next word, taken from the ``rest``."""
-    option, equals, value = word.partition("=")
-    if not equals and option not in without_value and rest:
-        value = rest.pop(0)
-    return _LETTER.get(option, option), value
+def _options(word: str, rest: list[str], without_value: frozenset[str]) -> list[Option]:
+    """The options in one word; the value of the last may be the next word, taken from the ``rest``.
 
-
-def _letters(word: str, rest: list[str], without_value: frozenset[str]) -> list[Option]:
-    """Options in one word: -dti is -d -t -i, and -p8080:80 is -p 8080:80."""
+    --name=x is one; -dti is -d -t -i, and -p8080:80 is -p 8080:80.
+    """
+    if word.startswith("--"):
+        option, equals, value = word.partition("=")
+        if not equals and option not in without_value and rest:
+            value = rest.pop(0)
+        return [(_LETTER.get(option, option), value)]
     found: list[Option] = []
     letters = word[1:]
     while letters:
@@ -177,16 +174,3 @@ def full_name(image: str) -> str:
     """
     image = image.removeprefix("docker.io/").removeprefix("library/")
     return image if ":" in image.rpartition("/")[2] or "@" in image else f"{image}:latest"
-
-
-_LAYER_LINE = re.compile(r"([0-9a-f]{12}): [A-Z][a-z]+ ?[A-Za-z0-9 ]*$")
-
-
-def settle(text: str) -> str:
-    """A pull as the terminal leaves it: one final line a layer, in layer order, however it went."""
-    lines = text.splitlines(keepends=True)
-    layers = [_LAYER_LINE.match(line.rstrip("\n")) for line in lines]
-    last = {layer[1]: line for layer, line in zip(layers, lines, strict=True) if layer}
-    return "".join(
-        last.pop(layer[1], "") if layer else line for layer, line in zip(layers, lines, strict=True)
-    )

@@ -10,20 +10,19 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 from labkit.commands import Result, run
 from labkit.docker import images, reads
-from labkit.docker.advice import because
 from labkit.docker.client import HOW_TO_GET, LABEL, Client, World
-from labkit.docker.command_line import GROUPS, Words, parse, settle
+from labkit.docker.command_line import GROUPS, Words, parse
 from labkit.docker.guard import guard
 from labkit.docker.ledger import Entry, Ledger
+from labkit.docker.output import bars, because, settle
 from labkit.docker.ownership import Ownership
-from labkit.docker.progress import bars
 from labkit.engine import PREFETCHED, Command, Engine, Finding, Heard, Session, home
 from labkit.errors import LabError, MissingProgram
 from labkit.messages import N_, _
@@ -77,8 +76,7 @@ class Docker(Engine):
     @classmethod
     def parse(cls, argv: Sequence[str]) -> Command:
         words = parse(argv[1:])
-        _refuse_terminal(words)
-        _refuse_endless(words, argv)
+        _refuse_waiting(words, argv)
         if words.reads_only:
             return Command(tuple(argv), words.key, "none")
         effect: Any = "unseen" if words.name in _INSIDE else "seen"
@@ -103,13 +101,16 @@ class Docker(Engine):
         words = parse(command.argv[1:])
         guard(words, self.client, self.ownership)
         self._bring(words, heard)
-        with self._noted(words, heard) as ours:
-            result = run(
-                _with_options(command.argv, ours.options),
-                stdin,
-                on_text=ours.hear,
-                env=env,
-            )
+        said: list[str] = []
+
+        def hear(text: str) -> None:
+            said.append(text)
+            if heard:
+                heard(text)
+
+        with self._noted(words, said) as cid:
+            argv = _labelled(command.argv, words, self.lesson, cid)
+            result = run(argv, stdin, on_text=hear, env=env)
         if words.name not in _SHOWS_LAYERS:
             return result
         chunks = tuple((stream, settle(text)) for stream, text in result.chunks)
@@ -123,24 +124,28 @@ class Docker(Engine):
             images.ready(recipe, self.client, self.runs(self.keeps, heard))
 
     @contextmanager
-    def _noted(self, words: Words, heard: Heard) -> Iterator[_Ours]:
-        """Whatever becomes of a command, what it made is noted in the ledger."""
+    def _noted(self, words: Words, said: Sequence[str]) -> Iterator[Path]:
+        """Whatever becomes of a command, what it made is noted in the ledger.
+
+        ``said``: what it has printed by then. Gives the file for the ID of its container.
+        """
         before = self._before(words)
         with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
             own_file = "".join(words.values("--cidfile")[-1:])
             cid = Path(own_file or Path(folder, "cid"))
-            ours = _Ours(_options(words, self.lesson, cid), [], heard)
             ended = False
             try:
-                yield ours
+                yield cid
                 ended = True
             finally:
                 container = cid.read_text() if cid.exists() else ""
-                if container and words.has("-d", "--detach"):
+                if container and words.has("-d"):
                     self._wait_a_moment(container)
-                entries = self._made(before, words, "".join(ours.said), container)
+                entries = self._made(before, words, "".join(said), container)
                 if container and not ended:
-                    self._kill(container)
+                    # Its first process may ignore the interrupt that ended the command.
+                    with suppress(LabError):  # it may have ended by itself
+                        self.client.ask(self.client.api.kill, container)
                 if entries:
                     self.ledger.add(self.lesson, entries)
 
@@ -165,11 +170,6 @@ class Docker(Engine):
 
         with suppress(RequestException):
             self.client.api.wait(container, timeout=_ENDED_AT_ONCE)
-
-    def _kill(self, container: str) -> None:
-        """A container's first process may ignore the interrupt that ended the command."""
-        with suppress(LabError):  # it may have ended by itself
-            self.client.ask(self.client.api.kill, container)
 
     # -- containers of our own ------------------------------------------------------------------
 
@@ -289,21 +289,8 @@ def ledger_of(client: Client) -> Ledger:
     return Ledger(home() / "docker" / hashlib.sha256(key).hexdigest()[:16])
 
 
-class _Ours(NamedTuple):
-    """What we add to a command and hear of it."""
-
-    options: list[str]
-    said: list[str]
-    heard: Callable[[str], None] | None
-
-    def hear(self, text: str) -> None:
-        self.said.append(text)
-        if self.heard:
-            self.heard(text)
-
-
-def _options(words: Words, lesson: str, cid: Path) -> list[str]:
-    """The options that label what a command makes, and that tell which container it was."""
+def _labelled(argv: Sequence[str], words: Words, lesson: str, cid: Path) -> list[str]:
+    """A command with our label on what it makes; ``cid``: the file for the ID of a container."""
     options: list[str] = []
     if words.name in _LABELLED:
         options += ["--label", f"{LABEL}={lesson}"]
@@ -313,31 +300,22 @@ def _options(words: Words, lesson: str, cid: Path) -> list[str]:
         options += ["--change", f"LABEL {LABEL}={lesson}"]
     if words.name == "rmi":
         options += ["--no-prune"]  # an unnamed image below may be the student's
-    return options
-
-
-def _with_options(argv: Sequence[str], options: Sequence[str]) -> list[str]:
-    """Options go right behind the command's name, which may be two words."""
-    behind = 3 if argv[1] in GROUPS else 2
+    behind = 3 if argv[1] in GROUPS else 2  # the command's name, which may be two words
     return [*argv[:behind], *options, *argv[behind:]]
 
 
-def _refuse_terminal(words: Words) -> None:
-    """Raise :class:`LabError` for what would wait for a keyboard."""
-    interactive = words.has("-i", "--interactive") and words.has("-t", "--tty")
-    if words.name in ("run", "exec") and interactive and not words.has("-d", "--detach"):
+def _refuse_waiting(words: Words, argv: Sequence[str]) -> None:
+    """Raise :class:`LabError` for what would wait for a keyboard, or never end."""
+    interactive = words.has("-i") and words.has("-t") and not words.has("-d")
+    if words.name in ("run", "exec") and interactive:
         raise LabError(
             "`{command} -it` waits for a keyboard, and a cell has none. Run one command "
             "(`docker exec NAME ls /`), or send lines with `%%docker run -i …` and the lines "
             "below it, or open a terminal: File, New, Terminal.",
             command=words.name,
         )
-
-
-def _refuse_endless(words: Words, argv: Sequence[str]) -> None:
-    """Raise :class:`LabError` for what would never end."""
     ends = words.has("--help", "--no-stream", "--until")
-    ends |= words.name == "logs" and not words.has("-f", "--follow")
+    ends |= words.name == "logs" and not words.has("-f")
     if words.name in _ENDLESS and not ends:
         raise LabError(
             "`docker {typed}` never ends, and a cell must; {instead}.",
@@ -347,10 +325,12 @@ def _refuse_endless(words: Words, argv: Sequence[str]) -> None:
 
 
 def _taken(err: str, session: Session) -> str:
-    """Whose container has the name that a command wanted."""
+    """Whose container has the name that a command wanted; in replay all are the lesson's."""
     found = re.search(r'name "/?([^"]+)"', err)
     name = found[1] if found else ""
-    if reads.is_the_lessons(session, name):
+    holder = reads.container(session, name)
+    ours = session.replayed or not holder
+    if ours or session.engine("docker").ownership.owns("containers", holder):
         return _(
             "This lesson already has a container {name}: `docker rm -f {name}` first, or go on.",
             name=name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from labkit.docker.client import Client, Thing
+from labkit.docker.client import Client
 from labkit.docker.command_line import Words, full_name
 from labkit.docker.ownership import Ownership
 from labkit.errors import LabError
@@ -16,20 +16,13 @@ from labkit.errors import LabError
 Named = Callable[[Words], list[str]]
 
 
-def _none(words: Words) -> list[str]:
-    return []
+def _at(place: slice) -> Named:
+    """The words there, counted from behind the command's name and its options."""
+    return lambda words: words.words[place]
 
 
-def _all(words: Words) -> list[str]:
-    return words.words
-
-
-def _first(words: Words) -> list[str]:
-    return words.words[:1]
-
-
-def _second(words: Words) -> list[str]:
-    return words.words[1:2]
+_NONE, _ALL = _at(slice(0)), _at(slice(None))
+_FIRST, _SECOND = _at(slice(1)), _at(slice(1, 2))
 
 
 def _copied_into(words: Words) -> list[str]:
@@ -45,26 +38,26 @@ class Alters(NamedTuple):
     """What a command alters: existing ``things`` of a ``kind``, and image names it (re)assigns."""
 
     kind: str = ""  # as in Client.world
-    things: Named = _none
-    tags: Named = _none
+    things: Named = _NONE
+    tags: Named = _NONE
 
 
 RULES = {
     **dict.fromkeys(
         ("rm", "stop", "start", "kill", "restart", "pause", "unpause", "update"),
-        Alters("containers", _all),
+        Alters("containers", _ALL),
     ),
-    "exec": Alters("containers", _first),
-    "rename": Alters("containers", _first),
+    "exec": Alters("containers", _FIRST),
+    "rename": Alters("containers", _FIRST),
     "cp": Alters("containers", _copied_into),
-    "network connect": Alters("containers", _second),
-    "network disconnect": Alters("containers", _second),
-    "rmi": Alters("images", _all),
-    "volume rm": Alters("volumes", _all),
-    "network rm": Alters("networks", _all),
-    "tag": Alters(tags=_second),
-    "commit": Alters(tags=_second),
-    "import": Alters(tags=_second),
+    "network connect": Alters("containers", _SECOND),
+    "network disconnect": Alters("containers", _SECOND),
+    "rmi": Alters("images", _ALL),
+    "volume rm": Alters("volumes", _ALL),
+    "network rm": Alters("networks", _ALL),
+    "tag": Alters(tags=_SECOND),
+    "commit": Alters(tags=_SECOND),
+    "import": Alters(tags=_SECOND),
     "build": Alters(tags=_tagged),
 }
 BEYOND = {"context", "plugin", "login", "logout"}  # how Docker is set up on the machine
@@ -83,7 +76,7 @@ def guard(words: Words, client: Client, ownership: Ownership) -> None:
                 name=name,
             )
     for tag in map(full_name, alters.tags(words)):
-        image: Thing | None = client.thing("images", tag)
+        image = client.thing("images", tag)
         if image and not ownership.owns_tag(tag, image["id"]):
             raise LabError(
                 "{tag:.99} is an image of your own, and labkit does not move its name: choose "
@@ -98,7 +91,7 @@ def _refuse_beyond(words: Words) -> None:
             "labkit never prunes, for that would also take what is yours. `%lesson NAME` "
             "removes what the lesson made; to prune all the same, use a terminal."
         )
-    if words.name.split()[:1] and words.name.split()[0] in BEYOND:
+    if words.name.partition(" ")[0] in BEYOND:
         raise LabError(
             "`docker {command}` changes how Docker is set up on your machine, beyond any "
             "lesson: use a terminal for it.",

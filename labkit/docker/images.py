@@ -81,11 +81,12 @@ def build(recipe: Recipe, client: Client, run: Run) -> str:
     options = ["--force-rm", "--network", "host", "--tag", tag]
     result = run(["docker", "build", *options, str(recipe.folder)])
     if result.code:
+        lines = [*_FAILED.findall(result.text)[:1], *result.text.splitlines()[-1:]]
         raise LabError(
             "The image {name} could not be built: {reason:.200}. It needs the Internet once "
             "(`labkit prefetch` before class); without it read the recorded outputs.",
             name=recipe.name,
-            reason=_reason(result),
+            reason=next(filter(None, lines), _("no reason given")),
         )
     return tag
 
@@ -110,11 +111,3 @@ def pull(name: str, run: Run) -> None:
     if result.code:
         reason = result.err.strip().splitlines()[-1]
         raise LabError("{name} could not be fetched: {reason}", name=name, reason=reason)
-
-
-def _reason(result: Result) -> str:
-    """The line of a failed build that says why."""
-    for line in (*_FAILED.findall(result.text)[:1], *result.text.splitlines()[-1:]):
-        if line:
-            return str(line)
-    return _("no reason given")

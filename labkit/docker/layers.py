@@ -146,9 +146,7 @@ class Image:
     ``efficiency``: the other part, 1.0 without bytes.
     """
 
-    def __init__(
-        self, name: str, id: str, config: ImageConfig, sources: Sequence[ReadLayer]
-    ) -> None:
+    def __init__(self, name: str, config: ImageConfig, sources: Sequence[ReadLayer]) -> None:
         if len(sources) > MAX_LAYERS:
             raise LabError(
                 "{name}: has {count} layers, and no engine takes more than {limit}; not read.",
@@ -157,7 +155,6 @@ class Image:
                 limit=MAX_LAYERS,
             )
         self.name = name
-        self.id = id
         self.config = config
         self.layers: list[Layer] = []
         self._sources = sources
@@ -179,13 +176,11 @@ class Image:
         self.efficiency = visible / self.size if self.size else 1.0
 
     @classmethod
-    def from_listings(
-        cls, name: str, id: str, config: Json, listings: Mapping[str, Sequence[str]]
-    ) -> Image:
+    def from_listings(cls, name: str, config: Json, listings: Mapping[str, Sequence[str]]) -> Image:
         """An image as a recording keeps it: its ``config``, and the listing of each diff_id."""
         read = ImageConfig.from_json(config)
         sources = [partial(read_listing, listings[diff_id]) for diff_id in read.diff_ids]
-        return cls(name, id, read, sources)
+        return cls(name, read, sources)
 
     def listings(self) -> dict[str, list[str]]:
         """The listing of each layer by diff_id, for :meth:`from_listings`."""

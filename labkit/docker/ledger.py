@@ -16,7 +16,7 @@ Entry = tuple[str, ...]  # (kind, id) or ("tag", name, image id)
 
 
 class Ledger:
-    """A text file a lesson, a line an object; written at once, so what is cut short is known."""
+    """A text file a lesson, a line an object, written at once: what is cut short can be cleaned."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

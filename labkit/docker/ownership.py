@@ -10,7 +10,7 @@ import re
 from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 
-from labkit.docker.client import Client, Thing, World, called
+from labkit.docker.client import Client, Thing, World, called, ids
 from labkit.docker.command_line import Words, full_name
 from labkit.docker.ledger import Entry, Ledger
 from labkit.engine import PREFETCHED
@@ -56,8 +56,9 @@ class Ownership:
         for kind, things in self.client.world(words.name == "build").items():
             old = {thing["id"]: thing for thing in before[kind]}
             for thing in things:
-                tags = mentioned & _new_tags(thing, old.get(thing["id"]))
-                if thing["id"] not in old and (tags or mentioned & _ids(thing)):
+                known = old.get(thing["id"], {})
+                tags = mentioned & set(thing.get("tags", ())) - set(known.get("tags", ()))
+                if not known and (tags or mentioned & ids(thing)):
                     entries.append((kind.removesuffix("s"), thing["id"]))
                 for tag in sorted(tags):
                     entries += self._taken_away(tag, before)
@@ -71,7 +72,8 @@ class Ownership:
 
     def _mentioned(self, words: Words, heard: str, container: str) -> Iterator[str]:
         """Each name and ID in a command and in what it printed, and what belongs to them."""
-        for text in (*self._texts(words, heard, container), *words.values(*_options(words))):
+        options = [value for _option, value in words.options]
+        for text in (*self._texts(words, heard, container), *options):
             for word in re.split(r"[\s=,]+", text):
                 yield from (word, word.split(":")[0], full_name(word))
 
@@ -113,7 +115,10 @@ class Ownership:
 
     def _told(self, refused: dict[Entry, str], lesson: str) -> list[str]:
         """What had to stay, and why; of images that prefetched ones stand on, nothing."""
-        silent = self._below_prefetched() if refused and lesson != PREFETCHED else set()
+        silent: set[Entry] = set()
+        if refused and lesson != PREFETCHED:
+            for entry in self.ledger.entries(PREFETCHED):
+                silent.update(("image", image) for image in self.client.stack(entry[-1]))
         return [
             _("{name} stays: {why}", name=entry[1][:60], why=why)
             for entry, why in refused.items()
@@ -135,21 +140,14 @@ class Ownership:
         others = [other for other in self.ledger.lessons() if other != lesson]
         return {entry for other in others for entry in self.ledger.entries(other)}
 
-    def _below_prefetched(self) -> set[Entry]:
-        """The images that prefetched ones stand on."""
-        kept = self.ledger.entries(PREFETCHED)
-        return {("image", image) for entry in kept for image in self.client.stack(entry[-1])}
-
     def _remove_all(self, doomed: Sequence[Entry]) -> dict[Entry, str]:
         """Remove things; which had to stay, and why."""
-        left = list(doomed)
-        refused: dict[Entry, str] = {}
-        while left:  # things stand on one another in any order, so once more while that helps
-            refused = {entry: why for entry in left if (why := self._remove(entry))}
-            if len(refused) == len(left):
-                break
-            left = list(refused)
-        return refused
+        refused = dict.fromkeys(doomed, "")
+        while True:  # things stand on one another in any order, so once more while that helps
+            left = {entry: why for entry in refused if (why := self._remove(entry))}
+            if len(left) == len(refused):
+                return left
+            refused = left
 
     def _remove(self, entry: Entry) -> str:
         """Remove one thing; why it has to stay, or ""."""
@@ -173,12 +171,11 @@ class Ownership:
         """Remove an image, one of its names, or give a name back; why it has to stay, or ""."""
         if kind == "was":
             self._give_back(name, image)
-        elif kind == "tag" and name in image["tags"]:
-            if not self.owns("images", image, name):
-                return _("it is the only name of an image of your own, which would go with it.")
-            self._untag(name)
-        elif kind == "image" and not image["tags"]:
-            self._untag(name)
+        elif kind == "tag" and name in image["tags"] and not self.owns("images", image, name):
+            return _("it is the only name of an image of your own, which would go with it.")
+        elif name in image["tags"] or (kind == "image" and not image["tags"]):
+            # noprune: what the image stands on may be the student's
+            self.client.api.remove_image(name, noprune=True)
         return ""
 
     def _give_back(self, name: str, image: Thing) -> None:
@@ -187,24 +184,6 @@ class Ownership:
         if not holder or self.owns_tag(name, holder["id"]):
             repository, _colon, tag = name.rpartition(":")
             self.client.api.tag(image["id"], repository, tag)
-
-    def _untag(self, name: str) -> None:
-        # noprune: what the image stands on may be the student's
-        self.client.api.remove_image(name, noprune=True)
-
-
-def _new_tags(thing: Thing, before: Thing | None) -> set[str]:
-    return set(thing.get("tags", ())) - set((before or {}).get("tags", ()))
-
-
-def _ids(thing: Thing) -> set[str]:
-    """The spellings of an ID that commands print."""
-    bare = thing["id"].removeprefix("sha256:")
-    return {thing["id"], bare, bare[:12]}
-
-
-def _options(words: Words) -> list[str]:
-    return [option for option, _value in words.options]
 
 
 def _image_of(words: Words, heard: str) -> str:

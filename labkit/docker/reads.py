@@ -32,14 +32,6 @@ def image(session: Session, name: str) -> Thing | None:
     return find_thing(session.world()["images"], name)
 
 
-def is_the_lessons(session: Session, name: str) -> bool:
-    """Whether a container was made by a lesson; in replay all are."""
-    found = container(session, name)
-    if not found or session.replayed:
-        return True
-    return bool(session.engine("docker").ownership.owns("containers", found))
-
-
 def looks(session: Session, container: str, argv: Sequence[str]) -> int:
     """The exit code of a command that only looks, in a container. Raises :class:`LabError`."""
     words = [container, *argv]
@@ -81,7 +73,7 @@ def layers(session: Session, name: str) -> Image:
 
     config = session.content(f"config {named['id']}", lambda: saved().config.to_json())
     found = {diff_id: listing(diff_id) for diff_id in config["diff_ids"]}
-    return Image.from_listings(name, named["id"], config, found)
+    return Image.from_listings(name, config, found)
 
 
 def forest(session: Session, names: Sequence[str] = ()) -> Forest:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from IPython.core.magic import cell_magic, line_cell_magic, line_magic, magics_class
 
-from labkit.docker.progress import bars
+from labkit.docker.output import bars
 from labkit.errors import LabError
 from labkit.magics import LessonMagics, put, shown
 from labkit.messages import _

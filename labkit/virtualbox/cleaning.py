@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from labkit.commands import Result
 from labkit.messages import _
 from labkit.virtualbox.folder import SETTINGS, Folder
 
+Run = Callable[[Sequence[str]], Result]
 Refused = tuple[str, str]  # what had to stay, and why
 
 
@@ -25,7 +26,7 @@ class Wanted(NamedTuple):
         return self.names is None or name in self.names
 
 
-def remove_new(folder: Folder, run: Callable[[Sequence[str]], Result], wanted: Wanted) -> list[str]:
+def remove_new(folder: Folder, run: Run, wanted: Wanted) -> list[str]:
     """Remove what is wanted, with VBoxManage where it knows of it; say what had to stay."""
     refused: dict[str, str] = {}
     while True:  # clones stand on machines, disks on disks: once more while that helps
@@ -35,30 +36,22 @@ def remove_new(folder: Folder, run: Callable[[Sequence[str]], Result], wanted: W
         refused = left
 
 
-def _machines(
-    folder: Folder, run: Callable[[Sequence[str]], Result], wanted: Wanted
-) -> Iterator[Refused]:
+def _machines(folder: Folder, run: Run, wanted: Wanted) -> Iterator[Refused]:
     """Remove machines; which could not go yet, and why."""
-    machines = folder.world()["machines"]
-    for machine in reversed(machines):
-        if machine["uuid"] in wanted.since or not wanted.called(machine["name"]):
+    graph = folder.graph(ask=False)
+    for machine in reversed(graph.machines):
+        if machine.uuid in wanted.since or not wanted.called(machine.name):
             continue
-        if clones := [each["name"] for each in machines if _stands_on(each, machine)]:
+        if clones := [clone.name for clone in graph.machines if machine in graph.origins(clone)]:
             # half of the machine would go otherwise
-            yield machine["name"], _("{clones} stands on it.", clones=", ".join(clones))
+            yield machine.name, _("{clones} stands on it.", clones=", ".join(clones))
             continue
-        result = run(["VBoxManage", "unregistervm", machine["uuid"], "--delete"])
+        result = run(["VBoxManage", "unregistervm", machine.uuid, "--delete"])
         if result.code:
-            yield machine["name"], result.err.strip().partition("\n")[0]
+            yield machine.name, _reason(result)
 
 
-def _stands_on(clone: Mapping[str, Any], machine: Mapping[str, Any]) -> bool:
-    return bool(clone["linked_to"]) and clone["linked_to"].get("machine") == machine["name"]
-
-
-def _files(
-    folder: Folder, run: Callable[[Sequence[str]], Result], wanted: Wanted
-) -> Iterator[Refused]:
+def _files(folder: Folder, run: Run, wanted: Wanted) -> Iterator[Refused]:
     """Remove files; which could not go yet, and why."""
     known = _known_media(folder)
     for file in _doomed(folder, wanted):
@@ -68,7 +61,11 @@ def _files(
         path = folder.name(file)
         result = run(["VBoxManage", "closemedium", "disk", f"$PWD/{path}", "--delete"])
         if result.code and file.exists():
-            yield path, result.err.strip().partition("\n")[0]
+            yield path, _reason(result)
+
+
+def _reason(result: Result) -> str:
+    return result.err.strip().partition("\n")[0]
 
 
 def _doomed(folder: Folder, wanted: Wanted) -> list[Path]:

@@ -13,7 +13,6 @@ import shutil
 import sys
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -24,12 +23,11 @@ from labkit.errors import LabError, MissingProgram
 from labkit.messages import N_, _
 from labkit.show.progress import Bar
 from labkit.virtualbox import guest, program, reads
-from labkit.virtualbox.advice import advice
 from labkit.virtualbox.cleaning import Wanted, remove_new
 from labkit.virtualbox.folder import HOME, Folder
 from labkit.virtualbox.guard import Asked, guard
+from labkit.virtualbox.output import advice, bars
 from labkit.virtualbox.program import VirtualBox
-from labkit.virtualbox.progress import bars
 
 _QEMU = N_(
     "https://www.qemu.org/download/, `sudo apt install qemu-utils` on Debian and Ubuntu, `brew "
@@ -78,7 +76,6 @@ class Bench(Engine):
     @classmethod
     def open(cls, session: Session, programs: Sequence[str]) -> Self:
         bench = cls(session.name, programs)
-        bench.folder.thorough = not session.rehearsed  # it would take too long
         bench.ready()
         return bench
 
@@ -166,7 +163,7 @@ class Bench(Engine):
 
     def guard(self, name: str, words: Sequence[str]) -> None:
         """Raise :class:`LabError` if a command names what is outside the folder."""
-        guard(Asked(name, words, self.folder.path))
+        guard(Asked(name, list(words), self.folder.path))
 
     def command(self, argv: Sequence[str]) -> Result:
         """Run a command for ourselves. Raises :class:`LabError`."""
@@ -283,7 +280,7 @@ class Bench(Engine):
 
     @classmethod
     def examine(cls) -> Iterator[Finding]:
-        for look in (_virtualbox, partial(_found, cls.where, "qemu-img")):
+        for look in (_virtualbox, lambda: f"qemu-img: {cls.where('qemu-img')}"):
             try:
                 yield Finding(True, look())
             except LabError as error:
@@ -298,10 +295,6 @@ class Bench(Engine):
 
 
 ENGINE = Bench
-
-
-def _found(where: Any, name: str) -> str:
-    return f"{name}: {where(name)}"
 
 
 def _virtualbox() -> str:

@@ -19,13 +19,10 @@ _UUID = re.compile(r"\{[0-9a-f-]{36}\}")
 
 
 class Folder:
-    """The folder at ``path``; ``virtualbox`` works in it, if the lesson uses it.
+    """The folder at ``path``; ``virtualbox`` works in it, if the lesson uses it."""
 
-    ``thorough``: ask VirtualBox about every machine, not only about disks and what runs.
-    """
-
-    def __init__(self, path: Path, virtualbox: VirtualBox | None, thorough: bool = True) -> None:
-        self.path, self.virtualbox, self.thorough = path, virtualbox, thorough
+    def __init__(self, path: Path, virtualbox: VirtualBox | None) -> None:
+        self.path, self.virtualbox = path, virtualbox
 
     def files(self) -> Iterator[Path]:
         """All files of the lesson, sorted, without what VirtualBox notes for itself."""
@@ -56,13 +53,10 @@ class Folder:
         return found.hexdigest()
 
     def graph(self, ask: bool = True) -> Graph:
-        """Machines, snapshots and media, from VirtualBox's settings and, if to ``ask``, its words.
-
-        Raises :class:`LabError`.
-        """
+        """Machines, snapshots and media; if to ``ask``, with what runs now. Raises LabError."""
         if not self.virtualbox:
-            return Graph([], [], [])
-        return read_home(self.virtualbox.home, self.virtualbox.ask if ask else None, self.thorough)
+            return Graph([], [])
+        return read_home(self.virtualbox.home, self.virtualbox.running() if ask else ())
 
     def chain(self, machine: str) -> list[Path]:
         """The files of a machine's first disk, that of the current state first. Raises LabError."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path, PureWindowsPath
+from typing import NamedTuple
 
 from labkit.disks import Elsewhere, open_disk
 from labkit.errors import LabError
@@ -42,13 +42,14 @@ _EXTENT = re.compile(  # how a line of it begins that names a file
 )
 
 
-class Asked:
+class Asked(NamedTuple):
     """A command about to run: the program ``name``, its ``words``, and the lesson's ``folder``."""
 
-    def __init__(self, name: str, words: Sequence[str], folder: Path) -> None:
-        self.name, self.words, self.folder = name, list(words), folder
+    name: str
+    words: list[str]
+    folder: Path
 
-    @cached_property
+    @property
     def files(self) -> list[Path]:
         """The files of the folder that its words name."""
         parts = {
@@ -58,10 +59,6 @@ class Asked:
             if part and os.path.isfile(self.folder / part)
         }
         return [(self.folder / part).resolve() for part in sorted(parts)]
-
-    def inside(self, path: Path) -> bool:
-        """Whether a path, links followed, is in the folder."""
-        return (self.folder / path).resolve().is_relative_to(self.folder)
 
 
 Rule = Callable[[Asked], None]
@@ -128,7 +125,8 @@ def _not_free(asked: Asked) -> Iterator[str]:
 def _must_be_inside(asked: Asked, text: str) -> None:
     foreign = os.name == "posix" and PureWindowsPath(text).drive  # meant for a folder elsewhere
     try:
-        inside = asked.inside(Path(os.path.expanduser(text)))
+        path = (asked.folder / os.path.expanduser(text)).resolve()  # where its links lead
+        inside = path.is_relative_to(asked.folder)
     except ValueError:  # no file can be called so
         inside = False
     if foreign or not inside:

@@ -1,27 +1,23 @@
 """All of a VirtualBox home as one graph.
 
 Settings, ``VirtualBox.xml`` and each machine's ``.vbox``, say how all hangs together. VBoxManage
-knows states, too, but it quotes nothing, so a name may forge a line: it is asked for no more.
+is not asked: it quotes nothing, so a name may forge a line.
 Source: VirtualBox-settings.xsd; VirtualBox User Guide, "Where Oracle VirtualBox Stores its Files".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from labkit.commands import Interrupted
 from labkit.disks import open_disk
 from labkit.errors import LabError
 from labkit.messages import N_, _
 from labkit.show.text import clean
-from labkit.virtualbox.program import parse_machinereadable, parse_runningvms
 from labkit.virtualbox.snapshots import Graph, Machine, Medium, Origin, Snapshot, listed
-
-Ask = Callable[[list[str]], str]  # runs VBoxManage with an argv, gives its standard output
 
 LIMIT = 64  # MiB: more than settings can sensibly have (1,000 snapshots take 3 MB)
 _XML = "{http://www.virtualbox.org/}"  # the namespace of all their elements
@@ -29,25 +25,18 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TWICE = N_("The UUID of a snapshot of {machine} is given twice: that one is left out.")
 
 
-def read_home(home: Path, ask: Ask | None = None, thorough: bool = True) -> Graph:
-    """All of a VirtualBox home; if there is ``ask``, with the states that machines are in now.
+def read_home(home: Path, running: Container[str] = ()) -> Graph:
+    """All of a VirtualBox home; ``running``: the UUIDs of the machines that run now.
 
-    ``thorough``: also those that only a question about each machine tells. Raises
-    :class:`LabError` if the registry cannot be read; what is wrong with a machine is noted.
+    Raises :class:`LabError` if the registry cannot be read; what is wrong with a machine is noted.
     """
     if not (home / "VirtualBox.xml").exists():
         return Graph([], [])
     graph = _connected(read_settings(home))
-    if not ask:
-        return graph
-    running = parse_runningvms(ask(["list", "runningvms"]))
-    machines = []
-    for machine in graph.machines:
-        if machine.uuid in running:
-            machine = replace(machine, state="running")
-        if thorough and machine.state != "inaccessible":
-            machine = _shown(machine, ask, graph.notes)
-        machines.append(machine)
+    machines = [
+        replace(machine, state="running") if machine.uuid in running else machine
+        for machine in graph.machines
+    ]
     return replace(graph, machines=machines)
 
 
@@ -233,18 +222,3 @@ def _capacity(medium: Medium, notes: list[str]) -> int | None:
     except LabError as error:
         notes.append(str(error))
         return None
-
-
-def _shown(machine: Machine, ask: Ask, notes: list[str]) -> Machine:
-    """A machine in the state that `showvminfo` tells."""
-    try:
-        text = ask(["showvminfo", machine.uuid, "--machinereadable"])
-    except Interrupted:
-        raise
-    except LabError as error:  # this one cannot be used, and the others can
-        name = listed([machine.name])
-        notes.append(_("{machine} cannot be used. {reason}", machine=name, reason=error))
-        return replace(machine, state="inaccessible")
-    # Its name may forge all that follows; the settings know it.
-    about = parse_machinereadable(text.replace(f'name="{machine.name}"', "", 1))
-    return replace(machine, state=about.get("VMState", machine.state))

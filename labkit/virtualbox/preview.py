@@ -14,7 +14,6 @@ from labkit.errors import LabError
 from labkit.messages import N_, _
 from labkit.virtualbox.snapshots import Graph, Machine, Medium, Snapshot, listed
 
-_OFF = ("poweroff", "saved", "aborted", "aborted-saved")  # states of a machine that is off
 _WITHOUT_SNAPSHOTS = ("writethrough", "shareable")  # types of disk that no snapshot covers
 
 
@@ -50,8 +49,6 @@ class Preview:
 
     def delete(self) -> None:
         """Nobody can go back any more, and disks are merged that were kept for that."""
-        if self.owner.state == "inaccessible":
-            raise LabError("{machine} is inaccessible.", machine=listed([self.owner.name]))
         gone = self.snapshot
         above = [other.name for other in self.owner.snapshots if other.parent == gone.uuid]
         names = listed(above)
@@ -117,7 +114,7 @@ class Preview:
 
     def restore(self) -> None:
         """What was written since goes, and the machine writes into a new disk."""
-        if self.owner.state not in _OFF:
+        if self.owner.state == "running":
             raise LabError(
                 "{machine} is {state}, and only a machine that is off goes back.",
                 machine=listed([self.owner.name]),
@@ -134,7 +131,7 @@ class Preview:
         for disk in self.graph.known(self.owner.media):
             if disk.parent:
                 self.drop(disk)
-        if self.owner.state.endswith("saved"):
+        if self.owner.state == "saved":
             self.lost.append(_("Lost for ever: the memory that was saved with the current state."))
         if any(disk.type not in _WITHOUT_SNAPSHOTS for disk in held):
             new = _(

@@ -68,11 +68,6 @@ def parse_machinereadable(text: str) -> dict[str, str]:
     return values
 
 
-def parse_runningvms(text: str) -> list[str]:
-    """The UUIDs of the machines in `VBoxManage list runningvms`."""
-    return _UUID_AT_END.findall(text)
-
-
 def find_program() -> str:
     """Where VBoxManage is. Raises :class:`MissingProgram`."""
     folder = os.environ.get("VBOX_MSI_INSTALL_PATH") or os.environ.get("VBOX_INSTALL_PATH")
@@ -166,6 +161,10 @@ class VirtualBox:
             raise LabError("VirtualBox says: {reason}", reason=reason)
         return result.out
 
+    def running(self) -> list[str]:
+        """The UUIDs of the machines that run. Raises :class:`LabError`."""
+        return _UUID_AT_END.findall(self.ask(["list", "runningvms"]))
+
     def open(self) -> None:
         """Make the home if need be. Raises :class:`LabError` if only the user's own answers."""
         settings = self.home / "VirtualBox.xml"
@@ -206,7 +205,7 @@ class VirtualBox:
 
         names = [str(process.info["name"]) for process in self.processes()]
         if not all("SVC" in name or "IPCD" in name for name in names):  # the servers alone
-            for uuid in parse_runningvms(self.ask(["list", "runningvms"])):
+            for uuid in self.running():
                 self.run(["controlvm", uuid, "poweroff"], timeout=60)
         deadline = time.monotonic() + _LAST_MOMENT
         for process in list(self.processes()):

@@ -53,7 +53,7 @@ class Machine:
     name: str
     uuid: str
     settings: str  # path of its .vbox
-    state: str = "poweroff"  # in VirtualBox's words, or "inaccessible"
+    state: str = "poweroff"  # or "saved", "aborted", "running", "inaccessible"
     changed: bool = False  # the current state is not that of the current snapshot
     snapshots: Sequence[Snapshot] = ()
     media: Sequence[str] = ()  # UUIDs of what is attached now

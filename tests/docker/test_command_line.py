@@ -1,4 +1,4 @@
-"""docker's command line taken apart: the spellings people type, and transcripts of real pulls."""
+"""docker's command line taken apart: the spellings people type."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from live import plain
 from samples.errors import refused
 
 from labkit.docker import command_line
-from labkit.docker.command_line import Words, flags, full_name, parse, settle
+from labkit.docker.command_line import Words, flags, full_name, parse
 from labkit.errors import LabError
 
 # what is typed → name, options, words; written down from `docker COMMAND --help`
@@ -245,76 +245,3 @@ def test_the_table_agrees_with_the_docker_on_path() -> None:
 )
 def test_full_name(name: str, full: str) -> None:
     assert full_name(name) == full == full_name(full)
-
-
-# -- pulls --------------------------------------------------------------------------------------
-
-# As Docker 20.10 and 28 print them where there is no terminal.
-HTTPD = {
-    line.partition(": ")[0]: line.partition(": ")[2].split(", ")
-    for line in """\
-5b5fe70539cd: Already exists
-b0cbc0a42c53: Pulling fs layer, Verifying Checksum, Download complete, Pull complete
-4f4fb700ef54: Pulling fs layer, Download complete, Pull complete
-f21dd8e6e5a2: Waiting, Retrying in 5 seconds, Downloading, Download complete, Pull complete
-0a5e2d5c0d1c: Pulling fs layer, Waiting, Download complete, Extracting, Pull complete
-""".splitlines()
-}
-TAIL = [
-    "Digest: sha256:4d546b722361bfbc7a92513eeaa7ec4dff70113ad1087c92f92b804293d8aa93",
-    "Status: Downloaded newer image for httpd:latest",
-    "docker.io/library/httpd:latest",
-]
-
-
-def transcript(order: list[int]) -> str:
-    """A pull of HTTPD: the first words of each layer in order, then the rest as ``order`` tells."""
-    lines = [
-        "latest: Pulling from library/httpd",
-        *(f"{layer}: {words[0]}" for layer, words in HTTPD.items()),
-    ]
-    left = {layer: words[1:] for layer, words in HTTPD.items() if words[1:]}
-    for number in [*order, *range(40)]:
-        if left:
-            layer = list(left)[number % len(left)]
-            lines.append(f"{layer}: {left[layer][0]}")
-            left[layer] = left[layer][1:]
-            left = {layer: words for layer, words in left.items() if words}
-    return "\n".join([*lines, *TAIL]) + "\n"
-
-
-@given(st.lists(st.integers(0, 99), max_size=30))
-def test_a_pull_settles_the_same_however_it_went(order: list[int]) -> None:
-    assert settle(transcript(order)).splitlines() == [
-        "latest: Pulling from library/httpd",
-        "5b5fe70539cd: Already exists",
-        "b0cbc0a42c53: Pull complete",
-        "4f4fb700ef54: Pull complete",
-        "f21dd8e6e5a2: Pull complete",
-        "0a5e2d5c0d1c: Pull complete",
-        *TAIL,
-    ]
-
-
-@given(st.text("ab0:\n P", max_size=40))
-def test_text_that_is_no_pull_is_left_alone(text: str) -> None:
-    assert settle(text) == text
-
-
-@given(st.lists(st.integers(0, 99), max_size=30))
-def test_settling_twice_changes_nothing(order: list[int]) -> None:
-    once = settle(transcript(order))
-    assert settle(once) == once
-
-
-def test_a_container_that_speaks_after_its_pull_is_left_alone() -> None:
-    said = "\nHello from Docker!\n 1. The client\n\n\n"
-    assert settle(transcript([]) + said).endswith(TAIL[2] + "\n" + said)
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["5b5fe70539cd: Cannot open /x", "5b5fe7: Pull complete", "x5b5fe70539cd: Pull complete"],
-)
-def test_lines_that_only_resemble_a_layer_are_left_alone(line: str) -> None:
-    assert settle(f"{line}\n{line}\n") == f"{line}\n{line}\n"

@@ -168,7 +168,7 @@ def built(*layers: Sequence[LayerEntry], history: list[BuildStep] | None = None)
     diff_ids = [f"sha256:{n:064x}" for n in range(len(layers))]
     steps = history or [BuildStep(f"STEP {n}", empty=False) for n in range(len(layers))]
     sources = [partial(iter, layer) for layer in layers]
-    return Image("demo", "sha256:0", ImageConfig(diff_ids, steps), sources)
+    return Image("demo", ImageConfig(diff_ids, steps), sources)
 
 
 @thorough
@@ -208,7 +208,7 @@ def test_whiteouts_work_wherever_they_stand_in_their_layer(layers: list[list[Lay
 def test_a_recording_of_listings_is_the_image(layers: list[list[LayerEntry]]) -> None:
     image = built(*layers)
     stored = json.loads(json.dumps([image.config.to_json(), image.listings()]))
-    again = Image.from_listings(image.name, image.id, *stored)
+    again = Image.from_listings(image.name, *stored)
     assert again.to_json() == image.to_json()
     assert all(tree(again, n) == tree(image, n) for n in range(len(layers) + 1))
     assert tree(again, 0) == {}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import Lab, Student, plain
+from live import Lab, plain
 from samples.docker_lesson import Described, lesson_folder, recorder, replayed, world
 from samples.errors import refused
 
@@ -39,10 +39,6 @@ def test_things_are_found_by_name(lesson: Lesson) -> None:
     assert reads.container(lesson, "app") is reads.image(lesson, "web") is None
 
 
-def test_in_replay_every_container_is_the_lessons(lesson: Lesson) -> None:
-    assert reads.is_the_lessons(lesson, "web") and reads.is_the_lessons(lesson, "nobody")
-
-
 def test_state_and_content_are_read_by_their_names(lesson: Lesson) -> None:
     assert reads.changes(lesson, WEB) == CHANGES
     assert reads.looks(lesson, "web", ["test", "-e", "/a b"]) == 1
@@ -51,7 +47,7 @@ def test_state_and_content_are_read_by_their_names(lesson: Lesson) -> None:
 
 def test_an_image_is_taken_apart(lesson: Lesson) -> None:
     image = reads.layers(lesson, "app")
-    assert str(image) == str(APP.taken_apart) and image.id == "sha256:app"
+    assert str(image) == str(APP.taken_apart)
     assert "There is no image no-such here: `docker images`" in refused(
         reads.layers, lesson, "no-such"
     )
@@ -104,7 +100,6 @@ def everything(lesson: Lesson) -> list[Any]:
         reads.forest(lesson).to_json(),
         reads.looks(lesson, "r1", ["test", "-e", "/x"]),
         reads.looks(lesson, "r1", ["test", "-e", "/y"]),
-        reads.is_the_lessons(lesson, "r1"),
     ]
 
 
@@ -121,21 +116,8 @@ def test_replay_reads_what_was_read_live(lab: Lab, tmp_path: Path) -> None:
     rehearsal = Rehearsal("77", folder=folder)
     rehearsal.reset()
     found = read(rehearsal)
-    assert {"kind": "A", "path": "/x"} in found[1] and found[-3:] == [0, 1, True]
+    assert {"kind": "A", "path": "/x"} in found[1] and found[-2:] == [0, 1]
     layers = plain("inspect", "--format", '{{join .RootFS.Layers ","}}', "busybox").split(",")
     assert found[2]["diff_ids"] == layers
     rehearsal.tape.recording.save(rehearsal.recording)
     assert read(Lesson("77", "replay", folder)) == found
-
-
-@pytest.mark.live("docker")
-def test_a_container_of_the_students_is_not_the_lessons(
-    lab: Lab, student: Student, tmp_path: Path
-) -> None:
-    lesson = Lesson("77", "live", lesson_folder(tmp_path))
-    student("pull", "-q", "busybox")
-    student("create", "--name", "theirs", "busybox")
-    lesson.command(["docker", "create", "--name", "ours", "busybox"])
-    assert not reads.is_the_lessons(lesson, "theirs")
-    assert reads.is_the_lessons(lesson, "ours")
-    lesson.reset()

@@ -62,5 +62,5 @@ def settings_only(path: Path, **settings: str) -> Folder:
     home = path / HOME
     home.mkdir(parents=True, exist_ok=True)
     machines.home(home, **settings)
-    virtualbox = SimpleNamespace(home=home, ask=None)
+    virtualbox = SimpleNamespace(home=home, running=list)
     return Folder(path, virtualbox)  # type: ignore[arg-type]

@@ -62,7 +62,7 @@ class Described(NamedTuple):
 
     @property
     def taken_apart(self) -> Image:
-        return Image.from_listings(self.name, self.thing["id"], self.config, self.listings)
+        return Image.from_listings(self.name, self.config, self.listings)
 
 
 def world(

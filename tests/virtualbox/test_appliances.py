@@ -31,8 +31,8 @@ from samples.appliances import (
 from samples.benches import MACHINE, do, opened, outside
 
 from labkit.errors import LabError
-from labkit.virtualbox.advice import advice
 from labkit.virtualbox.engine import Bench
+from labkit.virtualbox.output import advice
 
 
 def sized(size: bytes) -> Build:

@@ -36,7 +36,7 @@ def test_what_virtualbox_does_not_let_go_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.vdi").touch()
     known = f"UUID: {uuid(2)}\nLocation: {tmp_path}/a.vdi\n"
     asked: Any = folder.virtualbox
-    asked.ask = lambda argv: known if argv[:2] == ["list", "hdds"] else ""
+    asked.ask = lambda argv: known
     locked = (("err", "VBoxManage: error: it is locked\nVBoxManage: error: Details\n"),)
     left = remove_new(folder, lambda argv: Result(tuple(argv), 1, locked), Wanted((), None))
     assert left == [f"{name} stays: VBoxManage: error: it is locked" for name in ("m", "a.vdi")]

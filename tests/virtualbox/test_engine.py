@@ -16,8 +16,8 @@ from samples.errors import refused
 from labkit.commands import Result
 from labkit.errors import MissingProgram
 from labkit.virtualbox import engine, guest
-from labkit.virtualbox.advice import advice
 from labkit.virtualbox.engine import Bench, key, left_over
+from labkit.virtualbox.output import advice
 from labkit.virtualbox.snapshots import machine_tree
 
 

@@ -11,9 +11,9 @@ import pytest
 from samples.benches import ATTACH, MACHINE, do
 from samples.errors import refused
 
-from labkit.virtualbox.advice import advice
 from labkit.virtualbox.engine import Bench
 from labkit.virtualbox.guest import PAGE, PAGES, page_of
+from labkit.virtualbox.output import advice
 
 
 def test_a_page_and_its_text() -> None:

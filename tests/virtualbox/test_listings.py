@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from samples.machines import uuid
 
-from labkit.virtualbox.program import parse_machinereadable, parse_runningvms
+from labkit.virtualbox.program import parse_machinereadable
 
 
 def test_machinereadable() -> None:
@@ -26,13 +25,7 @@ def test_machinereadable() -> None:
     }
 
 
-def test_runningvms() -> None:
-    text = f'"m" {{{uuid(1)}}}\n"a {{{uuid(2)}}} b" {{{uuid(3)}}}\n'
-    assert parse_runningvms(text) == [uuid(1), uuid(3)]
-
-
 @given(st.text(st.sampled_from('abU:"=\n\r\\ {}-é☃'), max_size=200) | st.text(max_size=100))
 def test_no_words_are_too_strange(text: str) -> None:
     parse_machinereadable(text)
     assert parse_machinereadable(f'name="{text}"')["name"].count("\n") <= text.count("\n")
-    parse_runningvms(text)

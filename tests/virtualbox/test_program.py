@@ -13,6 +13,7 @@ import pytest
 from samples.benches import MACHINE
 from samples.errors import refused
 from samples.machines import ORACLE
+from samples.machines import uuid as number
 
 from labkit.errors import MissingProgram
 from labkit.virtualbox import program as virtualbox
@@ -56,6 +57,12 @@ def test_the_warning_about_the_driver_goes_and_is_known(box: VirtualBox, warning
 )
 def test_only_a_progress_that_is_over_goes(box: VirtualBox, text: str, left: str) -> None:
     assert box.tidy(text) == left and box.driver
+
+
+def test_what_runs(box: VirtualBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = f'"m" {{{number(1)}}}\n"a {{{number(2)}}} b" {{{number(3)}}}\n'
+    monkeypatch.setattr(box, "ask", lambda argv: listed)
+    assert box.running() == [number(1), number(3)]
 
 
 @pytest.mark.parametrize("refusals, code", [(0, 0), (1, 0), (2, 1)])

@@ -1,11 +1,13 @@
-"""What VirtualBox and its kin say when something fails, and what to do about it."""
+"""What VirtualBox and its kin print, read: what to do about a failure, how far a command is."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from labkit.commands import Result
 from labkit.messages import N_, _
+from labkit.show.progress import Bar
 
 _ADVICE = {
     r"more than one child (?:hard disk|snapshot)|has \d+ child|"
@@ -64,9 +66,16 @@ _ADVICE = {
         "shows what it takes."
     ),
 }
+_PERCENT = re.compile(r"(?:^|\.\.\.)(\d+)%(?!.*\d%)", re.M)  # 0%...10%...20%...
 
 
 def advice(result: Result) -> str:
     """One line on what to do about a failed command; "" if the program's words are enough."""
     matches = (text for pattern, text in _ADVICE.items() if re.search(pattern, result.text, re.I))
     return _(next(matches, "")) if result.code else ""
+
+
+def bars(text: str) -> Sequence[Bar]:
+    """One bar while the last line tells of percents."""
+    percent = _PERCENT.search(text.rpartition("\n")[2] or text.rstrip())
+    return [Bar("progress", int(percent[1]))] if percent else []

@@ -1,11 +1,11 @@
-"""What to do about a failed command: one line, and only if it failed."""
+"""What VirtualBox and its kin print: what to do about it, and how far a command is."""
 
 from __future__ import annotations
 
 import pytest
 
 from labkit.commands import Result
-from labkit.virtualbox.advice import advice
+from labkit.virtualbox.output import advice, bars
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,19 @@ def test_what_to_do(words: str, told: str) -> None:
 
 def test_where_its_own_words_are_enough() -> None:
     assert advice(Result(("tar",), 2, (("err", "tar: a.tar: is rubbish\n"),))) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "percents"),
+    [
+        ("", []),
+        ("Waiting for the machine\n", []),
+        ("0%", [0]),
+        ("0%...10%...20%...", [20]),
+        ("0%...10%...100%\n", [100]),
+        ("Clone medium: 50% of it\n0%...30%", [30]),
+        ("0%...10%\nMachine has been cloned", []),
+    ],
+)
+def test_the_last_percent_counts(text: str, percents: list[int]) -> None:
+    assert bars(text) == [("progress", percent, "") for percent in percents]
