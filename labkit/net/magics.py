@@ -1,15 +1,12 @@
-"""Networks in a notebook.
-
-``%net`` ``%%net`` ``%net_panel`` ``%net_steps`` ``%%bytes``
-"""
+"""Networks in a notebook: ``%net`` ``%%net`` ``%%bytes``."""
 
 from __future__ import annotations
 
-from IPython.core.magic import cell_magic, line_cell_magic, line_magic, magics_class
+from IPython.core.magic import cell_magic, line_cell_magic, magics_class
 
 from labkit.docker.progress import bars
 from labkit.errors import LabError
-from labkit.magics import LessonMagics, put, shown
+from labkit.magics import LessonMagics, shown
 from labkit.messages import _
 from labkit.net import twin
 from labkit.net.engine import MODEL, Console
@@ -55,22 +52,6 @@ class MAGICS(LessonMagics):
             live.end(show.figure(lesson.badge, answer))
         else:
             self._model(self.console.do(words))
-
-    @line_magic
-    @shown(badge=False)
-    def net_panel(self, line: str) -> None:
-        """``%net_panel``: choose the VLAN of each host's port, and see who reaches whom."""
-        from labkit.net.panels import NetPanel
-
-        put(NetPanel(self.console))
-
-    @line_magic
-    @shown(badge=False)
-    def net_steps(self, line: str) -> None:
-        """``%net_steps``: go through the last journey, frame by frame."""
-        from labkit.net.panels import StepsPanel
-
-        put(StepsPanel(self.console))
 
     @cell_magic
     @shown(badge=False)
