@@ -20,7 +20,7 @@ from labkit.net.packets import BROADCAST
 from labkit.net.topology import Hop, Host, Plug, Port, Router, Topology
 from labkit.words import number
 
-AGEING = 300.0  # seconds that an address unheard is remembered: IEEE 802.1Q-2022, table 8-6
+AGEING = 300  # seconds that an address unheard is remembered: IEEE 802.1Q-2022, table 8-6
 RESERVED = b"\1\x80\xc2\0\0"  # and a byte to 15: for the switch itself; 802.1Q-2022, table 8-1
 _ECHO_REQUEST = b"\x08"  # the type of an ICMP message: RFC 792
 _ECHO_REPLY = b"\0"
