@@ -21,7 +21,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 from labkit.commands import Result
 from labkit.engine import Command, Engine, Heard, Session
@@ -30,7 +30,7 @@ from labkit.messages import N_, _
 from labkit.net import picture, twin
 from labkit.net.diagram import TopologyDiagram
 from labkit.net.network import Network, Step, crafted
-from labkit.net.picture import Answer, Text
+from labkit.net.picture import Answer
 from labkit.net.reach import Reach
 from labkit.net.statements import CHANGES, changed, parse
 from labkit.net.topology import Topology
@@ -80,15 +80,15 @@ class Console(Engine):
     def load(self, text: str) -> Answer:
         """Build the network that a text describes. Raises :class:`LabError`."""
         self.network, self.steps = Network(parse(text)), []
-        return Answer(TopologyDiagram(self.topology))
+        return self._show()
 
     def do(self, words: Sequence[str], heard: Heard = None) -> Answer:
         """Run one command. Raises :class:`LabError` for one that is none."""
-        name, rest = (words[0] if words else "show"), list(words[1:])
+        name, *rest = words or ["show"]
         if name in CHANGES:
             self.now.change(changed(self.topology, " ".join(words)))
-            return Answer(TopologyDiagram(self.topology))
-        if name in twin.USAGE:
+            return self._show()
+        if name in twin.COMMANDS:
             return twin.do(self.session, self.topology, name, rest, heard)
         if name not in _COMMANDS:
             raise LabError(
@@ -96,11 +96,10 @@ class Console(Engine):
                 name=name,
                 known=", ".join([*CHANGES, *_COMMANDS]),
             )
-        command = _COMMANDS[name]
-        if len(rest) not in command.counts:
-            usage = f"%net {name} {command.usage}".rstrip()
-            raise LabError("Use it as `{usage}`.", usage=usage)
-        return command.does(self, rest)
+        does, usage, counts = _COMMANDS[name]
+        if len(rest) not in counts:
+            raise LabError("Use it as `{usage}`.", usage=f"%net {name} {usage}".rstrip())
+        return does(self, *rest)
 
     # -- for tasks ------------------------------------------------------------------------------
 
@@ -119,133 +118,113 @@ class Console(Engine):
         yield
         self.clean(before)
 
-    def _open(self, words: list[str]) -> Answer:
-        files = {path.stem: path for path in sorted(self.session.folder.glob("*.net"))}
-        if words[0] not in files:
-            raise LabError(
-                "This lesson has no network {name!r:.40}; it has: {known}.",
-                name=words[0],
-                known=", ".join(files) or _("none"),
-            )
-        return self.load(files[words[0]].read_text("utf-8"))
-
     # -- commands -------------------------------------------------------------------------------
 
-    def _way(self, text: str, ok: bool = True) -> Answer:
-        """Where the frames of the last journey went."""
-        return Answer(
-            Text(text),
-            TopologyDiagram(self.topology, self.steps),
-            picture.Journey(self.steps, self.topology.names()),
-            ok=ok,
-        )
+    def _open(self, name: str) -> Answer:
+        files = {path.stem: path for path in sorted(self.session.folder.glob("*.net"))}
+        if name not in files:
+            raise LabError(
+                "This lesson has no network {name!r:.40}; it has: {known}.",
+                name=name,
+                known=", ".join(files) or _("none"),
+            )
+        return self.load(files[name].read_text("utf-8"))
 
-    def _ping(self, words: list[str]) -> Answer:
-        start, target = words
+    def _show(self) -> Answer:
+        return Answer(TopologyDiagram(self.topology))
+
+    def _way(self, told: str, ok: bool = True) -> Answer:
+        """Where the frames of the last journey went."""
+        way = TopologyDiagram(self.topology, self.steps)
+        return Answer(told, way, picture.Journey(self.steps, self.topology.names()), ok=ok)
+
+    def _ping(self, start: str, target: str) -> Answer:
         ok, self.steps = self.now.ping(start, target)
         if ok:
             return self._way(_("{target} answers {start}.", target=target, start=start))
         why = ""
         if target in self.topology.hosts:
             why = Reach(self.topology).why_not(start, target)
-        told = _("No reply: {why}.", why=why) if why else _("No reply.")
-        return self._way(told, ok=False)
+        return self._way(_("No reply: {why}.", why=why) if why else _("No reply."), ok=False)
 
-    def _send(self, words: list[str]) -> Answer:
-        start, target, *tags = words
+    def _send(self, start: str, target: str, *tags: str) -> Answer:
         self.steps = self.now.send(start, crafted(self.topology, start, target, tags))
         heard = sorted({step.end.device for step in self.steps if step.taken})
         names = ", ".join(heard) or _("nobody")
         return self._way(_("Heard by {names}.", names=names), target in heard)
 
-    def _broadcast(self, words: list[str]) -> Answer:
-        start = words[0]
+    def _broadcast(self, start: str) -> Answer:
         self.steps = self.now.send(start, crafted(self.topology, start))
         hosts = self.topology.hosts
-        reached = [step.end.device for step in self.steps if step.end.device in hosts]
-        return self._way(
-            _(
-                "{reached} of {others} other hosts had to look at it: {names}.",
-                reached=len(reached),
-                others=len(hosts) - 1,
-                names=", ".join(sorted(reached)) or _("none"),
-            )
+        reached = sorted(step.end.device for step in self.steps if step.end.device in hosts)
+        told = _(
+            "{reached} of {others} other hosts had to look at it: {names}.",
+            reached=len(reached),
+            others=len(hosts) - 1,
+            names=", ".join(reached) or _("none"),
         )
+        return self._way(told)
 
-    def _table(self, words: list[str]) -> Answer:
+    def _table(self, switch: str) -> Answer:
         names = self.topology.names()
         learned = [
             f"{vlan:>4}  {mac}  {port:>4}  {age:>3.0f} s  {names.get(mac, '')}"
-            for vlan, mac, port, age in self.now.mac_table(words[0])
+            for vlan, mac, port, age in self.now.mac_table(switch)
         ]
         if not learned:
-            return Answer(Text(_("(nothing learned)")))
+            return Answer(_("(nothing learned)"))
         columns = _("VLAN"), _("MAC"), _("port"), _("age"), _("whose")
         head = "{:>4}  {:<17}  {:>4}  {:>5}  {}".format(*columns)
-        return Answer(Text("\n".join([head, *learned])))
+        return Answer("\n".join([head, *learned]))
 
-    def _reach(self, words: list[str]) -> Answer:
+    def _reach(self, *hosts: str) -> Answer:
         reach = Reach(self.topology)
-        if not words:
-            return Answer(Text(str(reach)))
-        start, target = words
+        if not hosts:
+            return Answer(str(reach))
+        start, target = hosts
         if why := reach.why_not(start, target):
-            return Answer(Text(_("no: {why}", why=why)), ok=False)
-        return Answer(Text(_("yes, {start} reaches {target}", start=start, target=target)))
+            return Answer(_("no: {why}", why=why), ok=False)
+        return Answer(_("yes, {start} reaches {target}", start=start, target=target))
 
-    def _bytes(self, words: list[str]) -> Answer:
+    def _bytes(self, word: str) -> Answer:
         most = len(self.steps) if self.now else 0
         usage = _(
             "The last journey has {most} steps, counted from 1: `%net ping` makes one, "
             "`%net bytes 1` shows its first frame.",
             most=most,
         )
-        place = number(words[0], 1, most, usage)
+        place = number(word, 1, most, usage)
         step = self.steps[place - 1]
         title = _("step {number}, {start} → {end}", number=place, start=step.start, end=step.end)
         return Answer(picture.Bytes(step.frame, title))
 
-    def _wait(self, words: list[str]) -> Answer:
-        seconds = number(words[0], 0, 10**6, _("Say how many seconds: `%net wait 300`."))
-        self.now.wait(float(seconds))
-        known = sum(map(len, self.now.tables.values()))
-        return Answer(
-            Text(
-                _(
-                    "{seconds} s later the switches remember {known} addresses.",
-                    seconds=seconds,
-                    known=known,
-                )
-            )
+    def _wait(self, word: str) -> Answer:
+        seconds = number(word, 0, 10**6, _("Say how many seconds: `%net wait 300`."))
+        self.now.wait(seconds)
+        told = _(
+            "{seconds} s later the switches remember {known} addresses.",
+            seconds=seconds,
+            known=sum(len(switch.table) for switch in self.now.switches.values()),
         )
+        return Answer(told)
 
-    def _forget(self, words: list[str]) -> Answer:
+    def _forget(self) -> Answer:
         self.now.forget()
-        return Answer(Text(_("Nothing is learned any more.")))
-
-    def _show(self, words: list[str]) -> Answer:
-        return Answer(TopologyDiagram(self.topology))
+        return Answer(_("Nothing is learned any more."))
 
 
-class _Form(NamedTuple):
-    """What does a command, what follows it, and how many words that may be."""
-
-    does: Callable[[Console, list[str]], Answer]
-    usage: str
-    counts: Container[int]
-
-
-_COMMANDS: dict[str, _Form] = {
-    "open": _Form(Console._open, "NAME", {1}),
-    "ping": _Form(Console._ping, "HOST HOST", {2}),
-    "send": _Form(Console._send, "HOST HOST [TAG …]", range(2, 7)),
-    "broadcast": _Form(Console._broadcast, "HOST", {1}),
-    "table": _Form(Console._table, "SWITCH", {1}),
-    "reach": _Form(Console._reach, "[HOST HOST]", {0, 2}),
-    "bytes": _Form(Console._bytes, "STEP", {1}),
-    "wait": _Form(Console._wait, "SECONDS", {1}),
-    "forget": _Form(Console._forget, "", {0}),
-    "show": _Form(Console._show, "", {0}),
+# What does a command, what follows its name, and how many words that may be.
+_COMMANDS: dict[str, tuple[Callable[..., Answer], str, Container[int]]] = {
+    "open": (Console._open, "NAME", {1}),
+    "ping": (Console._ping, "HOST HOST", {2}),
+    "send": (Console._send, "HOST HOST [TAG …]", range(2, 7)),
+    "broadcast": (Console._broadcast, "HOST", {1}),
+    "table": (Console._table, "SWITCH", {1}),
+    "reach": (Console._reach, "[HOST HOST]", {0, 2}),
+    "bytes": (Console._bytes, "STEP", {1}),
+    "wait": (Console._wait, "SECONDS", {1}),
+    "forget": (Console._forget, "", {0}),
+    "show": (Console._show, "", {0}),
 }
 
 ENGINE = Console

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from labkit.commands import Result, run
-from labkit.docker.client import find_thing
 from labkit.docker.engine import Docker
 from labkit.docker.images import Recipe, build
 from labkit.engine import Heard
@@ -29,7 +28,7 @@ from labkit.net import cabling
 from labkit.net.headers import summary, vlans
 from labkit.net.network import crafted
 from labkit.net.packets import captured
-from labkit.net.topology import Host, Plug, Topology
+from labkit.net.topology import Host, Plug, Router, Topology
 
 T = TypeVar("T")
 EYE = "/tmp/eye"  # where the captures are, a file a port
@@ -70,9 +69,7 @@ _EYES = (
     "exec 2>/tmp/said; "
     f"for p; do tcpdump -Z root -i $p --immediate-mode -U -w {EYE}/$p.pcap & done; wait"
 )
-_WATCH = (
-    f"[ $(pgrep -fc '^tcpdump .* {EYE}/') -ge $1 ] || {{ grep -sv listening /tmp/said; exit 1; }}"
-)
+_WATCH = f"[ $(pgrep -fc '^tcpdump .* {EYE}/') -ge $1 ] || grep -sv listening /tmp/said || echo"
 # Flows that Open vSwitch has cached would go on without learning.
 _FORGET = "for s; do ovs-appctl fdb/flush $s || exit; done; ovs-appctl revalidator/purge"
 # Send a frame as it is: packet(7). A struct sockaddr_ll needs only family and interface.
@@ -88,7 +85,8 @@ class Lab:
 
     def __init__(self, docker: Docker, topology: Topology, recipe: Recipe) -> None:
         self.docker, self.topology, self.recipe = docker, topology, recipe
-        self.sysctls = {**_NO_IPV6, **_SYSCTLS}
+        self._no_ipv6 = _NO_IPV6
+        self._switches = ""  # the ID of their container
 
     def name(self, device: str) -> str:
         """A device's container."""
@@ -106,7 +104,7 @@ class Lab:
         try:
             self._start()
             self._wire()
-            self._each(cabling.addresses(self.topology), lambda job: self.inside(*job))
+            self._each(self.topology.stations, self._address)
             self._watch_ports()
         except LabError as error:
             why = self._ended() or str(error)
@@ -115,17 +113,14 @@ class Lab:
         except BaseException:
             self.down()
             raise
-        return Result(("net", "up"), 0, (("out", self._summary() + "\n"),))
-
-    def _summary(self) -> str:
-        topology = self.topology
         counts = {
-            _("switches"): len(topology.switches),
-            _("hosts"): len(topology.hosts),
-            _("routers"): len(topology.routers),
+            _("switches"): len(self.topology.switches),
+            _("hosts"): len(self.topology.hosts),
+            _("routers"): len(self.topology.routers),
         }
         devices = ", ".join(f"{what}: {count}" for what, count in counts.items() if count)
-        return _("Up: {devices}.", devices=devices)
+        told = _("Up: {devices}.", devices=devices)
+        return Result(("net", "up"), 0, (("out", told + "\n"),))
 
     def down(self) -> Result:
         """Remove the containers of this lesson's networks, as far as labkit made them.
@@ -154,7 +149,7 @@ class Lab:
     def _check(self) -> None:
         """Raise :class:`LabError` for too many devices, or one called like one of our own."""
         topology = self.topology
-        count = len(topology.hosts) + len(topology.routers)
+        count = len(topology.stations)
         if count > MOST:
             raise LabError(
                 "{count} hosts and routers are too many for containers; up to {most} are fine.",
@@ -172,16 +167,13 @@ class Lab:
                 )
 
     def _start(self) -> None:
-        net = self._container("net", ["sh", "-c", _SWITCHES])
+        self._switches = self._container("net", _SWITCHES)
         try:
-            self.docker.start(net)
+            self.docker.start(self._switches)
         except LabError as error:
-            without_ipv6 = (
-                "/proc/sys/net/ipv6" in str(error) and _NO_IPV6.items() <= self.sysctls.items()
-            )
-            if without_ipv6:  # such a kernel has nothing to switch off
+            if self._no_ipv6 and "/proc/sys/net/ipv6" in str(error):
                 self.down()
-                self.sysctls = dict(_SYSCTLS)
+                self._no_ipv6 = {}  # such a kernel has nothing to switch off
                 return self._start()
             if TUN not in str(error):
                 raise
@@ -190,26 +182,24 @@ class Lab:
                 "modprobe tun` there, or use the recorded outputs.",
                 device=TUN,
             ) from None
-        devices = [*self.topology.hosts, *self.topology.routers]
-        made = [
-            self._container(device, ["sh", "-c", _HOST, device], pid_mode=f"container:{net}")
-            for device in devices
-        ]
+        shared = f"container:{self._switches}"
+        names = [station.name for station in self.topology.stations]
+        made = [self._container(name, _HOST, pid_mode=shared) for name in names]
         self._each(made, self.docker.start)
 
-    def _container(self, device: str, command: Sequence[str], **options: Any) -> str:
+    def _container(self, device: str, script: str, **options: Any) -> str:
         forward = {"net.ipv4.ip_forward": str(int(device in self.topology.routers))}
         return self.docker.create(
             self.name(device),
             self.recipe.tag,
-            command,
+            ["sh", "-c", script, device],
             device,
             network_mode="none",
             devices=[TUN],
             cap_drop=["ALL"],
             cap_add=RIGHTS,
             security_opt=["no-new-privileges"],
-            sysctls=self.sysctls | forward,
+            sysctls=_SYSCTLS | self._no_ipv6 | forward,
             **options,
         )
 
@@ -218,15 +208,22 @@ class Lab:
         processes = self.inside("net", ["ps", "-eo", "pid,args"])
         found = re.findall(r"^\s*(\d+) sh -c while .* ([a-z][a-z0-9-]*)$", processes, re.M)
         laid = cabling.cables(self.topology, {name: pid for pid, name in found})
-        self.inside("net", ["ip", "-batch", "-"], "\n".join(laid.ip) + "\n")
-        ports = [*cabling.bridges(self.topology), *laid.ports]
-        self.inside("net", ["ovs-vsctl", "--retry", "--timeout=20", *ports])
+        self._ip("net", laid.ip)
+        self.inside("net", ["ovs-vsctl", "--retry", "--timeout=20", *laid.ovs])
+
+    def _address(self, station: Host | Router) -> None:
+        self._ip(station.name, cabling.addresses(station))
+        if isinstance(station, Host):
+            # Open vSwitch in user space computes no checksums, so hosts must.
+            self.inside(station.name, ["ethtool", "-K", "eth0", "tx", "off"])
+
+    def _ip(self, device: str, lines: Sequence[str]) -> None:
+        self.inside(device, ["ip", "-batch", "-"], "".join(f"{line}\n" for line in lines))
 
     def _watch_ports(self) -> None:
         """Have a tcpdump at every port."""
         ports = [str(plug) for plug in self.topology.cables if plug.port]
-        argv = ["sh", "-c", _EYES, "eyes", *ports]
-        self._run(["docker", "exec", "-d", self.name("net"), *argv], "net", argv)
+        self.inside("net", ["sh", "-c", _EYES, "eyes", *ports], option="-d")
         deadline = time.monotonic() + PATIENCE
         while len(self.captures()) < len(ports):
             if time.monotonic() > deadline:
@@ -240,65 +237,48 @@ class Lab:
     def _check_eyes(self) -> None:
         """Raise :class:`LabError` if there is not a tcpdump at each port."""
         ports = sum(plug.port > 0 for plug in self.topology.cables)
-        argv = ["sh", "-c", _WATCH, "watch", str(ports)]
-        result = run(["docker", "exec", self.name("net"), *argv], timeout=60)
-        if result.code:
-            words = _last_line(result.out)
+        if complaint := self.inside("net", ["sh", "-c", _WATCH, "watch", str(ports)]):
             raise LabError(
                 "tcpdump is not running at each port of the live network; it said: "
                 "{words:.200}. {advice}",
-                words=words,
-                advice=_advice(words),
+                **_last_words(complaint),
             )
 
     # -- commands inside ------------------------------------------------------------------------
 
-    def inside(self, device: str, argv: Sequence[str], stdin: str | None = None) -> str:
-        """What a command says in a device's container.
+    def inside(
+        self, device: str, argv: Sequence[str], stdin: str | None = None, option: str = "-i"
+    ) -> str:
+        """What a command says in a device's container; ``option``: of ``docker exec``.
 
         Raises :class:`LabError` with its own words if it fails.
         """
-        options = [] if stdin is None else ["-i"]
-        return self._run(
-            ["docker", "exec", *options, self.name(device), *argv], device, argv, stdin
-        )
-
-    def _run(
-        self, docker: list[str], device: str, argv: Sequence[str], stdin: str | None = None
-    ) -> str:
-        result = run(docker, stdin, timeout=60)
+        name = self.name(device)
+        result = run(["docker", "exec", option, name, *argv], stdin, timeout=60)
         if not result.code:
             return result.out
         if re.search("No such container|is not running|container has stopped", result.err):
             raise LabError(
                 "The live network is not up, for {name} is not running: `%net up`, then this "
                 "again.",
-                name=self.name(device),
+                name=name,
             )
-        lines = result.text.strip().splitlines()  # `ip -batch` adds but a line's number
-        spoken = [line for line in lines if not line.startswith("Command failed")]
-        words = _last_line("\n".join(spoken))
         raise LabError(
             "The live network fails: `{command:.60}` in {name} says: {words:.200}. {advice}",
             command=" ".join(argv),
-            name=self.name(device),
-            words=words,
-            advice=_advice(words),
+            name=name,
+            **_last_words(result.text),
         )
 
     def _ended(self) -> str:
         """Why the switches have ended; "" if they have not."""
-        net = find_thing(self.docker.client.world()["containers"], self.name("net"))
-        if not net or net["state"] != "exited":
+        net = self.docker.client.about("container", self._switches)
+        if not net or net["State"]["Status"] != "exited":
             return ""
-        if not self.docker.ownership.owns("containers", net):
-            return ""
-        logs = run(["docker", "logs", "--tail", "1", net["id"]], timeout=60)
-        words = logs.text.strip() or _("nothing")
+        logs = run(["docker", "logs", "--tail", "1", self._switches], timeout=60)
         return _(
             "Open vSwitch has ended in the live network; it said: {words:.200}. {advice}",
-            words=words,
-            advice=_advice(words),
+            **_last_words(logs.text),
         )
 
     # -- what is seen ---------------------------------------------------------------------------
@@ -336,35 +316,26 @@ class Lab:
         self._check_eyes()
         # A router reports what it gave up before.
         before = {plug: len(frames) for plug, frames in self._settled().items()}
-        answered = self._ping(start, other) if not tags else False
         if tags:
             frame = crafted(topology, start, target, tags)
             self.inside(start, ["perl", "-e", _SEND, frame.hex()])
+        else:
+            ping = ["ping", "-n", "-c", "1", "-W", "1", str(other.address.ip)]
+            answered = not run(["docker", "exec", self.name(start), *ping], timeout=30).code
         seen = {plug: frames[before.get(plug, 0) :] for plug, frames in self._settled().items()}
-        if tags:
-            answered = any(_takes(other, frame) for frame in seen[other.plug])
+        if tags:  # a host takes what is for its MAC and in no VLAN, for it knows none
+            answered = any(
+                frame[:6] == other.mac and vlans(frame) in ((), (0,)) for frame in seen[other.plug]
+            )
         lines = [line for plug in sorted(seen) for line in frame_lines(plug, seen[plug], topology)]
         text = "".join(f"{line}\n" for line in lines)
         return Result(("net", start, target, *tags), int(not answered), (("out", text),))
 
     def _forget(self) -> None:
         """Nothing is learned any more, on hosts and switches."""
-        topology = self.topology
-        neighbours = ["ip", "neigh", "flush", "all"]
-        self._each(
-            [*topology.hosts, *topology.routers], lambda device: self.inside(device, neighbours)
-        )
-        switches = [*topology.switches, *(f"{name}-r" for name in topology.routers)]
-        self.inside("net", ["sh", "-c", _FORGET, "forget", *switches])
-
-    def _ping(self, start: str, target: Host) -> bool:
-        argv = ["ping", "-n", "-c", "1", "-W", "1", str(target.address.ip)]
-        return not run(["docker", "exec", self.name(start), *argv], timeout=30).code
-
-
-def _takes(host: Host, frame: bytes) -> bool:
-    """Whether a host takes a frame on its cable: to its MAC, and in no VLAN, for it knows none."""
-    return frame[:6] == host.mac and vlans(frame) in ((), (0,))
+        names = [station.name for station in self.topology.stations]
+        self._each(names, lambda device: self.inside(device, ["ip", "neigh", "flush", "all"]))
+        self.inside("net", ["sh", "-c", _FORGET, "forget", *cabling.bridges(self.topology)])
 
 
 def frame_lines(plug: Plug, frames: Sequence[bytes], topology: Topology) -> list[str]:
@@ -376,15 +347,16 @@ def frame_lines(plug: Plug, frames: Sequence[bytes], topology: Topology) -> list
     ]
 
 
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else _("nothing")
-
-
-def _advice(words: str) -> str:
+def _last_words(text: str) -> dict[str, str]:
+    """The last line of what a command said, as ``words``, and ``advice`` about it."""
+    # `ip -batch` adds but a line's number.
+    lines = [line for line in text.splitlines() if line and not line.startswith("Command failed")]
+    words = lines[-1] if lines else _("nothing")
     if "not permitted" in words:
-        return _(
+        advice = _(
             "This engine gives containers no NET_ADMIN (a rootless one, perhaps): use the recorded "
             "outputs."
         )
-    return _("Run `%net up` again; if it stays so, use the recorded outputs.")
+    else:
+        advice = _("Run `%net up` again; if it stays so, use the recorded outputs.")
+    return {"words": words, "advice": advice}

@@ -1,21 +1,17 @@
-"""Networks in a notebook.
-
-``%net`` ``%%net`` ``%net_panel`` ``%net_steps`` ``%%bytes``
-"""
+"""Networks in a notebook: ``%net`` ``%%net`` ``%%bytes``."""
 
 from __future__ import annotations
 
-from IPython.core.magic import cell_magic, line_cell_magic, line_magic, magics_class
+from IPython.core.magic import cell_magic, line_cell_magic, magics_class
 
 from labkit.docker.output import bars
 from labkit.errors import LabError
-from labkit.magics import LessonMagics, put, shown
+from labkit.magics import LessonMagics, shown
 from labkit.messages import _
 from labkit.net import twin
 from labkit.net.engine import MODEL, Console
 from labkit.net.picture import pasted
 from labkit.show import output as show
-from labkit.show.markup import Figure
 from labkit.show.progress import Live
 from labkit.words import split
 
@@ -23,16 +19,6 @@ from labkit.words import split
 @magics_class
 class MAGICS(LessonMagics):
     """The magics of networks, which are mostly a model's."""
-
-    @property
-    def console(self) -> Console:
-        """The lesson's. Raises :class:`LabError` if it has none."""
-        console: Console = self.now().engine("net")
-        return console
-
-    @staticmethod
-    def _model(figure: Figure) -> None:
-        show.put(show.figure(_(MODEL), figure))
 
     @line_cell_magic
     @shown(shows_refusals=True, badge=False)
@@ -42,35 +28,20 @@ class MAGICS(LessonMagics):
         ``%net up``, ``%net compare ana eva`` and ``%net down`` are its live twin in containers.
         """
         words = split(line)
+        lesson = self.now()
+        console: Console = lesson.engine("net")
         if cell is not None:
             if words:
                 raise LabError(
                     "Use it as `%%net`, with the network in the lines below; a command has one %."
                 )
-            self._model(self.console.load(cell))
-        elif words and words[0] in twin.USAGE:
-            lesson = self.now()
+            show.put(show.figure(_(MODEL), console.load(cell)))
+        elif words and words[0] in twin.COMMANDS:
             live = Live(bars)
-            answer = self.console.do(words, live.hear)
+            answer = console.do(words, live.hear)
             live.end(show.figure(lesson.badge, answer))
         else:
-            self._model(self.console.do(words))
-
-    @line_magic
-    @shown(badge=False)
-    def net_panel(self, line: str) -> None:
-        """``%net_panel``: choose the VLAN of each host's port, and see who reaches whom."""
-        from labkit.net.panels import NetPanel
-
-        put(NetPanel(self.console))
-
-    @line_magic
-    @shown(badge=False)
-    def net_steps(self, line: str) -> None:
-        """``%net_steps``: go through the last journey, frame by frame."""
-        from labkit.net.panels import StepsPanel
-
-        put(StepsPanel(self.console))
+            show.put(show.figure(_(MODEL), console.do(words)))
 
     @cell_magic
     @shown(badge=False)
@@ -82,4 +53,4 @@ class MAGICS(LessonMagics):
             raise LabError(
                 "Use it as `%%bytes` for a frame, or `%%bytes ip` for a packet without Ethernet."
             )
-        self._model(pasted(cell, first))
+        show.put(show.figure(_(MODEL), pasted(cell, first)))

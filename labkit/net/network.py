@@ -20,7 +20,7 @@ from labkit.net.packets import BROADCAST
 from labkit.net.topology import Hop, Host, Plug, Port, Router, Topology
 from labkit.words import number
 
-AGEING = 300.0  # seconds that an address unheard is remembered: IEEE 802.1Q-2022, table 8-6
+AGEING = 300  # seconds that an address unheard is remembered: IEEE 802.1Q-2022, table 8-6
 RESERVED = b"\1\x80\xc2\0\0"  # and a byte to 15: for the switch itself; 802.1Q-2022, table 8-1
 _ECHO_REQUEST = b"\x08"  # the type of an ICMP message: RFC 792
 _ECHO_REPLY = b"\0"
@@ -233,7 +233,7 @@ class Step(NamedTuple):
 
 
 class Network:
-    """A topology at work. ``clock``: in seconds."""
+    """A topology at work: ``switches`` and ``stations`` by name. ``clock``: in seconds."""
 
     def __init__(self, topology: Topology) -> None:
         self.clock = 0.0
@@ -243,11 +243,11 @@ class Network:
     def change(self, topology: Topology) -> None:
         """Go on with ports that do something else; all is forgotten, as real switches do."""
         self.topology = topology
-        self._switches = {
+        self.switches = {
             name: Switch(name, {plug: topology.port(plug) for plug, _other in cables})
             for name, cables in topology.plugged().items()
         }
-        self._stations = {device.name: Station(device) for device in topology.stations}
+        self.stations = {device.name: Station(device) for device in topology.stations}
 
     def forget(self) -> None:
         """Nothing learned, as after switching all on."""
@@ -256,32 +256,22 @@ class Network:
     def wait(self, seconds: float) -> None:
         """Let time pass; switches forget addresses that are long unheard."""
         self.clock += seconds
-        for switch in self._switches.values():
+        for switch in self.switches.values():
             for key, entry in list(switch.table.items()):
                 if self.clock - entry.heard >= AGEING:
                     del switch.table[key]
-
-    @property
-    def tables(self) -> dict[str, dict[tuple[int, bytes], MacEntry]]:
-        """What each switch has learned, by VLAN and MAC address."""
-        return {name: switch.table for name, switch in self._switches.items()}
-
-    @property
-    def caches(self) -> dict[str, dict[int, bytes]]:
-        """MAC addresses by IP address that each host and router knows."""
-        return {name: station.cache for name, station in self._stations.items()}
 
     def mac_table(self, switch: str) -> list[tuple[int, str, int, float]]:
         """What a switch has learned, in order: VLAN, MAC, port, seconds since it was heard.
 
         Raises :class:`LabError` if there is no such switch.
         """
-        if switch not in self._switches:
-            known = ", ".join(self._switches)[:200]
+        if switch not in self.switches:
+            known = ", ".join(self.switches)[:200]
             raise LabError(_NO_SWITCH, switch=switch, known=known)
         return sorted(
             (vlan, mac.hex(":"), entry.port, self.clock - entry.heard)
-            for (vlan, mac), entry in self._switches[switch].table.items()
+            for (vlan, mac), entry in self.switches[switch].table.items()
         )
 
     def send(self, host: str, frame: bytes) -> list[Step]:
@@ -310,7 +300,7 @@ class Network:
         sequence = self._pings & 0xFFFF
         echo = packets.icmp(8, 1, sequence, PING)
         packet = packets.ipv4(int(host.address.ip), int(address), ICMP, echo)
-        station = self._stations[start]
+        station = self.stations[start]
         station.replies.clear()
         steps = self._run(*station.send(hop, packet))
         return (int(address), sequence) in station.replies, steps
@@ -325,12 +315,12 @@ class Network:
             start, frame = queue.popleft()
             end = self.topology.cables[start]
             if end.port:
-                reaction = self._switches[end.device].hear(end, frame, self.clock)
+                reaction = self.switches[end.device].hear(end, frame, self.clock)
             else:
-                reaction = self._stations[end.device].hear(frame)
+                reaction = self.stations[end.device].hear(frame)
             queue.extend(reaction.sends)
             steps.append(Step(start, end, frame, reaction.does, reaction.taken))
-        for station in self._stations.values():
+        for station in self.stations.values():
             station.waiting.clear()  # whoever has not answered by now will not
         return steps
 

@@ -55,30 +55,19 @@ def header_look(header: Header) -> HeaderLook:
 
 
 class Answer(Figure):
-    """Figures in a column. ``ok``: False for a ping without reply, and the like."""
+    """Figures and texts in a column. ``ok``: False for a ping without reply, and the like."""
 
-    def __init__(self, *figures: Figure, ok: bool = True) -> None:
-        self.figures, self.ok = figures, ok
-
-    def __str__(self) -> str:
-        return "\n".join(filter(None, map(str, self.figures)))
-
-    def html(self) -> Markup:
-        """All of it as HTML."""
-        return Markup("").join(figure.html() for figure in self.figures)
-
-
-class Text(Figure):
-    """A figure that is plain text; as HTML, lines that are too long fold."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, *parts: Figure | str, ok: bool = True) -> None:
+        self.parts, self.ok = parts, ok
 
     def __str__(self) -> str:
-        return self.text
+        return "\n".join(filter(None, map(str, self.parts)))
 
     def html(self) -> Markup:
-        return pre(self.text, fold=True)
+        """All of it as HTML; lines of text that are too long fold."""
+        return Markup("").join(
+            pre(part, fold=True) if isinstance(part, str) else part.html() for part in self.parts
+        )
 
 
 class Journey(Figure):

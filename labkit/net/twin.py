@@ -15,15 +15,15 @@ from labkit.errors import LabError
 from labkit.messages import _
 from labkit.net.live import Lab, frame_lines
 from labkit.net.network import Network, Step, crafted, steps_at
-from labkit.net.picture import Answer, Text
+from labkit.net.picture import Answer
 from labkit.net.topology import Topology
 
-USAGE = {"up": "", "compare": "HOST HOST [TAG …]", "down": ""}
+COMMANDS = "up", "compare", "down"
 _MOST_WORDS = 6  # two hosts and four tags
 
 
 def do(session: Session, topology: Topology, name: str, words: list[str], heard: Heard) -> Answer:
-    """Run a command of USAGE for a lesson. Raises :class:`LabError`."""
+    """Run one of COMMANDS for a lesson. Raises :class:`LabError`."""
     if not (2 <= len(words) <= _MOST_WORDS if name == "compare" else not words):
         raise LabError("Use it as `%net up`, `%net compare HOST HOST [TAG …]` or `%net down`.")
     for host in words[:2]:
@@ -42,7 +42,7 @@ def do(session: Session, topology: Topology, name: str, words: list[str], heard:
     result = session.taped(command, str(topology), live)
     if name == "compare":
         return compared(topology, words, result)
-    return Answer(Text(result.text.rstrip()))
+    return Answer(result.text.rstrip())
 
 
 def expected(topology: Topology, steps: Sequence[Step]) -> list[str]:
@@ -73,13 +73,13 @@ def compared(topology: Topology, words: Sequence[str], live: Result) -> Answer:
     wanted, seen = expected(topology, steps), live.out.split("\n")[:-1]
     if wanted == seen and ok == (not live.code):
         same = _("The same {count} frames at the same ports, in the same order:", count=len(seen))
-        return Answer(Text("\n".join([outcome, same, *seen])))
+        return Answer("\n".join([outcome, same, *seen]))
     differ = _(
         "They differ; if a port has changed since, run `%net up` again. (- only in the model, + "
         "only live)"
     )
     changes = [line for line in difflib.ndiff(wanted, seen) if not line.startswith("?")]
-    return Answer(Text("\n".join([outcome, differ, *changes])), ok=False)
+    return Answer("\n".join([outcome, differ, *changes]), ok=False)
 
 
 def _yes(truth: bool) -> str:

@@ -56,8 +56,8 @@ def state(console: Console) -> object:
     return network and (
         str(network.topology),
         network.clock,
-        str(network.tables),
-        str(network.caches),
+        str({name: switch.table for name, switch in network.switches.items()}),
+        str({name: station.cache for name, station in network.stations.items()}),
         console.steps,
     )
 

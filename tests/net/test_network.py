@@ -309,7 +309,8 @@ def test_a_ping_is_arp_and_icmp() -> None:
         "ben answers",
         "ana takes it",
     ]
-    assert net.caches == {"ana": {B: BEN}, "ben": {A: ANA}, "cy": {}, "dan": {}}
+    caches = {name: station.cache for name, station in net.stations.items()}
+    assert caches == {"ana": {B: BEN}, "ben": {A: ANA}, "cy": {}, "dan": {}}
     ok, steps = net.ping("ana", "10.0.10.2")
     assert ok and len(steps_at(steps, Plug("ben"))) == 2, "it knows the MAC now"
 

@@ -16,7 +16,7 @@ from labkit.errors import LabError
 from labkit.net.headers import IPV4
 from labkit.net.network import Network, Step
 from labkit.net.packets import ethernet, icmp, ipv4
-from labkit.net.picture import Answer, Bytes, Journey, Text, pasted
+from labkit.net.picture import Answer, Bytes, Journey, pasted
 from labkit.net.statements import parse
 from labkit.show.markup import Figure
 
@@ -125,7 +125,7 @@ def test_another_frame_changes_all_that_show_it(picture: Callable[[bytes], Figur
     assert picture(FRAME).html() != picture(other).html()
 
 
-@pytest.mark.parametrize("figure", [Journey(ping(), {}), Bytes(FRAME), Answer(Text(EVIL))])
+@pytest.mark.parametrize("figure", [Journey(ping(), {}), Bytes(FRAME), Answer(EVIL)])
 def test_every_figure_offers_text_and_html(figure: Figure) -> None:
     assert figure._repr_mimebundle_() == {"text/plain": str(figure), "text/html": figure.html()}
 

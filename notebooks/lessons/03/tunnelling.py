@@ -10,7 +10,7 @@ from labkit.errors import LabError
 from labkit.messages import N_, _
 from labkit.net.headers import LAYOUTS, TCP, UDP, Header, dissect
 from labkit.net.packets import ipv4
-from labkit.net.picture import Answer, Bytes, Text, header_look
+from labkit.net.picture import Answer, Bytes, header_look
 from labkit.show.markup import Figure, macro
 from labkit.show.text import clean
 from labkit.words import number
@@ -114,7 +114,7 @@ def through(kind: str, text: str = SECRET) -> Answer:
     return Answer(
         Boxes(outside, inside, _("tunnel: {kind}", kind=kind)),
         Bytes(outside, _("on the wire"), "IPv4"),
-        Text(told),
+        told,
         ok=not hits,
     )
 
@@ -133,7 +133,7 @@ def _sizes() -> Answer:
     for name, kind in TUNNEL_KINDS.items():
         encrypts = _("yes") if kind.encrypts else _("no")
         lines.append(f"{name:<10} {overhead(name):>4}  {encrypts:<8}  {kind.source}".rstrip())
-    return Answer(Text("\n".join(lines)))
+    return Answer("\n".join(lines))
 
 
 def _mtu(word: str) -> Answer:
@@ -141,7 +141,7 @@ def _mtu(word: str) -> Answer:
     mtu = number(word, 100, 9000, usage)
     lines = [_("bytes of the longest packet inside, when outside {mtu} fit", mtu=mtu)]
     lines += [f"{kind:<10} {largest(kind, mtu):>4}" for kind in TUNNEL_KINDS]
-    return Answer(Text("\n".join(lines)))
+    return Answer("\n".join(lines))
 
 
 def _tamper(kind: str) -> Answer:
@@ -161,9 +161,9 @@ def _arrives(tunnel: Tunnel, outside: bytes) -> Answer:
     try:
         inside = tunnel.unwrap(outside)
     except LabError as error:
-        return Answer(Text(str(error)), ok=False)
+        return Answer(str(error), ok=False)
     text = inside[40:].decode("ascii", "replace")  # behind IPv4 and TCP
-    return Answer(Text(_('It is taken as if nothing had happened, and says "{text}".', text=text)))
+    return Answer(_('It is taken as if nothing had happened, and says "{text}".', text=text))
 
 
 def _fragment(size_word: str, mtu_word: str) -> Answer:
@@ -175,7 +175,7 @@ def _fragment(size_word: str, mtu_word: str) -> Answer:
         told = _(
             "A packet of {size} bytes fits into {mtu} as it is: nobody cuts it.", size=size, mtu=mtu
         )
-        return Answer(Text(told))
+        return Answer(told)
     whole = ipv4(CLIENT, SERVER, UDP, bytes(size - 20), identification=7)
     divisible = whole[:6] + b"\0\0" + whole[8:]  # without "do not fragment"
     pieces = fragments(divisible, mtu)
@@ -204,7 +204,7 @@ def _fragment(size_word: str, mtu_word: str) -> Answer:
         fragments(whole, mtu)
     except LabError as error:
         lines.append(str(error))
-    return Answer(Text("\n".join(lines)))
+    return Answer("\n".join(lines))
 
 
 _COMMANDS: dict[tuple[str, int], Callable[..., Answer]] = {  # by name and number of words
@@ -221,7 +221,7 @@ def do(words: Sequence[str]) -> Answer:
     name, *rest = words or ["help"]
     if name == "help":
         kinds = ", ".join(TUNNEL_KINDS)
-        return Answer(Text(_("{help}\nKINDs: {kinds}", help=_(HELP), kinds=kinds)))
+        return Answer(_("{help}\nKINDs: {kinds}", help=_(HELP), kinds=kinds))
     if name in TUNNEL_KINDS and len(rest) <= 1:
         return through(name, *rest)
     command = _COMMANDS.get((name, len(rest)))

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from labkit.errors import LabError
 from labkit.messages import _
+from labkit.messages import _ as labkit_says
 from labkit.net.diagram import TopologyDiagram
 from labkit.net.engine import MODEL, Console
 from labkit.net.picture import Bytes, Journey
@@ -52,7 +53,7 @@ def _reasons(why: dict[tuple[str, str], str]) -> list[str]:
 
 def _drawn(*parts: str) -> str:
     """Figures in a column, below the model's badge."""
-    return "".join([show.badge_html(_(MODEL)), *parts])
+    return "".join([show.badge_html(labkit_says(MODEL)), *parts])
 
 
 class NetPanel(Panel):
@@ -68,7 +69,7 @@ class NetPanel(Panel):
         ][:MOST]
         if not self.hosts:
             raise LabError(
-                "No host of this network is on an access port, so there is nothing to choose."
+                _("No host of this network is on an access port, so there is nothing to choose.")
             )
         self.picks = {host.name: self._pick(host) for host in self.hosts}
         undo = w.Button(description=_("As it was"))
@@ -99,7 +100,7 @@ class NetPanel(Panel):
 
     def _draw(self, _change: object = None) -> None:
         topology = self.topology
-        with teaching(self.view, _(MODEL)):
+        with teaching(self.view, labkit_says(MODEL)):
             for host in self.hosts:
                 vlan = self.picks[host.name].value
                 if vlan != self._vlan(host):
@@ -117,7 +118,7 @@ class StepsPanel(Panel):
     def __init__(self, console: Console) -> None:
         self.topology, self.steps = console.topology, console.steps
         if not self.steps:
-            raise LabError("No frame has been sent yet: `%net ping HOST HOST`, then this.")
+            raise LabError(_("No frame has been sent yet: `%net ping HOST HOST`, then this."))
         self.slider = w.IntSlider(
             min=1,
             max=len(self.steps),

@@ -8,16 +8,19 @@ from typing import Any
 
 import ipywidgets as w
 import pytest
+from conftest import Notebook
 from samples.errors import refused
+from samples.lessons import beside
 from samples.networks import console
 from samples.pages import Page, named, text, the
 
 from labkit.net.headers import summary
-from labkit.net.panels import MOST, NetPanel, StepsPanel, matrix_html
 from labkit.net.reach import Reach
 from labkit.net.statements import changed, parse
 from labkit.net.topology import Topology
 
+panels = beside("02", "panels")
+NetPanel, StepsPanel, MOST = panels.NetPanel, panels.StepsPanel, panels.MOST
 SCHOOL = """\
 switch s1 s2
 host ana 10.0.0.1/24 s1.1
@@ -103,7 +106,7 @@ def test_any_choices_are_drawn_as_they_are() -> None:
 
 
 def test_a_no_has_its_reason_below_and_under_the_cursor() -> None:
-    html = matrix_html(parse(SCHOOL))
+    html = panels.matrix_html(parse(SCHOOL))
     why = Reach(parse(SCHOOL)).why_not("ana", "eva")
     assert why and f"ana → eva: {why}" in text(html) and f'title="{why}"' in html
 
@@ -113,7 +116,7 @@ def test_of_many_hosts_some_are_shown() -> None:
         "switch s\n"
         + "\n".join(f"host h{n} 10.0.0.{n}/24 s.{n}\naccess {n} s.{n}" for n in range(1, 41))
     )
-    html = matrix_html(made)
+    html = panels.matrix_html(made)
     assert [*matrix(html)] == [f"h{n}" for n in range(1, MOST + 1)]
     assert f"… and {MOST * (MOST - 1) // 2 - 8} more" in html
     panel = NetPanel(console(str(made)))
@@ -207,3 +210,15 @@ def test_every_control_has_a_name() -> None:
     for panel in (NetPanel(console(SCHOOL)), StepsPanel(console(SCHOOL, "ping ana ben"))):
         for kind in (w.Button, w.Dropdown, w.IntSlider, w.Text):
             assert all(control.description for control in the(kind, panel))
+
+
+# -- in a notebook ------------------------------------------------------------------------------
+
+
+def test_before_there_is_a_network_a_magic_is_one_line(replay: Notebook) -> None:
+    replay.run("%load_ext labkit\n%lesson 02")
+    for magic in ("%net_panel", "%net_steps"):
+        assert replay.run(magic).startswith("? There is no network yet")
+    replay.run("%net open flat\n%net ping pc1 pc2")
+    assert "Ports and VLANs (needs JupyterLab)" in replay.run("%net_panel")
+    assert "Step by step (needs JupyterLab)" in replay.run("%net_steps")
