@@ -1,9 +1,9 @@
 """What a lesson asks: its tasks and predictions, and how it knows the answers.
 
-A lesson's ``tasks.py`` fills ``TASKS``, ``PREDICTIONS`` and ``NEEDS``. A check looks at structured
-state, never at text; it returns what to tell the student, or raises :class:`NotYet` with a hint
-made from that state. Every task carries its solution and wrong answers, so that a test can prove
-the check.
+A lesson's ``tasks.py`` fills ``TASKS`` and ``NEEDS``, its ``predictions.py`` ``PREDICTIONS``. A
+check looks at structured state, never at text; it returns what to tell the student, or raises
+:class:`NotYet` with a hint made from that state. Every task carries its solution and wrong answers,
+so that a test can prove the check.
 """
 
 from __future__ import annotations
@@ -102,18 +102,19 @@ def _one(what: str, name: str, known: Mapping[str, T]) -> T:
 
 @lru_cache
 def material(folder: Path) -> Material:
-    """Load a lesson's ``tasks.py``; a lesson without one needs nothing and asks nothing.
+    """Load what a lesson has of its modules; without any it needs nothing and asks nothing.
 
-    Its ``magics.py``, if there is one, holds ``MAGICS``, as that of a subject does.
+    Its ``magics.py`` holds ``MAGICS``, as that of a subject does.
     """
     _.add(folder)
     package = _package(folder)
-    tasks, magics = part(package, "tasks"), part(package, "magics")
+    tasks = part(package, "tasks")
+    predictions = getattr(part(package, "predictions"), "PREDICTIONS", ())
     return Material(
         {task.name: task for task in getattr(tasks, "TASKS", ())},
-        {prediction.name: prediction for prediction in getattr(tasks, "PREDICTIONS", ())},
+        {prediction.name: prediction for prediction in predictions},
         dict(getattr(tasks, "NEEDS", ())),
-        getattr(magics, "MAGICS", None),
+        getattr(part(package, "magics"), "MAGICS", None),
     )
 
 

@@ -11,16 +11,20 @@ from samples.shelf_lesson import NUMBER
 from labkit.errors import LabError
 from labkit.material import Material, Prediction, Try, material
 
-SOURCE = """
-from labkit.material import Prediction, Task, Try
+TASKS = """
+from labkit.material import Task, Try
 NEEDS = ()
 TASKS = [Task(name, lambda lesson, answer: "", Try(), []) for name in ("one", "two")]
+"""
+PREDICTIONS = """
+from labkit.material import Prediction
 PREDICTIONS = [Prediction("guess", "?", {"A": "a"}, {"A": "why"}, lambda lesson: "A")]
 """
 
 
 def test_material_by_name(tmp_path: Path) -> None:
-    (tmp_path / "tasks.py").write_text(SOURCE)
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "predictions.py").write_text(PREDICTIONS)
     found = material(tmp_path)
     assert list(found.tasks) == ["one", "two"] and list(found.predictions) == ["guess"]
     assert found.task("two").name == "two" and found.prediction("guess").question == "?"

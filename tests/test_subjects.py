@@ -39,7 +39,6 @@ TASKS = [
         ["Put one there."],
     )
 ]
-PREDICTIONS = []
 """
 CELLS = [
     "%load_ext labkit",
@@ -163,7 +162,6 @@ def check(lesson, answer):
 
 
 TASKS = [Task("sum", check, Try(answer="42"), [Try(answer="41", hint="41")])]
-PREDICTIONS = []
 """
 
 

@@ -53,7 +53,7 @@ def toy_folder(tmp_path: Path) -> Path:
     """A lesson without tasks of its own, on the toy engine."""
     folder = tmp_path / "lessons" / "77"
     folder.mkdir(parents=True)
-    (folder / "tasks.py").write_text('NEEDS = {"shelf": ["shelf"]}\nTASKS = []\nPREDICTIONS = []\n')
+    (folder / "tasks.py").write_text('NEEDS = {"shelf": ["shelf"]}\nTASKS = []\n')
     return folder
 
 

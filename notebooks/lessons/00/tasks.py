@@ -1,12 +1,11 @@
-"""Lesson 00, start here: one prediction and one task, to learn how lessons work."""
+"""Lesson 00, start here: its tasks, and how it knows that they are solved."""
 
 from __future__ import annotations
 
 from labkit.docker import reads as docker
 from labkit.docker.client import Thing
 from labkit.engine import Session
-from labkit.errors import LabError
-from labkit.material import NotYet, Prediction, Task, Try
+from labkit.material import NotYet, Task, Try
 from labkit.messages import _
 
 NEEDS = {"docker": ["docker"]}
@@ -59,39 +58,5 @@ TASKS = [
             _("Every container has a name; Docker makes one up unless `--name` gives it."),
             _("Options come between `run` and the image: `docker run --name NAME IMAGE`."),
         ],
-    ),
-]
-
-
-def right_after(lesson: Session) -> str:
-    found = ours(lesson)
-    if not found:
-        raise LabError(
-            "The container of hello-world is missing: run the cells above this one first."
-        )
-    return {"exited": "B", "running": "A"}.get(found[0]["state"], "C")
-
-
-PREDICTIONS = [
-    Prediction(
-        "after",
-        _("hello-world has printed its text. What has become of its container?"),
-        {
-            "A": _("It is still running, in the background."),
-            "B": _("It has ended, and is still there."),
-            "C": _("It has ended, and nothing of it is left."),
-        },
-        {
-            "A": _(
-                "A container runs as long as its program, and this program has printed its text "
-                "and ended."
-            ),
-            "B": _(
-                "Its program is over, but the container stays, with its files and its output, "
-                "until `docker rm`."
-            ),
-            "C": _("Docker removes a container by itself only if it was started with `--rm`."),
-        },
-        right_after,
     ),
 ]
