@@ -1,4 +1,4 @@
-"""Lesson 10, clones, appliances and daily operations: its tasks, and how it knows that they are solved."""
+"""Lesson 10, clones, appliances and daily operations: its tasks, and how it knows."""
 
 from __future__ import annotations
 
