@@ -27,9 +27,8 @@ def lessons_folder() -> Path:
 
     Raises :class:`LabError` outside the course.
     """
-    start = Path.cwd()
     checkout = Path(__file__).resolve().parent.parent
-    for folder in (start, *start.parents, checkout):
+    for folder in (Path.cwd(), *Path.cwd().parents, checkout):
         for lessons in (folder / "lessons", folder / "notebooks" / "lessons"):
             if lessons.is_dir():
                 return lessons

@@ -59,15 +59,10 @@ def succeed(
             raise LabError(failed, command=line, words=" ".join(result.text.split())[:200])
 
 
-def run_all(lesson: Lesson, lines: Iterable[str]) -> None:
-    """Run commands as typed, whether they fail or not."""
-    for line in lines:
-        lesson.command(lesson.words(line))
-
-
 def attempt_at(lesson: Lesson, task: Task, attempt: Try) -> Verdict:
-    """Give one answer as a student would, and check it."""
-    run_all(lesson, attempt.commands)
+    """Give one answer as a student would, whether its commands fail or not, and check it."""
+    for line in attempt.commands:
+        lesson.command(lesson.words(line))
     return verdict(lesson, task, attempt.answer)
 
 

@@ -138,8 +138,12 @@ def test_its_words_of_advice_and_its_doctors_line(cells: Notebook) -> None:
 
 
 def test_its_subcommand_and_its_part_in_ours(
-    course: Path, shelf: Any, capsys: pytest.CaptureFixture[str]
+    course: Path,
+    shelf: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delitem(SUBJECTS, "docker")  # which may be installed here, and not running
     Lesson("88", "live").command(["shelf", "put", "cup", "white"])
     assert cli.main(["dust"]) == 0 and "dusted" in capsys.readouterr().out
     assert cli.main(["prefetch", "88"]) == 0 and "a board for 88" in capsys.readouterr().out

@@ -24,7 +24,7 @@ from labkit.docker.ledger import Entry, Ledger
 from labkit.docker.output import bars, because, settle
 from labkit.docker.ownership import Ownership
 from labkit.engine import PREFETCHED, Command, Engine, Finding, Heard, Session, home
-from labkit.errors import LabError
+from labkit.errors import LabError, MissingProgram
 from labkit.messages import N_, _
 from labkit.show.progress import Bar
 
@@ -235,12 +235,11 @@ class Docker(Engine):
 
     @classmethod
     def sweep(cls, lessons: Sequence[str]) -> list[str]:
-        if not any((home() / "docker").glob("*/*")):  # no lesson ever made anything
-            return []
         try:
             client = Client.find()
         except LabError as error:
-            return [str(error)]
+            never_used = not any((home() / "docker").glob("*/*"))
+            return [] if isinstance(error, MissingProgram) and never_used else [str(error)]
         made = ledger_of(client).lessons()
         wanted = lessons or [name for name in made if name != PREFETCHED]  # that is for a class
         return [note for lesson in wanted for note in cls(client, lesson).clean()]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
+
+from wcwidth import width
 
 _UNSAFE = re.compile(  # controls, marks that reorder text, surrogates and noncharacters
     "[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
@@ -16,21 +17,9 @@ def clean(text: str) -> str:
     return _UNSAFE.sub("\ufffd", " ".join(text.split()))
 
 
-@lru_cache(maxsize=4096)
-def _width(character: str) -> int:
-    """0 for what combines with its neighbour, 2 for a wide character (Unicode annex 11), else 1."""
-    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0
-    if unicodedata.east_asian_width(character) in ("W", "F"):
-        return 2
-    return 1
-
-
 def cells(text: str) -> int:
-    """Width of a text in monospace cells."""
-    if text.isascii():
-        return len(text)
-    return sum(map(_width, text))
+    """Width of a text in monospace cells (Unicode annex 11)."""
+    return width(text, control_codes="ignore")
 
 
 def shorten(text: str, limit: int) -> str:

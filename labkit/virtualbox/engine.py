@@ -64,6 +64,7 @@ class Bench(Engine):
     timed = True
     undoes = True
     literal = ("PWD",)
+    rehearsed = False  # it is being recorded
 
     def __init__(self, lesson: str, programs: Sequence[str] = ("VBoxManage",)) -> None:
         path = (home() / "bench" / lesson).resolve()
@@ -76,6 +77,7 @@ class Bench(Engine):
     @classmethod
     def open(cls, session: Session, programs: Sequence[str]) -> Self:
         bench = cls(session.name, programs)
+        bench.rehearsed = session.rehearsed
         bench.ready()
         return bench
 
@@ -182,7 +184,10 @@ class Bench(Engine):
             raise LabError("This lesson works without VirtualBox.")
         if sys.platform == "win32" and not self.virtualbox.isolated():
             self.virtualbox.open()
-        return self.virtualbox.run(words, stdin=stdin, on_text=heard)
+        result = self.virtualbox.run(words, stdin=stdin, on_text=heard)
+        if self.rehearsed:
+            self.virtualbox.stay()
+        return result
 
     def _guest_write(self, words: list[str]) -> Result:
         machine, page, text = guest.page_of(words)

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -106,6 +107,7 @@ class VirtualBox:
             # Its words are translated otherwise, and names cut short.
             self.env["LC_ALL"] = "C.UTF-8"
         self.driver = True  # whether machines can be started; known after the first command
+        self._waiting: threading.Thread | None = None
 
     def __str__(self) -> str:
         """As in "VirtualBox 7.2.22". Raises :class:`LabError` if VBoxManage does not say it."""
@@ -164,6 +166,17 @@ class VirtualBox:
     def running(self) -> list[str]:
         """The UUIDs of the machines that run. Raises :class:`LabError`."""
         return _UUID_AT_END.findall(self.ask(["list", "runningvms"]))
+
+    def stay(self) -> None:
+        """Keep VBoxSVC up, by a client that waits, till :meth:`end`.
+
+        What a new one writes differs a little from what one wrote that made the machines, so a
+        recording would depend on the pauses between its commands.
+        """
+        if not (self._waiting and self._waiting.is_alive()):
+            waits = ["metrics", "collect", "--period", "86400"]  # seconds
+            self._waiting = threading.Thread(target=self.run, args=(waits,), daemon=True)
+            self._waiting.start()
 
     def open(self) -> None:
         """Make the home if need be. Raises :class:`LabError` if only the user's own answers."""

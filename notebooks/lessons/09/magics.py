@@ -15,7 +15,7 @@ from labkit.magics import LessonMagics, put, shown
 from labkit.messages import N_, _
 from labkit.show import output as show
 from labkit.show.panels import Panel, teaching
-from labkit.tasks import aside, run_all
+from labkit.tasks import aside
 from labkit.virtualbox import preview, reads
 from labkit.virtualbox.snapshots import Graph, machine_tree
 
@@ -57,7 +57,7 @@ class SnapshotPanel(Panel):
             lesson,
             "snapshot panel",
             [f"{clone} --register"],
-            [partial(run_all, lesson, [line]) for line in tried],
+            [partial(lesson.command, lesson.words(line)) for line in tried],
             [self._line(CLONE, "")],
         )
         self.asked = (TAKE, "")
