@@ -179,3 +179,31 @@ def test_a_lesson_without_an_engine_opens_and_needs_no_recording(
     assert "Not 41." in cells.run("%check sum 41")
     assert "Yes." in cells.run("%check sum 42")
     assert "works without shelf; its commands are: none" in cells.run("%shelf list")
+
+
+BESIDE = """
+from IPython.core.magic import line_magic, magics_class
+
+from labkit.magics import LessonMagics, shown
+
+from .counting import twice
+
+
+@magics_class
+class MAGICS(LessonMagics):
+    @line_magic
+    @shown()
+    def double(self, line):
+        self.say("note", f"{self.now().name}: {twice(line)}")
+"""
+
+
+def test_a_lesson_brings_magics_of_its_own_and_code_beside_them(
+    course: Path, cells: Notebook
+) -> None:
+    folder = course / "notebooks" / "lessons" / "88"
+    (folder / "tasks.py").write_text(PLAIN)
+    (folder / "magics.py").write_text(BESIDE)
+    (folder / "counting.py").write_text("def twice(text):\n    return text * 2\n")
+    cells.run("%lesson 88")
+    assert "88: abab" in cells.run("%double ab")
