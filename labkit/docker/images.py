@@ -75,7 +75,7 @@ def recipe_of(image: str, lessons: Path) -> Recipe | None:
 def build(recipe: Recipe, client: Client, run: Run) -> str:
     """Build a recipe's image if it is not there; its tag. Raises :class:`LabError`."""
     tag = recipe.tag
-    if client.about("image", tag):
+    if client.inspect("image", tag):
         return tag
     # The engine's own network fetches packages, also where containers get none, or no names.
     options = ["--force-rm", "--network", "host", "--tag", tag]

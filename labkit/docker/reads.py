@@ -43,7 +43,7 @@ def looks(session: Session, container: str, argv: Sequence[str]) -> int:
 
 def about(session: Session, image: Thing) -> Thing:
     """What never changes of an image: ``diff_ids``, ``history``, ``command``, ``labels``."""
-    found: Thing = session.content(image["id"], lambda: _client(session).image(image["id"]))
+    found: Thing = session.content(image["id"], lambda: _client(session).about(image["id"]))
     return found
 
 

@@ -150,7 +150,7 @@ def test_reads_changes_and_images_and_files_and_saves(lab: Lab) -> None:
     assert [f"{change['kind']} {change['path']}" for change in changes] == sorted(
         plain("diff", "c1").splitlines(), key=lambda line: line[2:]
     )
-    about = client.image("busybox")
+    about = client.about("busybox")
     layers = plain("inspect", "--format", '{{join .RootFS.Layers ","}}', "busybox")
     config = json.loads(plain("inspect", "--format", "{{json .Config}}", "busybox"))
     assert about["diff_ids"] == layers.split(",")

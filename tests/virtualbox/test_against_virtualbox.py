@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from samples.benches import ATTACH, DISK, MACHINE, do, linked
+from samples.lessons import beside
 
 from labkit.virtualbox.engine import Bench
 from labkit.virtualbox.preview import deleting, restoring
-from labkit.virtualbox.program import parse_machinereadable
 
 pytestmark = pytest.mark.live("virtualbox", "qemu-img")
 
@@ -150,6 +150,6 @@ def test_both_witnesses_say_the_same(bench: Bench) -> None:
     asked, alone = bench.folder.graph(), bench.folder.graph(ask=False)
     assert asked.to_json() == alone.to_json() and asked.notes == []
     answer = bench.command(["VBoxManage", "snapshot", "m", "list", "--machinereadable"]).out
-    listed = parse_machinereadable(answer)
+    listed = beside("10", "listing").parse_machinereadable(answer)
     named = [value for key, value in listed.items() if re.match("SnapshotName", key)]
     assert {s.name for s in asked.machine("m").snapshots} <= set(named)
