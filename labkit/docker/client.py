@@ -56,7 +56,7 @@ def find_thing(things: Sequence[Thing], name: str) -> Thing | None:
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """Turn what the SDK raises in it into a LabError, one line that teaches."""
+    """What the SDK raises inside becomes a LabError, one line that teaches. Also a decorator."""
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
 

@@ -140,7 +140,8 @@ class Docker(Engine):
             finally:
                 container = cid.read_text() if cid.exists() else ""
                 if container and words.has("-d"):
-                    self._wait_a_moment(container)
+                    with suppress(LabError), asking():  # it may run on
+                        self.client.api.wait(container, timeout=_ENDED_AT_ONCE)
                 entries = self._made(before, words, "".join(said), container)
                 if container and not ended:
                     # Its first process may ignore the interrupt that ended the command.
@@ -164,12 +165,6 @@ class Docker(Engine):
         except LabError:  # the engine is gone: the command's own output says so
             known = {thing["id"] for thing in before["containers"]}
             return [("container", container)] if container and container not in known else []
-
-    def _wait_a_moment(self, container: str) -> None:
-        from requests.exceptions import RequestException
-
-        with suppress(RequestException):
-            self.client.api.wait(container, timeout=_ENDED_AT_ONCE)
 
     # -- containers of our own ------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 
 from labkit.docker.client import Client, Thing, World, asking, called, ids
 from labkit.docker.command_line import Words, full_name
@@ -130,11 +131,10 @@ class Ownership:
         """What is there and called otherwise now, whoever removed the rest."""
         if names is None:
             return set()
-        spared: set[str] = set()
-        for things in self.client.world(intermediate=True).values():
-            for thing in things:
-                if not any(name in names for name in called(thing)):
-                    spared.add(thing["id"])
+        things = chain.from_iterable(self.client.world(intermediate=True).values())
+        spared = {
+            thing["id"] for thing in things if not any(name in names for name in called(thing))
+        }
         return {entry for entry in entries if entry[-1] in spared}
 
     def _of_others(self, lesson: str) -> set[Entry]:

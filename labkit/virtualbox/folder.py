@@ -59,7 +59,7 @@ class Folder:
             return Graph([], [])
         return read_home(self.virtualbox.home, self.virtualbox.running() if ask else ())
 
-    def chain(self, machine: str) -> list[Path]:
+    def disk_files(self, machine: str) -> list[Path]:
         """The files of a machine's first disk, that of the current state first. Raises LabError."""
         return [Path(medium.location) for medium in self.graph(ask=False).disks(machine)]
 
@@ -75,7 +75,7 @@ class Folder:
         ]
         files.sort(key=_without_uuids)
         world = json.dumps(self.graph().to_json() | {"files": files})
-        here = json.dumps(str(self.path)).strip('"')  # as it stands within a text of JSON
+        here = json.dumps(str(self.path))[1:-1]  # as it stands within a text of JSON
         relative: dict[str, Any] = json.loads(world.replace(here, "$PWD"))
         return relative
 

@@ -33,7 +33,7 @@ _PLACES = (
     r"C:\Program Files\Oracle\VirtualBox\VBoxManage.exe",
 )
 _SYSTEM = {"win32": "windows", "darwin": "macosx"}.get(sys.platform, "linux")
-_HOME = """<?xml version="1.0"?>
+_NEW_SETTINGS = """<?xml version="1.0"?>
 <VirtualBox xmlns="http://www.virtualbox.org/" version="1.12-{system}">
   <Global><SystemProperties defaultMachineFolder={folder} defaultHardDiskFormat="VDI"/></Global>
 </VirtualBox>
@@ -155,7 +155,7 @@ class VirtualBox:
         settings = self.home / "VirtualBox.xml"
         if not settings.exists():
             self.home.mkdir(parents=True, exist_ok=True)
-            text = _HOME.format(system=_SYSTEM, folder=quoteattr(str(self.folder)))
+            text = _NEW_SETTINGS.format(system=_SYSTEM, folder=quoteattr(str(self.folder)))
             settings.write_text(text, "utf-8")
         deadline = time.monotonic() + _PATIENCE
         while not self.isolated():

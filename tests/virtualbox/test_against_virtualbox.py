@@ -32,7 +32,7 @@ def bench(bench: Bench) -> Bench:
 
 def grow(bench: Bench) -> None:
     """Make the current disk 2 MiB larger."""
-    name = bench.folder.name(bench.folder.chain("m")[0])
+    name = bench.folder.name(bench.folder.disk_files("m")[0])
     argv = ["qemu-io", "-f", "vmdk", "-c", "write -q 2M 2M", name]
     assert bench.command(argv).code == 0
 
