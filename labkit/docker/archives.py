@@ -82,7 +82,7 @@ class Slice(NamedTuple):
 
 
 # Where a file's bytes are; or, of a stream, what it held: a text, the members of a tar, or what is
-# wrong with it. Of a link the path that it leads to. None for what is nothing of these.
+# wrong with it. Of a link the path that it leads to. None for anything else.
 Content = Slice | bytes | list[LayerEntry] | LabError | str | None
 
 
@@ -96,9 +96,9 @@ class _Archive:
         self._names_left = MAX_NAMES
 
     def take(self, source: Source, path: str = "") -> None:
-        """Take note of the files in a tar: where they are in a plain one at a ``path``, else what.
+        """Note of each file in a tar where it is, if that is a plain one at a ``path``; else what.
 
-        Which of them are layers is told only at its end.
+        Which of them are layers is told only at the end of the tar.
         """
         whole = self.inflater.open(source)
         for entry in members(whole):
@@ -171,10 +171,10 @@ class _Archive:
                 name=self._name,
             )
         name = printable(chosen.names[0] if chosen.names else self._name)
-        return self._image(name, config, layers)
+        return self._from_files(name, config, layers)
 
-    def _image(self, name: str, config_file: str, layers: Sequence[str]) -> Image:
-        """From the files of its config and of its layers, oldest first."""
+    def _from_files(self, name: str, config_file: str, layers: Sequence[str]) -> Image:
+        """An image from the files of its config and of its layers, oldest first."""
         config = self._file(config_file, dict)
         diff_ids = self._strings(self._field(config, "rootfs", dict), "diff_ids")
         history = []
@@ -230,13 +230,15 @@ class _Archive:
             value = json.loads(self._text(path))
         except (ValueError, RecursionError):
             value = None
-        return self._field({path: value}, path, kind)
+        return self._typed(path, value, kind)
 
     def _field(self, thing: object, key: str, kind: type[_T], default: _T | None = None) -> _T:
         """A field of a JSON object; the default also stands for null."""
         value = thing.get(key) if isinstance(thing, dict) else None
-        if value is None:
-            value = default
+        return self._typed(key, default if value is None else value, kind)
+
+    def _typed(self, key: str, value: object, kind: type[_T]) -> _T:
+        """The value, if it is of that type. LabError that names it if it is of another."""
         if not isinstance(value, kind):
             key = printable(key)
             problem = _("{key} is not the JSON {type} it should be", key=key, type=kind.__name__)
@@ -245,7 +247,7 @@ class _Archive:
 
     def _strings(self, thing: object, key: str) -> list[str]:
         """A field that is a list of strings; empty if there is none."""
-        return [self._field({key: text}, key, str) for text in self._field(thing, key, list, [])]
+        return [self._typed(key, text, str) for text in self._field(thing, key, list, [])]
 
     def _blob(self, descriptor: object) -> str:
         """The file of what a descriptor names. Source: OCI image-spec, image-layout.md, Blobs."""

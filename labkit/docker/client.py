@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,26 @@ def find_thing(things: Sequence[Thing], name: str) -> Thing | None:
     return None
 
 
+@contextmanager
+def asking() -> Iterator[None]:
+    """What the SDK raises inside becomes a LabError, one line that teaches. Also a decorator."""
+    from docker.errors import APIError, DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except APIError as error:
+        words = " ".join(str(error.explanation or error).split()).rstrip(".")
+        told = _("Docker says: {words}. {advice}", words=words, advice=because(words))
+        raise LabError(told.strip()) from None
+    except (DockerException, RequestException) as error:
+        raise LabError(
+            "{advice} ({reason})",
+            advice=because("connection refused"),
+            reason=type(error).__name__,
+        ) from None
+
+
 class Client:
     """A reachable engine; :meth:`find` is the way to get one. ``version`` is the engine's."""
 
@@ -73,14 +93,15 @@ class Client:
         host = os.environ.get("DOCKER_HOST") or _host_of_context()
         from docker import APIClient  # late: a third of a second
         from docker.errors import DockerException
-        from docker.utils import kwargs_from_env
+        from docker.utils import kwargs_from_env, version_lt
         from requests.exceptions import RequestException
 
         try:
             where = {**kwargs_from_env(), "base_url": host}
             about = APIClient(**where, version="1.24", timeout=10).version(api_version=False)
             _check_age(about)
-            spoken = min(about["ApiVersion"], NEWEST_API, key=_numbers)
+            newest = version_lt(NEWEST_API, about["ApiVersion"])
+            spoken = NEWEST_API if newest else about["ApiVersion"]
             api = APIClient(**where, version=spoken, timeout=60)
         except (DockerException, RequestException, OSError) as error:
             advice = _(_START)
@@ -98,41 +119,18 @@ class Client:
     def __str__(self) -> str:
         return f"Docker {self.version}"
 
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Turn what the SDK raises into one line that teaches."""
-        from docker.errors import APIError, DockerException
-        from requests.exceptions import RequestException
-
-        try:
-            yield
-        except APIError as error:
-            words = " ".join(str(error.explanation or error).split()).rstrip(".")
-            told = _("Docker says: {words}. {advice}", words=words, advice=because(words))
-            raise LabError(told.strip()) from None
-        except (DockerException, RequestException) as error:
-            raise LabError(
-                "{advice} ({reason})",
-                advice=because("connection refused"),
-                reason=type(error).__name__,
-            ) from None
-
-    def ask(self, question: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """The SDK's answer. Raises :class:`LabError`."""
-        with self.asking():
-            return question(*args, **options)
-
     # -- reading --------------------------------------------------------------------------------
 
+    @asking()
     def world(self, intermediate: bool = False) -> World:
         """Images, containers, volumes and networks now, as small JSON objects, oldest first.
 
         ``intermediate`` also lists the unnamed images between the steps of a classic build.
         """
-        images = map(_image, self.ask(self.api.images, all=intermediate))
-        containers = map(_container, self.ask(self.api.containers, all=True))
-        volumes = sorted(each["Name"] for each in self.ask(self.api.volumes)["Volumes"] or ())
-        networks = sorted((each["Name"], each["Id"]) for each in self.ask(self.api.networks))
+        images = map(_image, self.api.images(all=intermediate))
+        containers = map(_container, self.api.containers(all=True))
+        volumes = sorted(each["Name"] for each in self.api.volumes()["Volumes"] or ())
+        networks = sorted((each["Name"], each["Id"]) for each in self.api.networks())
         return {
             "images": sorted(images, key=lambda i: (i["created"], i["tags"], i["id"])),
             "containers": sorted(containers, key=lambda c: (c["created"], c["name"])),
@@ -140,22 +138,24 @@ class Client:
             "networks": [{"id": identity, "name": name} for name, identity in networks],
         }
 
+    @asking()
     def changes(self, container: str) -> list[dict[str, str]]:
         """What ``docker diff`` shows: ``kind`` A(dded), C(hanged), D(eleted) and ``path``.
 
         Source: Engine API, ContainerChanges.
         """
-        found = self.ask(self.api.diff, container) or ()
+        found = self.api.diff(container) or ()
         changes = ({"kind": "CAD"[change["Kind"]], "path": change["Path"]} for change in found)
         return sorted(changes, key=lambda change: change["path"])
 
-    def image(self, image: str) -> Thing:
+    @asking()
+    def about(self, image: str) -> Thing:
         """What never changes of an image.
 
         ``diff_ids`` and ``history`` oldest first, ``command``, ``labels``.
         """
-        about = self.ask(self.api.inspect_image, image)
-        steps = self.ask(self.api.history, image)
+        about = self.api.inspect_image(image)
+        steps = self.api.history(image)
         history = [{"created_by": step["CreatedBy"], "size": step["Size"]} for step in steps]
         config = about.get("Config") or {}
         return {
@@ -167,15 +167,16 @@ class Client:
 
     def save(self, image: str) -> Iterator[bytes]:
         """``docker save`` as a stream of bytes."""
-        with self.asking():
+        with asking():
             yield from self.api.get_image(image)
 
+    @asking()
     def fetch(self, container: str, path: str) -> bytes:
         """A file or folder of a container, as a tar archive."""
-        with self.asking():
-            return b"".join(self.api.get_archive(container, path)[0])
+        return b"".join(self.api.get_archive(container, path)[0])
 
-    def about(self, kind: str, name: str) -> Thing | None:
+    @asking()
+    def inspect(self, kind: str, name: str) -> Thing | None:
         """The engine's own words on what it takes a name to mean; None if there is no such thing.
 
         ``kind``: container, image, volume or network.
@@ -184,17 +185,16 @@ class Client:
 
         if not name.strip("/"):
             return None
-        with self.asking():
-            try:
-                return getattr(self.api, f"inspect_{kind}")(name)  # type: ignore[no-any-return]
-            except APIError as error:
-                if error.is_client_error():  # also a name that can be nobody's
-                    return None
-                raise
+        try:
+            return getattr(self.api, f"inspect_{kind}")(name)  # type: ignore[no-any-return]
+        except APIError as error:
+            if error.is_client_error():  # also a name that can be nobody's
+                return None
+            raise
 
     def thing(self, kind: str, name: str) -> Thing | None:
         """What a name means, with its ``id`` and ``tags``; ``kind`` as in :meth:`world`."""
-        about = self.about(kind.removesuffix("s"), name)
+        about = self.inspect(kind.removesuffix("s"), name)
         if not about:
             return None
         tags = [tag for tag in about.get("RepoTags") or () if tag != NAMELESS]
@@ -202,7 +202,7 @@ class Client:
 
     def stack(self, image: str) -> Iterator[str]:
         """The IDs of an image and of those it was built on, as far as the engine knows."""
-        while about := self.about("image", image):
+        while about := self.inspect("image", image):
             yield about["Id"]
             image = about.get("Parent", "")
 
@@ -219,7 +219,9 @@ def _host_of_context() -> str:
 
 def _check_age(about: Mapping[str, Any]) -> None:
     """Raise :class:`LabError` for an engine that is too old."""
-    if _numbers(about["ApiVersion"]) < _numbers(OLDEST_API):
+    from docker.utils import version_lt
+
+    if version_lt(about["ApiVersion"], OLDEST_API):
         raise LabError(
             "Docker {version} (API {api}) is older than the course needs (Docker 20.10, API "
             "1.41); update it: {how}.",
@@ -227,10 +229,6 @@ def _check_age(about: Mapping[str, Any]) -> None:
             api=about["ApiVersion"],
             how=_(HOW_TO_GET),
         )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
 
 
 def _image(about: Mapping[str, Any]) -> Thing:

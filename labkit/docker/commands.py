@@ -50,7 +50,7 @@ def _forest(args: argparse.Namespace) -> None:
 
     client = Client.find()
     forest = Forest(
-        {**client.image(image["id"]), "id": image["id"], "tags": image["tags"]}
+        {**client.about(image["id"]), "id": image["id"], "tags": image["tags"]}
         for image in client.world()["images"]
     )
     if args.json:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 
 from labkit.commands import Result, run
 from labkit.docker import images, reads
-from labkit.docker.client import HOW_TO_GET, LABEL, Client, World
+from labkit.docker.client import HOW_TO_GET, LABEL, Client, World, asking
 from labkit.docker.command_line import GROUPS, Words, parse
 from labkit.docker.guard import guard
 from labkit.docker.ledger import Entry, Ledger
@@ -140,12 +140,13 @@ class Docker(Engine):
             finally:
                 container = cid.read_text() if cid.exists() else ""
                 if container and words.has("-d"):
-                    self._wait_a_moment(container)
+                    with suppress(LabError), asking():  # it may run on
+                        self.client.api.wait(container, timeout=_ENDED_AT_ONCE)
                 entries = self._made(before, words, "".join(said), container)
                 if container and not ended:
                     # Its first process may ignore the interrupt that ended the command.
-                    with suppress(LabError):  # it may have ended by itself
-                        self.client.ask(self.client.api.kill, container)
+                    with suppress(LabError), asking():  # it may have ended by itself
+                        self.client.api.kill(container)
                 if entries:
                     self.ledger.add(self.lesson, entries)
 
@@ -165,12 +166,6 @@ class Docker(Engine):
             known = {thing["id"] for thing in before["containers"]}
             return [("container", container)] if container and container not in known else []
 
-    def _wait_a_moment(self, container: str) -> None:
-        from requests.exceptions import RequestException
-
-        with suppress(RequestException):
-            self.client.api.wait(container, timeout=_ENDED_AT_ONCE)
-
     # -- containers of our own ------------------------------------------------------------------
 
     def create(
@@ -181,7 +176,7 @@ class Docker(Engine):
         ``rights``: as of the SDK's create_host_config. Raises :class:`LabError`.
         """
         api = self.client.api
-        with self.client.asking():
+        with asking():
             host = api.create_host_config(**rights)
             try:
                 made: str = api.create_container(
@@ -193,16 +188,17 @@ class Docker(Engine):
                     host_config=host,
                 )["Id"]
             except KeyboardInterrupt:  # the engine may have made it all the same
-                about = self.client.about("container", name)
+                about = self.client.inspect("container", name)
                 if about and about["Config"]["Labels"].get(LABEL) == self.lesson:
                     self.ledger.add(self.lesson, [("container", about["Id"])])
                 raise
         self.ledger.add(self.lesson, [("container", made)])
         return made
 
+    @asking()
     def start(self, container: str) -> None:
         """Start a created container. Raises :class:`LabError`."""
-        self.client.ask(self.client.api.start, container)
+        self.client.api.start(container)
 
     # -- what there is, and what a lesson may ask -----------------------------------------------
 
@@ -279,12 +275,13 @@ class Docker(Engine):
 ENGINE = Docker
 
 
+@asking()
 def ledger_of(client: Client) -> Ledger:
     """What labkit made on this engine.
 
     The engine is known by its ID (one a machine before Docker 23) and its data's folder.
     """
-    about = client.ask(client.api.info)
+    about = client.api.info()
     key = f"{about['ID']} {about['DockerRootDir']}".encode()
     return Ledger(home() / "docker" / hashlib.sha256(key).hexdigest()[:16])
 

@@ -71,8 +71,7 @@ class Forest:
         """
         old = (before or self)._drawn()
         new = self._drawn()
-        if not known:
-            known = old if before else new
+        known = known or old
         drawn = [node if key in known else replace(node, mark="new") for key, node in new.items()]
         drawn += [replace(node, mark="gone") for key, node in old.items() if key not in new]
         return Tree(drawn)

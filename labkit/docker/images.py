@@ -39,11 +39,11 @@ class Recipe(NamedTuple):
         """The name of just this image: another recipe is another image. Raises LabError."""
         recipe = self.folder / "Dockerfile"
         try:
-            digest = hashlib.sha256(_text(recipe))
+            digest = hashlib.sha256(_content(recipe))
             for path in sorted(self.folder.rglob("*")):  # what it copies
                 if path.is_file() and path != recipe:
                     name = path.relative_to(self.folder).as_posix()
-                    digest.update(b"\0%b\0%b" % (name.encode(), _text(path)))
+                    digest.update(b"\0%b\0%b" % (name.encode(), _content(path)))
         except OSError:
             raise LabError(
                 "Lesson {lesson} has no recipe of an image {name}.",
@@ -53,7 +53,7 @@ class Recipe(NamedTuple):
         return f"{self.name}:{digest.hexdigest()[:12]}"
 
 
-def _text(path: Path) -> bytes:
+def _content(path: Path) -> bytes:
     """A file, the same however git wrote the ends of its lines."""
     return path.read_bytes().replace(b"\r\n", b"\n")
 
@@ -75,7 +75,7 @@ def recipe_of(image: str, lessons: Path) -> Recipe | None:
 def build(recipe: Recipe, client: Client, run: Run) -> str:
     """Build a recipe's image if it is not there; its tag. Raises :class:`LabError`."""
     tag = recipe.tag
-    if client.about("image", tag):
+    if client.inspect("image", tag):
         return tag
     # The engine's own network fetches packages, also where containers get none, or no names.
     options = ["--force-rm", "--network", "host", "--tag", tag]

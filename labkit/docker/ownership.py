@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 
-from labkit.docker.client import Client, Thing, World, called, ids
+from labkit.docker.client import Client, Thing, World, asking, called, ids
 from labkit.docker.command_line import Words, full_name
 from labkit.docker.ledger import Entry, Ledger
 from labkit.engine import PREFETCHED
@@ -82,7 +83,7 @@ class Ownership:
             # What comes after the image, and what it prints, may say anything.
             image = "".join(words.words[:1])
             yield from (image, container)
-            about = self.client.about("container", container) or {}
+            about = self.client.inspect("container", container) or {}
             yield from (mount.get("Name", "") for mount in about.get("Mounts", ()))
         else:
             yield from (*words.words, heard)
@@ -101,7 +102,8 @@ class Ownership:
         earlier, later = entries[:since], entries[since:]
         if not later:
             return []
-        self.client.ask(self.client.api.ping)
+        with asking():
+            self.client.api.ping()
         spared = self._not_called(entries, names)
         kept = spared | self._of_others(lesson)
         doomed = [entry for entry in reversed(later) if entry not in kept]
@@ -129,11 +131,10 @@ class Ownership:
         """What is there and called otherwise now, whoever removed the rest."""
         if names is None:
             return set()
-        spared: set[str] = set()
-        for things in self.client.world(intermediate=True).values():
-            for thing in things:
-                if not any(name in names for name in called(thing)):
-                    spared.add(thing["id"])
+        things = chain.from_iterable(self.client.world(intermediate=True).values())
+        spared = {
+            thing["id"] for thing in things if not any(name in names for name in called(thing))
+        }
         return {entry for entry in entries if entry[-1] in spared}
 
     def _of_others(self, lesson: str) -> set[Entry]:
@@ -156,7 +157,7 @@ class Ownership:
         kind, name = entry[0], entry[1]
         api = self.client.api
         try:
-            with self.client.asking(), suppress(NotFound):
+            with asking(), suppress(NotFound):
                 if kind == "container":
                     api.remove_container(name, force=True, v=True)  # v: its unnamed volumes only
                 elif kind in ("volume", "network"):

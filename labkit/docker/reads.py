@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
@@ -43,7 +44,7 @@ def looks(session: Session, container: str, argv: Sequence[str]) -> int:
 
 def about(session: Session, image: Thing) -> Thing:
     """What never changes of an image: ``diff_ids``, ``history``, ``command``, ``labels``."""
-    found: Thing = session.content(image["id"], lambda: _client(session).image(image["id"]))
+    found: Thing = session.content(image["id"], lambda: _client(session).about(image["id"]))
     return found
 
 
@@ -94,8 +95,5 @@ def forest(session: Session, names: Sequence[str] = ()) -> Forest:
 
 
 def _matches(tags: Sequence[str], names: Sequence[str]) -> bool:
-    if not names:
-        return True
-    starts = tuple(name.removesuffix("*") for name in names if name.endswith("*"))
-    exact = {full_name(name) for name in names if not name.endswith("*")}
-    return any(tag in exact or tag.startswith(starts) for tag in tags)
+    patterns = [name if name.endswith("*") else full_name(name) for name in names]
+    return not names or any(fnmatchcase(tag, pattern) for tag in tags for pattern in patterns)

@@ -67,7 +67,7 @@ class RootFS:
     def apply(self, entries: Iterable[LayerEntry]) -> tuple[int, list[str], list[str], list[str]]:
         """Lay one layer on top: bytes of its files; paths that it adds, changes, removes; sorted.
 
-        It hides only what lies below it, wherever in its tar the whiteout stands.
+        A whiteout hides only what is in the layers below, wherever in its own tar it stands.
         """
         layer, size = self._unpack(entries)
         added: list[str] = []

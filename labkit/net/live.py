@@ -272,7 +272,7 @@ class Lab:
 
     def _ended(self) -> str:
         """Why the switches have ended; "" if they have not."""
-        net = self.docker.client.about("container", self._switches)
+        net = self.docker.client.inspect("container", self._switches)
         if not net or net["State"]["Status"] != "exited":
             return ""
         logs = run(["docker", "logs", "--tail", "1", self._switches], timeout=60)

@@ -158,14 +158,10 @@ class Bench(Engine):
         folder = str(self.folder.path)
         name, *words = (word.replace("$PWD", folder) for word in command.argv)
         told = (stdin or "").split() if name == "qemu-io" else []  # it takes commands there
-        self.guard(name, [*words, *told])
+        guard(Asked(name, [*words, *told], self.folder.path))
         result = self._run(name, words, stdin, heard)
         chunks = tuple((stream, self.folder.shown(text)) for stream, text in result.chunks)
         return Result(tuple(command.argv), result.code, chunks, result.seconds)
-
-    def guard(self, name: str, words: Sequence[str]) -> None:
-        """Raise :class:`LabError` if a command names what is outside the folder."""
-        guard(Asked(name, list(words), self.folder.path))
 
     def command(self, argv: Sequence[str]) -> Result:
         """Run a command for ourselves. Raises :class:`LabError`."""
@@ -191,7 +187,7 @@ class Bench(Engine):
 
     def _guest_write(self, words: list[str]) -> Result:
         machine, page, text = guest.page_of(words)
-        scratch, top = self.folder.path / HOME, self.folder.chain(machine)[0]
+        scratch, top = self.folder.path / HOME, self.folder.disk_files(machine)[0]
         return guest.write(self.where("qemu-io"), scratch, machine, top, page, text)
 
     # -- what there is --------------------------------------------------------------------------
@@ -209,12 +205,12 @@ class Bench(Engine):
         """
         path = self.folder.path
         name = name.replace("$PWD", str(path))
-        self.guard("", [name])
+        guard(Asked("", [name], path))
         return open_disk(path / name)
 
     def guest(self, machine: str) -> list[str]:
         """What a machine's guest would read at the start of each page. Raises LabError."""
-        return guest.read(self.folder.chain(machine))
+        return guest.read(self.folder.disk_files(machine))
 
     def explore(self, session: Session) -> None:
         world = session.world()

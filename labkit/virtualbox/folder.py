@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -58,7 +59,7 @@ class Folder:
             return Graph([], [])
         return read_home(self.virtualbox.home, self.virtualbox.running() if ask else ())
 
-    def chain(self, machine: str) -> list[Path]:
+    def disk_files(self, machine: str) -> list[Path]:
         """The files of a machine's first disk, that of the current state first. Raises LabError."""
         return [Path(medium.location) for medium in self.graph(ask=False).disks(machine)]
 
@@ -73,17 +74,10 @@ class Folder:
             if path.suffix not in SETTINGS
         ]
         files.sort(key=_without_uuids)
-        return dict(self._relative(self.graph().to_json() | {"files": files}))
-
-    def _relative(self, value: Any) -> Any:
-        """A JSON value with $PWD for the folder in all its texts."""
-        if isinstance(value, str):
-            return self.shown(value)
-        if isinstance(value, list | tuple):
-            return [self._relative(each) for each in value]
-        if isinstance(value, dict):
-            return {self._relative(name): self._relative(each) for name, each in value.items()}
-        return value
+        world = json.dumps(self.graph().to_json() | {"files": files})
+        here = json.dumps(str(self.path))[1:-1]  # as it stands within a text of JSON
+        relative: dict[str, Any] = json.loads(world.replace(here, "$PWD"))
+        return relative
 
 
 def _without_uuids(file: Mapping[str, Any]) -> tuple[list[str], int]:

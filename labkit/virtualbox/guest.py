@@ -43,15 +43,13 @@ def write(qemu_io: str, scratch: Path, machine: str, top: Path, page: int, text:
                 machine=machine,
                 format=disk.format,
             )
-    with tempfile.NamedTemporaryFile(dir=scratch, suffix=".part", delete=False) as file:
-        file.write(text.encode()[:PAGE].ljust(PAGE, b"\0"))
-    source = f"{scratch.name}/{Path(file.name).name}"  # qemu-io knows no quotes, so no spaces
-    try:
-        command = f"write -s {source} {page * PAGE} {PAGE}"
-        argv = [qemu_io, "-f", "vmdk", "-c", command, str(top)]
-        done = run(argv, cwd=scratch.parent, timeout=60)
-    finally:
-        Path(file.name).unlink()
+    lesson = scratch.parent
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        source = Path(folder, "page")
+        source.write_bytes(text.encode()[:PAGE].ljust(PAGE, b"\0"))
+        path = source.relative_to(lesson).as_posix()  # qemu-io knows no quotes, so no spaces
+        command = f"write -s {path} {page * PAGE} {PAGE}"
+        done = run([qemu_io, "-f", "vmdk", "-c", command, str(top)], cwd=lesson, timeout=60)
     if done.code or "wrote" not in done.out:
         return done
     written = f"page {page}: {PAGE // 1024} KiB written into {top}\n"

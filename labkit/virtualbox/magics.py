@@ -95,9 +95,8 @@ class MAGICS(LessonMagics):
                 "Name a disk file of the lesson: `%disk lab07.vdi`; `%folder` lists them."
             )
         disks = {name: reads.disk(lesson, name) for name in names}
-        scale = max(
-            StripFigure(disk).scale for disk in disks.values()
-        )  # so lengths can be compared
+        # One for all, so that lengths can be compared.
+        scale = max(StripFigure(disk).scale for disk in disks.values())
         for name, disk in disks.items():
             _show_disk(lesson, name, disk, scale, alone=len(disks) == 1)
 

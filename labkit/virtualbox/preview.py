@@ -40,8 +40,8 @@ class Preview:
         """What sentences tell of a disk."""
         return {"disk": self.graph.labels()[disk.uuid], "size": human(_size(disk))}
 
-    def open(self, media: Iterable[Medium]) -> None:
-        """VirtualBox opens all of these, and would not begin or would stop half way."""
+    def needs(self, media: Iterable[Medium]) -> None:
+        """Raise :class:`LabError` if a file is missing, for VirtualBox opens all of these."""
         for disk in media:
             if disk.size_on_disk is None:
                 why = N_("the file of {disk} is missing: put it back first.")
@@ -77,7 +77,7 @@ class Preview:
         if above:
             self.merge(disk, above[0])
         elif disk.parent:
-            self.open(self.graph.chain(disk.parent))
+            self.needs(self.graph.chain(disk.parent))
             self.removed.append(disk.uuid)
             self.lost.append(_("Lost for ever: what is only in {disk} ({size}).", **told))
         else:
@@ -93,7 +93,7 @@ class Preview:
         """
         down = not lower.parent or _size(lower) > _size(upper)
         source, target = (upper, lower) if down else (lower, upper)
-        self.open([*self.graph.chain(target.uuid), source, *self.graph.children(source)])
+        self.needs([*self.graph.chain(target.uuid), source, *self.graph.children(source)])
         own = any(upper.uuid in uuids for uuids in self.owner.attached().values())
         if upper.used_by and not own:  # it is that of a clone
             users = _users([upper])
@@ -122,7 +122,7 @@ class Preview:
             )
         held = self.graph.known(self.snapshot.media)
         for disk in held:
-            self.open(self.graph.chain(disk.uuid))
+            self.needs(self.graph.chain(disk.uuid))
         count = len(self.owner.snapshots)
         stay = _.many(
             "{n} snapshot and their disks stay.", "{n} snapshots and their disks stay.", count

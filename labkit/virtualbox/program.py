@@ -34,7 +34,7 @@ _PLACES = (
     r"C:\Program Files\Oracle\VirtualBox\VBoxManage.exe",
 )
 _SYSTEM = {"win32": "windows", "darwin": "macosx"}.get(sys.platform, "linux")
-_HOME = """<?xml version="1.0"?>
+_NEW_SETTINGS = """<?xml version="1.0"?>
 <VirtualBox xmlns="http://www.virtualbox.org/" version="1.12-{system}">
   <Global><SystemProperties defaultMachineFolder={folder} defaultHardDiskFormat="VDI"/></Global>
 </VirtualBox>
@@ -51,22 +51,7 @@ _DONE = re.compile(r"^(?:\d+%\.\.\.)*(?:\d+%\.\.\.\Z|100%\n)", re.M)
 _ENDING = "Failed to create the VirtualBox object!"
 _PATIENCE = 8.0  # seconds; VBoxSVC ends 5 s after its last client
 _LAST_MOMENT = 5.0  # seconds that a killed process may take to be gone
-# A quoted value ends with a quote at the end of a line.
-_PAIR = re.compile(
-    r'^(?:"([^"\n]*)"|([A-Za-z][\w()/-]*))=(?:"(.*?)(?:"$|\Z)|([^\n]*))', re.M | re.S
-)
 _UUID_AT_END = re.compile(r"\{([0-9a-f-]{36})\}$", re.M)
-
-
-def parse_machinereadable(text: str) -> dict[str, str]:
-    """Keys and values of `VBoxManage showvminfo --machinereadable`.
-
-    Nothing is escaped in it, so of a key given twice the first counts: the other may be forged.
-    """
-    values: dict[str, str] = {}
-    for quoted_key, key, quoted, value in _PAIR.findall(text):
-        values.setdefault(quoted_key or key, quoted or value)
-    return values
 
 
 def find_program() -> str:
@@ -183,7 +168,7 @@ class VirtualBox:
         settings = self.home / "VirtualBox.xml"
         if not settings.exists():
             self.home.mkdir(parents=True, exist_ok=True)
-            text = _HOME.format(system=_SYSTEM, folder=quoteattr(str(self.folder)))
+            text = _NEW_SETTINGS.format(system=_SYSTEM, folder=quoteattr(str(self.folder)))
             settings.write_text(text, "utf-8")
         deadline = time.monotonic() + _PATIENCE
         while not self.isolated():

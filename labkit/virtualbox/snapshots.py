@@ -156,20 +156,20 @@ class Graph:
         """These and what they stand on, machines and media. Raises as :meth:`machine`."""
         todo = [self.machine(name) for name in names]
         wanted: set[str] = set()
-        media: list[str | None] = []
+        attached: list[str] = []
         while todo:
             machine = todo.pop()
             if machine.uuid not in wanted:
                 wanted.add(machine.uuid)
                 todo += self.origins(machine)
                 for uuids in machine.attached().values():
-                    media += uuids
+                    attached += uuids
         used: set[str] = set()
-        while media:
-            uuid = media.pop()
-            if uuid in self._media and uuid not in used:
-                used.add(uuid)
-                media.append(self._media[uuid].parent)
+        for uuid in attached:
+            for medium in self.chain(uuid):
+                if medium.uuid in used:
+                    break  # and so is all that it stands on
+                used.add(medium.uuid)
         return Graph(
             [machine for machine in self.machines if machine.uuid in wanted],
             [medium for medium in self.media if medium.uuid in used],

@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element
 from labkit.errors import LabError
 
 # The attributes of an appliance whose files VirtualBox would write, or remove with the machine.
-PATHS = {"href", "snapshotFolder", "stateFile", "path", "location", "tracefile"}
+PATH_ATTRIBUTES = {"href", "snapshotFolder", "stateFile", "path", "location", "tracefile"}
 DESCRIPTOR = 16 << 20  # bytes; a real one has some 10 KiB
 
 
@@ -42,7 +42,7 @@ def examine_appliance(appliance: Path) -> None:
             file=appliance.name,
         ) from None
     for _element, name, value in _leading_away(root):
-        if name.rpartition("}")[2] in PATHS:
+        if name.rpartition("}")[2] in PATH_ATTRIBUTES:
             raise LabError(
                 "{file:.60} is not imported: with it VirtualBox would use {path!r}, outside "
                 "the new machine's folder. Do not trust whoever made it.",

@@ -156,14 +156,6 @@ def test_what_is_no_layer_may_be_anything() -> None:
     check_demo(read_stream([c.tar([*odd, *c.oci(c.DEMO)])], "x"))
 
 
-@pytest.mark.parametrize("steps", [0, 1, 3])
-def test_history_that_does_not_fit_names_no_layer(steps: int) -> None:
-    history = [{"created_by": f"RUN {n}"} for n in range(steps)]
-    built = c.image([c.file("a", 1)], [c.file("b", 2)], history=history)
-    image = read_stream([c.tar(c.oci(built))], "x")
-    assert [(layer.created_by, layer.size) for layer in image.layers] == [("", 1), ("", 2)]
-
-
 def test_lone_surrogates_in_ids_and_words() -> None:
     history = [{"created_by": "\ud800"}, {"created_by": "\x1b[2J"}]
     built = c.image([c.file("a")], [c.file("b")], history=history, tag="\ud800\n")

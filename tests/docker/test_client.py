@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.errors import APIError, DockerException
 from engines.dockerd import Dockerd
 from live import Lab, Student, inventory, plain
+from requests.exceptions import RequestException
 from samples.errors import refused
 
-from labkit.docker.client import Client, Thing, called, find_thing
+from labkit.docker.client import Client, Thing, asking, called, find_thing
 from labkit.docker.engine import ledger_of
 from labkit.errors import MissingProgram
 
@@ -99,6 +101,25 @@ def test_finds_the_engine_of_the_current_context(
 # -- reading ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (APIError("", explanation="no space left on device.\n"), "Docker says: no space left"),
+        (APIError("", explanation="an odd\n word"), "Docker says: an odd word."),
+        (DockerException(), "The Docker engine does not answer"),
+        (RequestException(), "The Docker engine does not answer"),
+    ],
+)
+def test_what_the_sdk_raises_is_one_line_that_teaches(error: Exception, said: str) -> None:
+    @asking()
+    def ask() -> None:
+        raise error
+
+    for _again in range(2):
+        line = refused(ask)
+        assert line.startswith(said) and "\n" not in line
+
+
 @pytest.mark.live("docker")
 def test_reads_the_world(lab: Lab, student: Student) -> None:
     lab("pull busybox")
@@ -150,7 +171,7 @@ def test_reads_changes_and_images_and_files_and_saves(lab: Lab) -> None:
     assert [f"{change['kind']} {change['path']}" for change in changes] == sorted(
         plain("diff", "c1").splitlines(), key=lambda line: line[2:]
     )
-    about = client.image("busybox")
+    about = client.about("busybox")
     layers = plain("inspect", "--format", '{{join .RootFS.Layers ","}}', "busybox")
     config = json.loads(plain("inspect", "--format", "{{json .Config}}", "busybox"))
     assert about["diff_ids"] == layers.split(",")

@@ -72,7 +72,7 @@ class Engine:
     def world(self) -> dict[str, Any]:
         return {"images": [{"id": f"sha256:{name}", "tags": [f"{name}:1"]} for name in ("a", "ab")]}
 
-    def image(self, image: str) -> dict[str, Any]:
+    def about(self, image: str) -> dict[str, Any]:
         steps = image.removeprefix("sha256:")
         return {
             "diff_ids": [f"sha256:layer of {step}" for step in steps],
@@ -96,9 +96,9 @@ def test_forest(tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def cleaned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def cleaned(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lessons that were cleaned, on an engine whose ledger tells what lessons made."""
-    ledger, lessons = Ledger(tmp_path / "ledger"), list[str]()
+    ledger, lessons = Ledger(own_home / "docker" / "engine"), list[str]()
     for lesson in ("00", "09", "12", "prefetched"):
         ledger.add(lesson, [("container", "c")])
 
@@ -131,4 +131,5 @@ def test_reset_where_docker_never_was(own_home: Path, told: Told) -> None:
     """A classroom may have VirtualBox alone."""
     told("reset")
     Ledger(own_home / "docker" / "engine").add("12", [("container", "c")])
-    assert "Docker is not installed here" in told("reset", code=1)
+    for line in ("reset", "reset 12"):
+        assert told(*line.split(), code=1).startswith("labkit: Reset, except: Docker is not inst")

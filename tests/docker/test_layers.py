@@ -335,13 +335,6 @@ def test_empty_is_what_history_says_not_what_has_no_bytes() -> None:
     assert third.chain_id == image.config.chain_ids[1]
 
 
-def test_json_has_exactly_its_keys() -> None:
-    plain = built(APP, [f("app/.wh.a")]).to_json()
-    assert list(plain) == ["image", "layers", "size", "wasted", "efficiency"]
-    words = "diff_id chain_id created_by empty size added changed removed"
-    assert list(plain["layers"][1]) == words.split()
-
-
 def test_text_is_a_small_table() -> None:
     image = built(
         APP,

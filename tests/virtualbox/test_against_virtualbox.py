@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from samples.benches import ATTACH, DISK, MACHINE, do, linked
+from samples.lessons import beside
 
 from labkit.virtualbox.engine import Bench
 from labkit.virtualbox.preview import deleting, restoring
-from labkit.virtualbox.program import parse_machinereadable
 
 pytestmark = pytest.mark.live("virtualbox", "qemu-img")
 
@@ -32,7 +32,7 @@ def bench(bench: Bench) -> Bench:
 
 def grow(bench: Bench) -> None:
     """Make the current disk 2 MiB larger."""
-    name = bench.folder.name(bench.folder.chain("m")[0])
+    name = bench.folder.name(bench.folder.disk_files("m")[0])
     argv = ["qemu-io", "-f", "vmdk", "-c", "write -q 2M 2M", name]
     assert bench.command(argv).code == 0
 
@@ -150,6 +150,6 @@ def test_both_witnesses_say_the_same(bench: Bench) -> None:
     asked, alone = bench.folder.graph(), bench.folder.graph(ask=False)
     assert asked.to_json() == alone.to_json() and asked.notes == []
     answer = bench.command(["VBoxManage", "snapshot", "m", "list", "--machinereadable"]).out
-    listed = parse_machinereadable(answer)
+    listed = beside("10", "listing").parse_machinereadable(answer)
     named = [value for key, value in listed.items() if re.match("SnapshotName", key)]
     assert {s.name for s in asked.machine("m").snapshots} <= set(named)

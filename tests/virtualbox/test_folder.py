@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from labkit.virtualbox.folder import HOME, Folder
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     """The settings of a machine "m" with two snapshots, and a file."""
-    path = tmp_path / "a folder"
+    path = tmp_path / ("una carpeta ñ" if sys.platform == "win32" else 'una "carpeta ñ"')
     folder = settings_only(path, m=deep(2))
     (path / "a.vdi").write_bytes(bytes(8))
     return folder
@@ -52,7 +53,7 @@ def test_files_are_in_an_order_that_no_random_uuid_changes(folder: Folder) -> No
 
 
 def test_the_chain_of_a_disk_begins_with_the_current_state(folder: Folder) -> None:
-    assert [path.name for path in folder.chain("m")] == ["2.vdi", "1.vdi", "0.vdi"]
+    assert [path.name for path in folder.disk_files("m")] == ["2.vdi", "1.vdi", "0.vdi"]
 
 
 def test_settings_written_again_with_the_same_words_are_no_change(folder: Folder) -> None:

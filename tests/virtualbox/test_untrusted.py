@@ -14,7 +14,7 @@ from samples.appliances import DAMAGED, DISK, ELSEWHERE, OVF, Appliance
 
 from labkit.errors import LabError
 from labkit.virtualbox.guard import Asked, guard
-from labkit.virtualbox.untrusted import PATHS, examine_appliance, examine_settings
+from labkit.virtualbox.untrusted import PATH_ATTRIBUTES, examine_appliance, examine_settings
 
 GOOD = Appliance(OVF, b"a disk", Path("/home/me"))
 OUTSIDE = r"^m\.ova is not imported: .* outside the new machine's folder\. .*$"
@@ -39,7 +39,9 @@ def test_what_would_lead_outside_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_every_attribute_that_is_a_path_is_in_a_sample() -> None:
     samples = b"".join(build(GOOD) for build in ELSEWHERE.values()).decode()
-    assert {name for name in PATHS if re.search(rf'\b{name}="(/|\.\.)', samples)} == PATHS
+    assert {
+        name for name in PATH_ATTRIBUTES if re.search(rf'\b{name}="(/|\.\.)', samples)
+    } == PATH_ATTRIBUTES
 
 
 @pytest.mark.parametrize("name", DAMAGED)

@@ -10,8 +10,9 @@ from labkit.errors import LabError
 from labkit.material import NotYet, Task, Try
 from labkit.messages import _
 from labkit.virtualbox import reads as virtualbox
-from labkit.virtualbox.program import parse_machinereadable
 from labkit.virtualbox.snapshots import Graph
+
+from .listing import parse_machinereadable
 
 NEEDS = {"virtualbox": ["VBoxManage", "qemu-img", "qemu-io", "tar"]}
 SEATS = ("seat-1", "seat-2", "seat-3")

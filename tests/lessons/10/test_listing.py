@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from samples.lessons import beside
 
-from labkit.virtualbox.program import parse_machinereadable
+parse_machinereadable = beside("10", "listing").parse_machinereadable
 
 
 def test_machinereadable() -> None:
