@@ -59,10 +59,13 @@ def test_wrong_use_is_2_and_says_how(line: str, capsys: pytest.CaptureFixture[st
     assert done.value.code == 2 and said.out == "" and "usage: labkit" in said.err
 
 
-@pytest.mark.parametrize("line", ["forest", "prefetch", "record 12", "layers busybox"])
+@pytest.mark.parametrize(
+    "line", ["forest", "reset", "reset 12", "prefetch", "record 12", "layers busybox"]
+)
 def test_without_an_engine_it_is_1_and_one_line(line: str, told: Told) -> None:
-    why = "labkit: No Docker engine answers at unix:///nonexistent/docker.sock. "
-    assert told(*line.split(), code=1).startswith(why)
+    why = "No Docker engine answers at unix:///nonexistent/docker.sock. "
+    begins = "labkit: Reset, except: " if "reset" in line else "labkit: "
+    assert told(*line.split(), code=1).startswith(begins + why)
 
 
 def test_doctor_works_without_an_engine(told: Told) -> None:
