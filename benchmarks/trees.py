@@ -6,7 +6,8 @@ from collections.abc import Callable
 from statistics import median
 from time import perf_counter
 
-from labkit.show.trees import Node, Tree
+from labkit.show.layout import Node
+from labkit.show.trees import Tree
 
 
 def images(count: int) -> list[Node]:

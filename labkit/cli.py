@@ -104,11 +104,13 @@ def _record(args: argparse.Namespace) -> None:
         recording = rehearsal.tape.recording
         if args.note:
             recording.header.note = args.note
-        recording.save(rehearsal.recording)
+        engines = ", ".join(recording.header.engines.values())
+        if engines:  # else all is modelled, and there is nothing to replay
+            recording.save(rehearsal.recording)
         for path in rehearse.notebooks(name):
             rehearse.store(path)
-            engines = ", ".join(recording.header.engines.values())
-            print(f"✔ {path.name}: recorded on {engines} and stored as its replay")
+            recorded = f"recorded on {engines}, and" if engines else "without an engine to record,"
+            print(f"✔ {path.name}: {recorded} stored as it is in replay")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""What a lesson asks of an engine, and the one list of subjects.
+"""What an engine is, and the one list of subjects.
 
 A *subject* is a package that plugs into the core. It may hold these modules, found by name:
 
@@ -13,6 +13,7 @@ the others run real programs, and where those are missing their answers come fro
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
@@ -30,7 +31,7 @@ SUBJECTS = {
     "disks": "labkit.disks",
     "net": "labkit.net",
 }
-PREFETCHED = "prefetched"  # the lesson of what stays between lessons, till it is reset itself
+PREFETCHED = "prefetched"  # in place of a lesson's name: what is there before class, for all
 Heard = Callable[[str], None] | None  # what sees what a slow command prints, as it arrives
 
 
@@ -39,8 +40,7 @@ class Command(NamedTuple):
 
     argv: tuple[str, ...]
     key: tuple[str, ...]  # the same argv for all spellings that mean the same
-    # It only reads; the engine's fingerprint tells whether it changed something; or it may change
-    # what no fingerprint shows.
+    # It only reads; it changes what the fingerprint shows; it may change what none shows.
     effect: Literal["none", "seen", "unseen"] = "seen"
     slow: bool = False  # so that a notebook shows how far it is
 
@@ -90,19 +90,22 @@ class Session(Protocol):
 
 
 class Engine(Protocol):
-    """One engine at work for one lesson. What is the class's answers in replay too."""
+    """One engine at work for one lesson. Its class methods serve replay too, where none is open."""
 
-    programs: ClassVar[Mapping[str, str]]  # command → how to get it; each becomes a magic
+    programs: ClassVar[Mapping[str, str]]  # program → how to get it; each becomes a magic
     modelled: ClassVar[bool] = False  # works in this process: never recorded as it is
     timed: ClassVar[bool] = False  # an output says how long the command took
-    undoes: ClassVar[bool] = False  # all that is done within `undone` is
+    undoes: ClassVar[bool] = False  # `undone` takes back all that is done inside it
+    passing: ClassVar[Sequence[str]] = ()  # kinds of its world that come and go by themselves
     literal: ClassVar[Sequence[str]] = ()  # variables that stay as typed, such as PWD
 
     @classmethod
+    @abstractmethod
     def open(cls, session: Session, programs: Sequence[str]) -> Self:
         """Be ready for a lesson. Raises :class:`LabError`: what is missing and how to get it."""
 
     @classmethod
+    @abstractmethod
     def parse(cls, argv: Sequence[str]) -> Command:
         """Take a command apart. Raises :class:`LabError` for what no cell can run."""
 
@@ -147,14 +150,15 @@ class Engine(Protocol):
         return ""
 
     def versions(self) -> dict[str, str]:
-        """Name and version of what runs the commands, for the badge."""
+        """What runs the commands, as the badge says it: a name and three numbers, Shelf 1.0.0."""
         return {}
 
+    @abstractmethod
     def run(self, command: Command, stdin: str | None, heard: Heard) -> Result:
         """Run a command. Raises :class:`LabError` for one that reaches beyond the lesson."""
 
     def fingerprint(self) -> Hashable:
-        """Another one after each change."""
+        """Equal as long as nothing has changed."""
 
     def world(self) -> dict[str, Any]:
         """What there is now, by kind, as JSON."""
@@ -164,7 +168,7 @@ class Engine(Protocol):
         """While recording: ask all that a student may ask in this state."""
 
     def mark(self) -> Any:
-        """Where things are now, for :meth:`clean`."""
+        """Where things are now, for :meth:`clean`, which without one cleans all."""
 
     def clean(self, since: Any = None, names: Container[str] | None = None) -> list[str]:
         """Remove what the lesson made, since a mark and called one of ``names`` if given.

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from labkit.messages import _
+
+T = TypeVar("T")
 
 
 class LabError(Exception):
@@ -21,3 +26,14 @@ class LabError(Exception):
 
 class MissingProgram(LabError):
     """The program of a command is not installed, or not on PATH."""
+
+
+def one_of(known: Mapping[str, T], name: str, message: str, /, **values: object) -> T:
+    """What a name stands for among those ``known``.
+
+    Raises :class:`LabError` with the ``message``, its places ``{name}`` and ``{known}`` filled.
+    """
+    if name not in known:
+        names = ", ".join(known) or _("none")
+        raise LabError(message, name=name, known=names, **values)
+    return known[name]

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from labkit.commands import Result
 from labkit.engine import Command, Engine, Heard, Session, engines, spelled
-from labkit.errors import LabError
+from labkit.errors import LabError, one_of
 from labkit.material import Task, material
-from labkit.messages import _
+from labkit.messages import N_, _
 from labkit.recording import Header, Recording
 from labkit.tape import Player, Tape
 from labkit.words import split
@@ -46,14 +46,8 @@ def all_lessons() -> dict[str, Path]:
 
 def folder_of(lesson: str) -> Path:
     """The folder of a lesson. Raises :class:`LabError` if it is none: no name leads elsewhere."""
-    known = all_lessons()
-    if lesson not in known:
-        raise LabError(
-            "There is no lesson {name!r:.60}; there are: {known}.",
-            name=lesson,
-            known=", ".join(known),
-        )
-    return known[lesson]
+    message = N_("There is no lesson {name!r:.60}; there are: {known}.")
+    return one_of(all_lessons(), lesson, message)
 
 
 def _joined(tables: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -82,8 +76,8 @@ class Lesson(Session):
         self.name = name
         self.folder = folder or folder_of(name)
         self.material = material(self.folder)
-        known = engines()
-        self.kinds = {subject: known[subject] for subject in self.material.needs}
+        unknown = N_("This lesson needs {name!r}, which is no engine; there are: {known}.")
+        self.kinds = {need: one_of(engines(), need, unknown) for need in self.material.needs}
         self.engines: dict[str, Engine] = {}
         self.why = ""  # it is replayed though nobody asked for that
         self.tape = self._begin(os.environ.get("LABKIT_MODE", "") if mode is None else mode)
@@ -100,6 +94,7 @@ class Lesson(Session):
                 "The mode is {mode!r}; it can be live or replay, or absent to choose by itself.",
                 mode=mode,
             )
+        # Of modelled engines there is nothing to replay.
         if mode != "replay" or all(kind.modelled for kind in self.kinds.values()):
             try:
                 self._open(modelled=False)

@@ -17,10 +17,10 @@ from labkit import tasks
 from labkit.commands import Interrupted
 from labkit.doctor import examine
 from labkit.engine import engines, parts
-from labkit.errors import LabError
+from labkit.errors import LabError, one_of
 from labkit.lesson import Lesson
 from labkit.material import Prediction, Task
-from labkit.messages import _, speak_as_in
+from labkit.messages import N_, _, speak_as_in
 from labkit.show import output as show
 from labkit.show.panels import Choice, Panel
 from labkit.show.progress import Live
@@ -244,8 +244,7 @@ class LabMagics(LessonMagics):
         asked = lesson.material.prediction(words[0] if words else "")
         if len(words) > 1:
             letter = words[1].upper()
-            if letter not in asked.choices:
-                raise LabError("Choose one of {letters}.", letters=", ".join(asked.choices))
+            one_of(asked.choices, letter, N_("Choose one of {known}."))
             lesson.committed.setdefault(asked.name, letter)
         put(Choice(asked.name, asked.question, asked.choices, lesson.committed))
 

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
 
 from labkit.engine import Session, part
-from labkit.errors import LabError
+from labkit.errors import one_of
 from labkit.messages import N_, _
 
-T = TypeVar("T")
+_MISSING = N_("This lesson has no {what} {name!r:.60}; it has: {known}.")
 
 
 class NotYet(Exception):
@@ -52,6 +51,7 @@ class Task:
     wrong: Sequence[Try]
     hints: Sequence[str] = ()
     setup: Sequence[str] = ()  # commands that make what it is about, unshown, each time it starts
+    on_paper: bool = False  # its check reads no state, only the answer
 
     @property
     def commands(self) -> list[str]:
@@ -67,7 +67,7 @@ class Prediction:
     name: str
     question: str
     choices: Mapping[str, str]  # by letter
-    why: Mapping[str, str]  # each is right or wrong
+    why: Mapping[str, str]  # by letter: why it is right or wrong
     right: Callable[[Session], str]  # reads the state and names the right letter
 
 
@@ -82,22 +82,11 @@ class Material:
 
     def task(self, name: str) -> Task:
         """A task by name. Raises :class:`LabError` naming those there are."""
-        return _one(_("task"), name, self.tasks)
+        return one_of(self.tasks, name, _MISSING, what=_("task"))
 
     def prediction(self, name: str) -> Prediction:
         """A prediction by name. Raises :class:`LabError` naming those there are."""
-        return _one(_("prediction"), name, self.predictions)
-
-
-def _one(what: str, name: str, known: Mapping[str, T]) -> T:
-    if name not in known:
-        raise LabError(
-            "This lesson has no {what} {name!r:.60}; it has: {known}.",
-            what=what,
-            name=name,
-            known=", ".join(known) or _("none"),
-        )
-    return known[name]
+        return one_of(self.predictions, name, _MISSING, what=_("prediction"))
 
 
 @lru_cache
@@ -108,13 +97,14 @@ def material(folder: Path) -> Material:
     """
     _.add(folder)
     package = _package(folder)
-    tasks = part(package, "tasks")
-    predictions = getattr(part(package, "predictions"), "PREDICTIONS", ())
+    tasks, predictions, magics = (
+        part(package, name) for name in ("tasks", "predictions", "magics")
+    )
     return Material(
         {task.name: task for task in getattr(tasks, "TASKS", ())},
-        {prediction.name: prediction for prediction in predictions},
-        dict(getattr(tasks, "NEEDS", ())),
-        getattr(part(package, "magics"), "MAGICS", None),
+        {each.name: each for each in predictions.PREDICTIONS} if predictions else {},
+        dict(tasks.NEEDS) if tasks else {},
+        magics.MAGICS if magics else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Rehearse a lesson on a live engine, to record it; all that happens only while recording is here.
+"""Rehearse a lesson on a live engine, to record it.
 
 A rehearsal runs every cell, asks in each new state what a student may ask there, and tries every
 answer to every task. Then the notebook is stored as a replay of the recording.
@@ -20,10 +20,8 @@ from labkit.material import Task, Try
 from labkit.tape import Recorder
 from labkit.tasks import attempt_at, leave
 
-_COMES_AND_GOES = ("media", "notes")  # what engines list of their own accord
 
-
-class Unproven(Exception):
+class Unproven(LabError):
     """A task's solution does not pass, a wrong answer does, or one leaves something behind."""
 
 
@@ -69,10 +67,11 @@ class Rehearsal(Lesson):
         outside = self.world()
         set_up()
         undone = all(each.undoes for each in self.engines.values())
-        for attempt in (Try(hint=" "), *task.wrong, task.solution):
+        nothing = Try(hint=" ")  # fails, with whatever hint
+        for attempt in (nothing, *task.wrong, task.solution):
             with self.trial():
                 self._prove(task, attempt, outside)
-            if not undone:
+            if not undone:  # leaving the task has taken its things away
                 with self.trial():
                     set_up()
 
@@ -81,13 +80,16 @@ class Rehearsal(Lesson):
         verdict = attempt_at(self, task, attempt)
         wanted = "fail" if attempt.hint else "pass"
         right = verdict.status == wanted and attempt.hint.strip() in verdict.text
+        passing = {kind for each in self.engines.values() for kind in each.passing}
         left = leave(self) + [
-            f"it left something behind among the {kind}"
+            f"the {kind} are not as before the task"
             for kind, things in self.world().items()
-            if things != outside[kind] and kind not in _COMES_AND_GOES
+            if things != outside[kind] and kind not in passing
         ]
-        if not right or left:
-            raise Unproven(f"Task {task.name}, {attempt}: {verdict} {left}")
+        if not right:
+            left.insert(0, f"it is told: {verdict.text}")
+        if left:
+            raise Unproven(f"Task {task.name}, {attempt}: {'; '.join(left)}")
 
     def foresee(self, begin: Callable[[], object], trials: Sequence[Callable[[], object]]) -> None:
         begin()

@@ -13,7 +13,13 @@ from labkit.material import material
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
-lessons = all_lessons(NOTEBOOKS / "lessons")
-for name, folder in sorted(lessons.items(), key=lambda lesson: (lesson[1] / "images").is_dir()):
-    if next(iter(material(folder).needs), "") == sys.argv[1]:
-        print(*sorted(NOTEBOOKS.glob(f"*/{name}-*.ipynb")), sep="\n")
+
+def lane(engine: str) -> list[Path]:
+    """The notebooks whose lessons need an engine first."""
+    lessons = sorted(all_lessons().items(), key=lambda lesson: (lesson[1] / "images").is_dir())
+    names = [name for name, folder in lessons if next(iter(material(folder).needs), "") == engine]
+    return [path for name in names for path in sorted(NOTEBOOKS.glob(f"*/{name}-*.ipynb"))]
+
+
+if __name__ == "__main__":
+    print(*lane(sys.argv[1]), sep="\n")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from lanes import lane
+
+from labkit.engine import SUBJECTS
+from labkit.material import material
 
 ROOT = Path(__file__).resolve().parent.parent
 LABKIT = sorted((ROOT / "labkit").rglob("*.py"))
 BESIDE_LESSONS = sorted((ROOT / "notebooks" / "lessons").glob("*/*.py"))
-SUBJECTS = ("disks", "docker", "net", "virtualbox")
 
 
 def lines(paths: list[Path]) -> int:
@@ -28,9 +32,27 @@ def test_a_module_and_its_functions_fit_on_a_few_screens(path: Path) -> None:
 
 def test_the_core_is_small_and_lessons_own_little_code() -> None:
     core = [path for path in LABKIT if path.relative_to(ROOT / "labkit").parts[0] not in SUBJECTS]
-    assert lines(core) <= 3_000
+    assert lines(core) <= 3_000, "lines of the core: what is a subject's belongs there"
     asks = ("tasks.py", "predictions.py")
     assert lines([path for path in BESIDE_LESSONS if path.name not in asks]) <= 1_500
+
+
+def test_a_subject_is_under_the_contracts() -> None:
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    core, apart = about["tool"]["importlinter"]["contracts"][1:3]
+    assert set(SUBJECTS.values()) == set(core["forbidden_modules"]) == set(apart["modules"])
+
+
+def test_each_lesson_is_in_the_tables() -> None:
+    for readme in (ROOT / "README.md", ROOT / "notebooks" / "README.md"):
+        linked = re.findall(r"\(.*?(\d\d-[a-z-]+\.ipynb)\)", readme.read_text("utf-8"))
+        assert {*linked} == {path.name for path in ROOT.glob("notebooks/*/*.ipynb")}, readme
+
+
+def test_each_lesson_is_compared_live_in_the_lane_of_its_first_engine() -> None:
+    for folder in (ROOT / "notebooks" / "lessons").glob("*/"):
+        for first in [*material(folder).needs][:1]:
+            assert [path for path in lane(first) if path.name[:2] == folder.name]
 
 
 def test_the_picture_of_the_house_shows_its_imports() -> None:

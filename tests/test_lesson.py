@@ -62,7 +62,7 @@ def test_the_mode_is_chosen_by_whether_an_engine_answers(
     replayed: Lesson, toy: Any, toy_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toy.away = False
-    assert Lesson("77", None, toy_folder).badge == "live · Shelf 1.0"
+    assert Lesson("77", None, toy_folder).badge == "live · Shelf 1.0.0"
     monkeypatch.setenv("LABKIT_MODE", "replay")
     assert Lesson("77", None, toy_folder).badge.startswith("replay · recorded 20")
     monkeypatch.delenv("LABKIT_MODE")

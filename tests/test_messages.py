@@ -15,12 +15,17 @@ from babel.messages.pofile import read_po, write_po
 from conftest import Notebook
 
 from labkit import messages
+from labkit.engine import engines
 from labkit.errors import LabError
 from labkit.material import material
 from labkit.messages import N_, Catalogue, speak_as_in
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = [*(ROOT / "labkit").rglob("*.py"), *(ROOT / "notebooks" / "lessons").glob("*/*.py")]
+SOURCES = [
+    *(ROOT / "labkit").rglob("*.py"),
+    *(ROOT / "notebooks" / "lessons").glob("*/*.py"),
+    *(ROOT / "tests" / "samples" / "shelf").glob("*.py"),  # an engine to learn from
+]
 # Whose first words are sentences; babel takes them from the same places.
 TRANSLATED = {"_", "N_", "many", "LabError", "MissingProgram", "NotRecorded", "NotYet"}
 # What only contributors and teachers meet: recording, and the help of the command line.
@@ -32,7 +37,7 @@ NO_SENTENCE = re.compile(r"^[a-z0-9_ .-]+$|[{};]|</|--|^\s*(?:exec|for) |\\|\(\?
 NOT_SHOWN = {"compile", "search", "sub", "match", "ValueError", "Try"}
 # What engines say, for labkit to know it again.
 THEIRS = {"Conflict. The container name", "Failed to create the VirtualBox object!"}
-TYPED = ("docker ", "VBoxManage ")  # commands
+TYPED = tuple(f"{name} " for kind in engines().values() for name in kind.programs)  # commands
 WRITTEN = {"report, first draft", "a poem instead of a report"}  # by the guest of lesson 09
 each = pytest.mark.parametrize("path", sorted(SOURCES), ids=lambda path: "/".join(path.parts[-2:]))
 

@@ -16,7 +16,7 @@ from labkit.rehearse import Rehearsal
 
 TASKS = """
 from labkit.material import NotYet, Prediction, Task, Try
-from shelf.engine import text
+from shelf.reads import text
 
 NEEDS = {"shelf": ["shelf"]}
 
@@ -115,7 +115,9 @@ def test_the_subjects_of_the_course_have_the_parts_that_are_looked_for() -> None
 def test_live_recorded_and_replayed(recorded: Rehearsal, cells: Notebook, shelf: Any) -> None:
     assert recorded.engines["shelf"].world() == {"things": {}}
     live = [cells.run(cell) for cell in ("%lesson 88 live", *CELLS[2:])]
-    assert "live · Shelf 1.0" in live[0] and "['book']" in live[1] and "1 things dusted" in live[2]
+    assert (
+        "live · Shelf 1.0.0" in live[0] and "['book']" in live[1] and "1 things dusted" in live[2]
+    )
     assert "There is no vase" in live[4]
     cells.run("%shelf put vase blue")
     assert "A blue vase." in cells.run("%check vase")

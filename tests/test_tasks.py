@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from samples.shelf.engine import text
+from samples.shelf.reads import text
 from samples.shelf_lesson import MINE, NUMBER, things
 
 from labkit import tasks

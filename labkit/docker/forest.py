@@ -11,7 +11,8 @@ from typing import Any
 
 from labkit.docker.layers import BuildStep, ImageConfig, Json, decimal_size, instruction
 from labkit.messages import _
-from labkit.show.trees import Node, Tree
+from labkit.show.layout import Node
+from labkit.show.trees import Tree
 
 
 @dataclass

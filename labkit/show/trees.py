@@ -19,8 +19,6 @@ from labkit.show.markup import Figure, macro, render
 from labkit.show.scene import Scene, path
 from labkit.show.text import cells, clean, isolate
 
-__all__ = ["Node", "Tree"]
-
 TALL = 960  # px from which on a picture scrolls
 MANY = 6  # things named in a description, before only their number is told
 _COUNTED: dict[str, Callable[[int], str]] = {

@@ -63,6 +63,7 @@ class Bench(Engine):
     }
     timed = True
     undoes = True
+    passing = ("media", "notes")
     literal = ("PWD",)
     rehearsed = False  # it is being recorded
 

@@ -14,8 +14,9 @@ from typing import Any
 from labkit.disks import human
 from labkit.errors import LabError
 from labkit.messages import _
+from labkit.show.layout import Node
 from labkit.show.text import clean, shorten
-from labkit.show.trees import Node, Tree
+from labkit.show.trees import Tree
 
 
 def listed(names: Iterable[str]) -> str:

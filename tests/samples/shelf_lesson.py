@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples.shelf.engine import text
+from samples.shelf.reads import text
 
 from labkit import tasks
 from labkit.engine import Session, home

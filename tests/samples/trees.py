@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from labkit.show.trees import Node, Tree
+from labkit.show.layout import Node
+from labkit.show.trees import Tree
 
 KINDS = ("image", "layer", "container", "machine", "state", "snapshot", "disk")
 MARKS = ("new", "gone", "shared", "current")

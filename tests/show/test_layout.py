@@ -9,8 +9,8 @@ from hypothesis import given
 from samples.trees import FOREST, chain, forests
 
 from labkit.errors import LabError
-from labkit.show.layout import Row
-from labkit.show.trees import Node, Tree
+from labkit.show.layout import Node, Row
+from labkit.show.trees import Tree
 
 
 def rows(nodes: list[Node]) -> list[Row]:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from samples.trees import FOREST, MACHINES, TEXT, chain, forest, forests, machines
 
-from labkit.show.layout import LABEL
+from labkit.show.layout import LABEL, Node
 from labkit.show.text import clean, shorten
-from labkit.show.trees import Node, Tree
+from labkit.show.trees import Tree
 
 Point = tuple[float, float]
 SVG = "{http://www.w3.org/2000/svg}"

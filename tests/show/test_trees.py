@@ -8,7 +8,9 @@ import sys
 
 import pytest
 from hypothesis import given
-from samples.trees import TEXT, Node, Tree, chain, forest, forests, machines
+from samples.trees import TEXT, Tree, chain, forest, forests, machines
+
+from labkit.show.layout import Node
 
 SHAPES = "◆■□▣▷●▬"
 

@@ -178,6 +178,7 @@ TASKS = [
             _("The frame begins with six bytes of destination and six of source."),
             _("Paste the bytes into a cell under `%%bytes`, and look at the header 802.1Q."),
         ],
+        on_paper=True,
     ),
     Task(
         "printer-for-both",

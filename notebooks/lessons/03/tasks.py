@@ -24,7 +24,7 @@ OUTSIDE, INSIDE = "http://192.0.2.2:8081/", "http://10.66.0.2:8081/"
 def check_mtu(lesson: Session, answer: str) -> str:
     right, said = (
         largest("wireguard", DSL),
-        number(answer, "through-dsl 1000", "the number of bytes"),
+        number(answer, "through-dsl 1000", _("the number of bytes")),
     )
     if said == right:
         return _(
@@ -138,6 +138,7 @@ TASKS = [
             _("An IPv4 header has 20 bytes; the tenth of them says what it carries."),
             _("Paste the bytes into a cell under `%%bytes ip`."),
         ],
+        on_paper=True,
     ),
     Task(
         "through-dsl",
@@ -157,6 +158,7 @@ TASKS = [
                 "of its interface."
             ),
         ],
+        on_paper=True,
     ),
     Task(
         "only-by-tunnel",

@@ -8,12 +8,15 @@ from typing import Any, ClassVar, Self
 from labkit.commands import Result
 from labkit.engine import Command, Engine, Finding, Heard, Session, home
 from labkit.errors import LabError
+from labkit.messages import N_, _
+
+_WORDS = {"put": (2, 3), "drop": (2,), "list": (1,)}  # how many there may be
 
 
 class Shelf(Engine):
     """The files of a folder. Tests take the engine ``away``, and make things ``stuck``."""
 
-    programs: ClassVar[Mapping[str, str]] = {"shelf": "the joiner's"}
+    programs: ClassVar[Mapping[str, str]] = {"shelf": N_("the joiner's")}
     away: ClassVar[bool] = False
     stuck: ClassVar[set[str]] = set()
 
@@ -33,6 +36,8 @@ class Shelf(Engine):
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> Command:
+        if len(argv[1:]) not in _WORDS.get("".join(argv[1:2]), ()):
+            raise LabError("Use it as `shelf put NAME TEXT`, `shelf drop NAME` or `shelf list`.")
         if any("/" in word for word in argv):
             raise LabError("{word} is outside the shelf.", word=argv[-1])
         words = tuple(argv)
@@ -40,11 +45,12 @@ class Shelf(Engine):
 
     @classmethod
     def advise(cls, result: Result, session: Session) -> str:
-        return "`shelf list` shows what there is." if "nothing called" in result.err else ""
+        missing = "nothing called" in result.err
+        return _("`shelf list` shows what there is.") if missing else ""
 
     @classmethod
     def examine(cls) -> Iterator[Finding]:
-        yield Finding(not cls.away, "the shelf hangs" if not cls.away else "no shelf")
+        yield Finding(not cls.away, _("no shelf") if cls.away else _("the shelf hangs"))
 
     @classmethod
     def sweep(cls, lessons: Sequence[str]) -> list[str]:
@@ -56,7 +62,7 @@ class Shelf(Engine):
         yield from (f"a board for {name}" for name in lessons)
 
     def versions(self) -> dict[str, str]:
-        return {"shelf": "Shelf 1.0"}
+        return {"shelf": "Shelf 1.0.0"}
 
     def names(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir())
@@ -93,16 +99,10 @@ class Shelf(Engine):
             if name in (since or ()) or not (names is None or name in names):
                 continue
             if name in self.stuck:
-                notes.append(f"{name} stays: stuck")
+                notes.append(_("{name} stays: stuck", name=name))
             else:
                 (self.folder / name).unlink()
         return notes
 
 
 ENGINE = Shelf
-
-
-def text(session: Session, name: str) -> str | None:
-    """A reading of this engine's own: what is on the shelf under a name."""
-    found: str | None = session.world()["things"].get(name)
-    return found
