@@ -170,12 +170,12 @@ class Disk:
             self.file.check(readable, _NOT_READ)
             low = max(extent.start, offset)
             high = min(extent.start + extent.length, offset + length)
-            found = b""
+            piece = b""
             if low < high and extent.kind == "parent" and self.parent:
-                found = self._read_parent(low, high - low, above + 1)
+                piece = self._read_parent(low, high - low, above + 1)
             elif low < high and extent.kind == "data":
-                found = self.file.read((extent.at or 0) + low - extent.start, high - low)
-            data[low - offset : low - offset + len(found)] = found
+                piece = self.file.read((extent.at or 0) + low - extent.start, high - low)
+            data[low - offset : low - offset + len(piece)] = piece
         return bytes(data)
 
     def _read_parent(self, offset: int, length: int, above: int) -> bytes:

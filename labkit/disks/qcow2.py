@@ -124,8 +124,8 @@ class _Clusters(BlockTable):
         if piece.kind != "compressed":
             return piece.length
         table, number = divmod(piece.start // self.block, self.per)
-        value = self.entries(table)[number] & (_COMPRESSED - 1)
-        further, at = divmod(value, 1 << self.place_bits)
+        (value,) = self.file.numbers(self.table[table] + 8 * number, 1, self.code)
+        further, at = divmod(value & (_COMPRESSED - 1), 1 << self.place_bits)
         return (further + 1) * SECTOR - at % SECTOR
 
 
@@ -146,14 +146,14 @@ class Qcow2(Disk):
         file = self.file
         head = self.header(0, _HEADER)
         version = head["version"]
-        bits = head["cluster bits"]
-        file.check(version in (2, 3) and 9 <= bits <= 21, _NO_SENSE, version=version, bits=bits)
+        order = head["cluster bits"]
+        file.check(version in (2, 3) and 9 <= order <= 21, _NO_SENSE, version=version, bits=order)
         if version == 3:
             head |= self.header(0, _HEADER_3)
         header_size = head.get("header size", 72)  # bytes
         if header_size > 104:
             head |= self.header(0, _COMPRESSION)
-        self.block_size = 1 << bits
+        self.block_size = 1 << order
         self.capacity = head["capacity"]
         extensions = dict(self._extensions(header_size))
         features = {bit for bit in range(64) if head.get("features", 0) >> bit & 1}
@@ -200,8 +200,8 @@ class Qcow2(Disk):
         size = self.block_size
         per = size // 8  # entries of a table, which fills a cluster
         count = units(self.capacity, size * per)
-        told = head["L1 entries"]
-        file.check(count <= told, _FEW_TABLES, count=told, capacity=self.capacity)
+        room = head["L1 entries"]
+        file.check(count <= room, _FEW_TABLES, count=room, capacity=self.capacity)
         entries = file.numbers(head["map at"], count, ">Q")
         tables = array("Q", [entry & _PLACE for entry in entries])
         self.maps = [
@@ -219,7 +219,7 @@ class Qcow2(Disk):
             )
         ]
         self.claim("header", N_("header"), size, 0)
-        self.claim("map", N_("L1 table"), told * 8, head["map at"])
+        self.claim("map", N_("L1 table"), room * 8, head["map at"])
         self.claim("map", N_("L2 tables"), size, *filter(None, tables))
         at = head["refcounts at"]
         counts = file.numbers(at, head["refcount clusters"] * size // 8, ">Q", N_("its refcounts"))

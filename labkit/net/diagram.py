@@ -98,9 +98,9 @@ class TopologyDiagram(Figure):
         hosts = len(self.topology.hosts)
         if hosts <= MOST_DRAWN:
             return macro("net/picture.html", "drawing", self.svg())
-        told = escape(_("{hosts} hosts are too many to draw; {command} groups them."))
-        told = told.format(hosts=hosts, command=Markup("<code>%net reach</code>"))
-        return macro("net/picture.html", "note", told)
+        note = escape(_("{hosts} hosts are too many to draw; {command} groups them."))
+        note = note.format(hosts=hosts, command=Markup("<code>%net reach</code>"))
+        return macro("net/picture.html", "note", note)
 
     def svg(self) -> Markup:
         """One self-contained <svg>, with a description for those who do not see it."""

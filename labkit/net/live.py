@@ -113,14 +113,13 @@ class Lab:
         except BaseException:
             self.down()
             raise
-        counts = {
-            _("switches"): len(self.topology.switches),
-            _("hosts"): len(self.topology.hosts),
-            _("routers"): len(self.topology.routers),
+        devices = {
+            _("switches"): self.topology.switches,
+            _("hosts"): self.topology.hosts,
+            _("routers"): self.topology.routers,
         }
-        devices = ", ".join(f"{what}: {count}" for what, count in counts.items() if count)
-        told = _("Up: {devices}.", devices=devices)
-        return Result(("net", "up"), 0, (("out", told + "\n"),))
+        counts = ", ".join(f"{what}: {len(names)}" for what, names in devices.items() if names)
+        return _result("up", lines=[_("Up: {devices}.", devices=counts)])
 
     def down(self) -> Result:
         """Remove the containers of this lesson's networks, as far as labkit made them.
@@ -135,8 +134,7 @@ class Lab:
         }
         if notes := self.docker.clean(0, mine) if mine else []:
             raise LabError(" ".join(notes))
-        gone = _("{count} containers are gone.", count=len(mine))
-        return Result(("net", "down"), 0, (("out", gone + "\n"),))
+        return _result("down", lines=[_("{count} containers are gone.", count=len(mine))])
 
     @staticmethod
     def _each(things: Iterable[T], does: Callable[[T], object]) -> None:
@@ -206,10 +204,10 @@ class Lab:
     def _wire(self) -> None:
         """Lay the cables, and plug them into the switches."""
         processes = self.inside("net", ["ps", "-eo", "pid,args"])
-        found = re.findall(r"^\s*(\d+) sh -c while .* ([a-z][a-z0-9-]*)$", processes, re.M)
-        laid = cabling.cables(self.topology, {name: pid for pid, name in found})
-        self._ip("net", laid.ip)
-        self.inside("net", ["ovs-vsctl", "--retry", "--timeout=20", *laid.ovs])
+        stations = re.findall(r"^\s*(\d+) sh -c while .* ([a-z][a-z0-9-]*)$", processes, re.M)
+        cables = cabling.cables(self.topology, {name: pid for pid, name in stations})
+        self._ip("net", cables.ip)
+        self.inside("net", ["ovs-vsctl", "--retry", "--timeout=20", *cables.ovs])
 
     def _address(self, station: Host | Router) -> None:
         self._ip(station.name, cabling.addresses(station))
@@ -222,7 +220,7 @@ class Lab:
 
     def _watch_ports(self) -> None:
         """Have a tcpdump at every port."""
-        ports = [str(plug) for plug in self.topology.cables if plug.port]
+        ports = [str(plug) for plug in self.topology.switch_ports()]
         self.inside("net", ["sh", "-c", _EYES, "eyes", *ports], option="-d")
         deadline = time.monotonic() + PATIENCE
         while len(self.captures()) < len(ports):
@@ -236,7 +234,7 @@ class Lab:
 
     def _check_eyes(self) -> None:
         """Raise :class:`LabError` if there is not a tcpdump at each port."""
-        ports = sum(plug.port > 0 for plug in self.topology.cables)
+        ports = len(self.topology.switch_ports())
         if complaint := self.inside("net", ["sh", "-c", _WATCH, "watch", str(ports)]):
             raise LabError(
                 "tcpdump is not running at each port of the live network; it said: "
@@ -328,14 +326,19 @@ class Lab:
                 frame[:6] == other.mac and vlans(frame) in ((), (0,)) for frame in seen[other.plug]
             )
         lines = [line for plug in sorted(seen) for line in frame_lines(plug, seen[plug], topology)]
-        text = "".join(f"{line}\n" for line in lines)
-        return Result(("net", start, target, *tags), int(not answered), (("out", text),))
+        return _result(start, target, *tags, lines=lines, code=int(not answered))
 
     def _forget(self) -> None:
         """Nothing is learned any more, on hosts and switches."""
         names = [station.name for station in self.topology.stations]
         self._each(names, lambda device: self.inside(device, ["ip", "neigh", "flush", "all"]))
         self.inside("net", ["sh", "-c", _FORGET, "forget", *cabling.bridges(self.topology)])
+
+
+def _result(*words: str, lines: Sequence[str], code: int = 0) -> Result:
+    """What a command of the live network says."""
+    text = "".join(f"{line}\n" for line in lines)
+    return Result(("net", *words), code, (("out", text),))
 
 
 def frame_lines(plug: Plug, frames: Sequence[bytes], topology: Topology) -> list[str]:

@@ -47,10 +47,9 @@ def do(session: Session, topology: Topology, name: str, words: list[str], heard:
 
 def expected(topology: Topology, steps: Sequence[Step]) -> list[str]:
     """What the model says each switch's port should see, to be compared with the captures."""
-    ports = sorted(plug for plug in topology.cables if plug.port)
     return [
         line
-        for plug in ports
+        for plug in sorted(topology.switch_ports())
         for line in frame_lines(plug, [step.frame for step in steps_at(steps, plug)], topology)
     ]
 
