@@ -51,8 +51,8 @@ class Elsewhere(LabError):
 class Disk:
     """A virtual disk in a file, made by `open_disk`, or by `from_json` to look at; close it.
 
-    A format is a subclass, recognised by its ``magic``, ``magic_at`` a byte of the file; ``order``
-    is that of the bytes of its numbers, "<" or ">".
+    A format is a subclass, recognised by its ``magic`` at byte ``magic_at`` of the file; its
+    numbers have that ``byte_order``, "<" or ">".
 
     ``block_size``: 0 where guest and file are one to one. ``file_size``: of all its files; offsets
     in a disk of several count on from one file to the next. ``parent``: what the file itself says
@@ -62,7 +62,7 @@ class Disk:
 
     magic = b""
     magic_at = 0
-    order = ""
+    byte_order = ""
     format = ""
     variant = ""
     uuid = ""
@@ -92,18 +92,21 @@ class Disk:
     def load(self) -> None:
         """Read the header of a format; a record has none. LabError if it makes no sense."""
 
-    def header(self, at: int, table: FieldTable, what: str = N_("its header")) -> DiskHeader:
+    def read_header(self, at: int, table: FieldTable, what: str = N_("its header")) -> DiskHeader:
         """Read the numbers and texts of a header, and note its fields to be shown."""
-        head = DiskHeader(self.file, at, self.order, table, what)
+        head = DiskHeader(self.file, at, self.byte_order, table, what)
         self.fields += head.fields
         return head
 
     def require_blocks(self, count: int, fine: bool, message: str, **values: object) -> None:
-        """LabError unless it is fine, and so many blocks of a likely size hold the capacity."""
+        """LabError unless it is ``fine`` and ``count`` blocks of a size there is hold the capacity.
+
+        A block has a power of two of bytes, from 512 to 2 GiB.
+        """
         self.file.check(
             fine
             and SECTOR <= self.block_size <= 1 << 31
-            and self.block_size.bit_count() == 1  # a power of two
+            and self.block_size.bit_count() == 1
             and self.capacity <= self.block_size * count,
             message,
             count=count,

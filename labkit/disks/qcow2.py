@@ -136,7 +136,7 @@ class Qcow2(Disk):
     """
 
     magic = b"QFI\xfb"
-    order = ">"
+    byte_order = ">"
     format = "QCOW2"
     variant = N_("dynamic")
     kind = N_("clusters")
@@ -144,15 +144,15 @@ class Qcow2(Disk):
 
     def load(self) -> None:
         file = self.file
-        head = self.header(0, _HEADER)
+        head = self.read_header(0, _HEADER)
         version = head["version"]
         order = head["cluster bits"]
         file.check(version in (2, 3) and 9 <= order <= 21, _NO_SENSE, version=version, bits=order)
         if version == 3:
-            head |= self.header(0, _HEADER_3)
+            head |= self.read_header(0, _HEADER_3)
         header_size = head.get("header size", 72)  # bytes
         if header_size > 104:
-            head |= self.header(0, _COMPRESSION)
+            head |= self.read_header(0, _COMPRESSION)
         self.block_size = 1 << order
         self.capacity = head["capacity"]
         extensions = dict(self._extensions(header_size))

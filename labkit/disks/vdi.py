@@ -61,13 +61,13 @@ class Vdi(Disk):
 
     magic = bytes.fromhex("7F10DABE")
     magic_at = 64
-    order = "<"
+    byte_order = "<"
     format = "VDI"
 
     def load(self) -> None:
         file = self.file
         file.check(file.read(70, 2) == b"\1\0", _OLD)
-        head = self.header(0, _HEADER)
+        head = self.read_header(0, _HEADER)
         self.capacity = head["capacity"]
         self.block_size = head["block size"]
         count = head["blocks"]

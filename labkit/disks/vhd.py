@@ -129,7 +129,7 @@ class Vhd(Disk):
     """A VHD: fixed, dynamic, or differencing."""
 
     magic = b"conectix"
-    order = ">"
+    byte_order = ">"
     format = "VHD"
 
     def load(self) -> None:
@@ -139,7 +139,7 @@ class Vhd(Disk):
             self.oddities.append(
                 _("Its footer at the end is missing or damaged; this is the copy at the beginning.")
             )
-        foot = self.header(at, _FOOTER, N_("its footer"))
+        foot = self.read_header(at, _FOOTER, N_("its footer"))
         self.capacity = foot["capacity"]
         self.uuid = foot.texts["UUID"]
         self.file.check(foot["type"] in _TYPES, _BAD_FOOTER, type=foot["type"])
@@ -153,7 +153,7 @@ class Vhd(Disk):
             self._load_growing(foot["header at"])
 
     def _load_growing(self, header_at: int) -> None:
-        head = self.header(header_at, _HEADER)
+        head = self.read_header(header_at, _HEADER)
         self.block_size = head["block size"]
         count = head["blocks"]
         self.require_blocks(count, head.texts["header signature"] == "cxsparse", _NO_SENSE)
@@ -184,7 +184,7 @@ class Vhd(Disk):
         """Where the parent is said to be; nothing here follows that."""
         for at in range(header_at + 576, header_at + 768, 24):  # there is room for eight
             if self.file.need(at, 4, N_("its header")) != bytes(4):
-                locator = self.header(at, _LOCATOR)
+                locator = self.read_header(at, _LOCATOR)
                 if locator.texts["locator"] in _PATHS:
                     size = locator["locator size"]
                     self.claim("header", N_("where the parent is"), size, locator["locator at"])

@@ -125,7 +125,7 @@ class Vmdk(Disk):
     """A VMDK in one file or several. An extent outside its description's folder is not opened."""
 
     magic = b"KDMV"
-    order = "<"
+    byte_order = "<"
     format = "VMDK"
     kind = N_("grains")
 
@@ -208,9 +208,9 @@ class Vmdk(Disk):
         file = self.file
         base = part.start
         if self.maps:  # the fields of one extent are enough
-            head = DiskHeader(file, base, self.order, _HEADER)
+            head = DiskHeader(file, base, self.byte_order, _HEADER)
         else:
-            head = self.header(base, _HEADER)
+            head = self.read_header(base, _HEADER)
         file.check(file.read(base, 4) == self.magic, _NOT_SPARSE, at=base)
         if head["description at"] and not base:
             self._read_description(
@@ -222,7 +222,7 @@ class Vmdk(Disk):
             self.claim("header", N_("footer"), 3 * SECTOR, end - 3 * SECTOR)
             file.check(part.size >= 4 * SECTOR, _NO_FOOTER)
             self.gap = "other", N_("markers and padding")
-            head = self.header(end - 2 * SECTOR, _HEADER)
+            head = self.read_header(end - 2 * SECTOR, _HEADER)
         file.check(
             head.texts["signature"] == in_file_order(self.magic)
             and head["version"] in (1, 2, 3)

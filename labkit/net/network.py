@@ -89,15 +89,12 @@ class Switch:
         return Reaction(does, sends=sends)
 
     def _drops(self, plug: Plug, tag: int) -> str:
-        values = {"switch": self.name, "port": plug.port, "does": self.ports[plug], "tag": tag}
-        if tag:
-            return _(
-                "{switch} drops it: tag {tag} is not allowed on port {port} ({does})", **values
-            )
-        return _(
-            "{switch} drops it: a frame without a tag has no VLAN here on port {port} ({does})",
-            **values,
+        message = N_(
+            "{switch} drops it: a frame without a tag has no VLAN here on port {port} ({does})"
         )
+        if tag:
+            message = N_("{switch} drops it: tag {tag} is not allowed on port {port} ({does})")
+        return _(message, switch=self.name, port=plug.port, does=self.ports[plug], tag=tag)
 
     def _learn(self, vlan: int, source: bytes, port: int, clock: float) -> list[str]:
         """Note where an address is, but for that of a group; say so if it is news."""
