@@ -92,8 +92,8 @@ class Lab:
         """A device's container."""
         return f"lab{self.docker.lesson}-{device}"
 
-    def up(self, heard: Heard = None) -> Result:
-        """Bring it up, instead of what this lesson has up.
+    def up(self, heard: Heard = None) -> str:
+        """Bring it up, instead of what this lesson has up; tell what that is.
 
         Raises :class:`LabError`, and leaves nothing then.
         """
@@ -119,10 +119,10 @@ class Lab:
             _("routers"): self.topology.routers,
         }
         counts = ", ".join(f"{what}: {len(names)}" for what, names in devices.items() if names)
-        return _result("up", lines=[_("Up: {devices}.", devices=counts)])
+        return _("Up: {devices}.", devices=counts)
 
-    def down(self) -> Result:
-        """Remove the containers of this lesson's networks, as far as labkit made them.
+    def down(self) -> str:
+        """Remove this lesson's networks, as far as labkit made them; tell how many containers.
 
         Raises :class:`LabError`.
         """
@@ -134,7 +134,7 @@ class Lab:
         }
         if notes := self.docker.clean(0, mine) if mine else []:
             raise LabError(" ".join(notes))
-        return _result("down", lines=[_("{count} containers are gone.", count=len(mine))])
+        return _("{count} containers are gone.", count=len(mine))
 
     @staticmethod
     def _each(things: Iterable[T], does: Callable[[T], object]) -> None:
@@ -326,19 +326,14 @@ class Lab:
                 frame[:6] == other.mac and vlans(frame) in ((), (0,)) for frame in seen[other.plug]
             )
         lines = [line for plug in sorted(seen) for line in frame_lines(plug, seen[plug], topology)]
-        return _result(start, target, *tags, lines=lines, code=int(not answered))
+        text = "".join(f"{line}\n" for line in lines)
+        return Result(("net", start, target, *tags), int(not answered), (("out", text),))
 
     def _forget(self) -> None:
         """Nothing is learned any more, on hosts and switches."""
         names = [station.name for station in self.topology.stations]
         self._each(names, lambda device: self.inside(device, ["ip", "neigh", "flush", "all"]))
         self.inside("net", ["sh", "-c", _FORGET, "forget", *cabling.bridges(self.topology)])
-
-
-def _result(*words: str, lines: Sequence[str], code: int = 0) -> Result:
-    """What a command of the live network says."""
-    text = "".join(f"{line}\n" for line in lines)
-    return Result(("net", *words), code, (("out", text),))
 
 
 def frame_lines(plug: Plug, frames: Sequence[bytes], topology: Topology) -> list[str]:

@@ -37,7 +37,8 @@ def do(session: Session, topology: Topology, name: str, words: list[str], heard:
         lab = Lab(session.engine("docker"), topology, recipe)
         if name == "compare":
             return lab.trial(*words)
-        return lab.up(heard) if name == "up" else lab.down()
+        text = lab.up(heard) if name == "up" else lab.down()
+        return Result(typed, 0, (("out", f"{text}\n"),))
 
     result = session.taped(command, str(topology), live)
     if name == "compare":
