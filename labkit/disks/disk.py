@@ -119,6 +119,11 @@ class Disk:
         """Parts of the file that are not the guest's, all of one size."""
         self.claims += [Region(offset, size, kind, label) for offset in offsets]
 
+    def add_flat(self, length: int, kind: str, at: int | None) -> None:
+        """Go on with so many bytes of the guest, in a row from byte ``at`` of the file."""
+        self.maps.append(AllocationMap(Extent(self.capacity, length, kind, at)))
+        self.capacity += length
+
     def require_beside(self, name: str, message: str, forbidden: str = ":\0") -> None:
         """:class:`Elsewhere` with that message about a ``{file}`` outside this one's folder.
 

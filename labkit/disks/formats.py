@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from labkit.disks.blockmap import AllocationMap, Extent
 from labkit.disks.disk import Disk
 from labkit.disks.diskfile import SECTOR, DiskFile
 from labkit.disks.qcow2 import Qcow2
@@ -23,8 +22,7 @@ class Raw(Disk):
     variant = N_("flat")
 
     def load(self) -> None:
-        self.capacity = self.file.size
-        self.maps = [AllocationMap(Extent(0, self.capacity, "data", 0))]
+        self.add_flat(self.file.size, "data", 0)
 
 
 READERS: tuple[type[Disk], ...] = (Qcow2, Qed, Vmdk, Vdi, Vhdx, Vhd)

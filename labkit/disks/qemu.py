@@ -9,7 +9,6 @@ import json
 from typing import Any
 
 from labkit.commands import run
-from labkit.disks.blockmap import AllocationMap, Extent
 from labkit.disks.disk import Disk
 from labkit.disks.diskfile import DiskField
 from labkit.disks.values import one_line
@@ -55,9 +54,8 @@ class _QemuDisk(Disk):
         except ValueError:
             raise LabError(_NO_SENSE, name=file.name) from None
         self.fields = [self.signature]
-        self.capacity = int(info["virtual-size"])
         self.block_size = int(info.get("cluster-size", 0))
-        self.maps = [AllocationMap(Extent(0, self.capacity, "unknown", None))]
+        self.add_flat(int(info["virtual-size"]), "unknown", None)
         self.oddities.append(_(_UNKNOWN))
         if "backing-filename" in info:
             self.follow(info["backing-filename"])

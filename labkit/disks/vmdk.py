@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from array import array
 
-from labkit.disks.blockmap import AllocationMap, BlockTable, Extent
+from labkit.disks.blockmap import BlockTable, Extent
 from labkit.disks.disk import Disk
 from labkit.disks.diskfile import SECTOR, DiskField, DiskHeader, FieldTable, FilePart
 from labkit.disks.values import NIL, YES_OR_NO, bits, choice, human, in_file_order, one_line, units
@@ -179,7 +179,7 @@ class Vmdk(Disk):
         for access, sectors, kind, name, offset in self._lines:
             length = int(sectors) * SECTOR
             if kind == "ZERO":
-                self._add_known(length, "zero", None)
+                self.add_flat(length, "zero", None)
                 continue
             self.require_beside(name, _OUTSIDE, forbidden=":\0/\\")
             readable = kind in ("FLAT", "VMFS", "SPARSE") and access != "NOACCESS"
@@ -197,11 +197,7 @@ class Vmdk(Disk):
                 start = int(offset or 0) * SECTOR
                 end = start + length
                 file.check(end <= part.size, _CUT, end=human(end), **about)
-                self._add_known(length, "data", part.start + start)
-
-    def _add_known(self, length: int, kind: str, at: int | None) -> None:
-        self.maps.append(AllocationMap(Extent(self.capacity, length, kind, at)))
-        self.capacity += length
+                self.add_flat(length, "data", part.start + start)
 
     def _load_sparse(self, part: FilePart) -> None:
         """Read the header of a sparse extent, and its map."""
