@@ -108,8 +108,6 @@ class BlockTable(AllocationMap):
     def __post_init__(self) -> None:
         self.per = self.per or len(self.table)
         self.end = self.end or self.file.size
-        self._last_place = 0  # of the table read last, and its entries
-        self._last_entries: Sequence[int] = ()
         if self.code:
             count = len(self.table) - self.table.count(0)
             size = self.per * struct.calcsize(self.code)
@@ -127,14 +125,9 @@ class BlockTable(AllocationMap):
         """The index-th ``per`` entries; none if their table is not there."""
         if not self.code:
             return self.table
-        place = self.table[index]
-        if not place:
-            return ()
-        if place != self._last_place:
-            what = N_("a table of the map")
-            self._last_entries = self.file.numbers(place, self.per, self.code, what)
-            self._last_place = place
-        return self._last_entries
+        if place := self.table[index]:
+            return self.file.numbers(place, self.per, self.code, N_("a table of the map"))
+        return ()
 
     def pieces(self, start: int, stop: int) -> Iterator[Extent]:
         low = (start - self.first) // self.block

@@ -22,11 +22,11 @@ from labkit.disks.blockmap import (
     extents_of,
     lay_out,
 )
-from labkit.disks.diskfile import DiskField, DiskFile
+from labkit.disks.diskfile import SECTOR, DiskField, DiskFile, DiskHeader, FieldTable
 from labkit.disks.values import human, one_line, units
 from labkit.errors import LabError
 from labkit.messages import N_, _
-from labkit.show.text import clean, shorten
+from labkit.show.text import clean
 
 MOST_REGIONS = 1 << 20  # of a file, to be drawn
 RECORDED = 4096  # pieces of a map, and of a file, in a recording
@@ -35,6 +35,13 @@ DEEPEST = 200  # disks in a chain; as in libvirt (VIR_STORAGE_MAX_CHAIN_DEPTH)
 # of a disk, in a recording, in this order
 _NUMBERS = ("capacity", "allocated", "file_size", "block_size")
 _SCALARS = ("format", "variant", "kind", *_NUMBERS, "uuid", "parent")
+_NOT_READ = N_(
+    "{name}: keeps its data in a way that is not read here; "
+    "`qemu-img convert -O qcow2` makes a disk of it that can be read."
+)
+_NO_PARENT = N_("{name}: needs its parent {parent}; give it with set_parent().")
+_DEEP = N_("{name}: its parents are more than {most}; copy or make the chain again.")
+_MANY_PIECES = N_("{name}: has more than {most} pieces, too many to draw; use extents().")
 
 
 class Elsewhere(LabError):
@@ -44,12 +51,18 @@ class Elsewhere(LabError):
 class Disk:
     """A virtual disk in a file, made by `open_disk`, or by `from_json` to look at; close it.
 
+    A format is a subclass, recognised by its ``magic`` at byte ``magic_at`` of the file; its
+    numbers have that ``byte_order``, "<" or ">".
+
     ``block_size``: 0 where guest and file are one to one. ``file_size``: of all its files; offsets
     in a disk of several count on from one file to the next. ``parent``: what the file itself says
     of it, "" for none; ``parent_path``: where that leads, if anywhere. Names of kinds are English,
     as a recording keeps them; they are translated where they are shown.
     """
 
+    magic = b""
+    magic_at = 0
+    byte_order = ""
     format = ""
     variant = ""
     uuid = ""
@@ -64,26 +77,52 @@ class Disk:
     share = 0  # bytes that neighbours in the file may share
     gap = "free", N_("not used")  # kind and label of what nobody claims
 
-    def __init__(self, path: Path, file: DiskFile | None = None) -> None:
+    def __init__(self, path: Path, file: DiskFile) -> None:
         self.path = path
         self.file = file
-        self.name = shorten(clean(path.name), 80)
+        self.name = file.name
         self.fields: list[DiskField] = []
         self.maps: list[AllocationMap] = []
         self.claims: list[Region] = []  # headers and tables
         self.oddities: list[str] = []  # met while reading the header
         self._parent: Disk | None = None
-        if file:
-            self.load(file)
-            self.file_size = file.size
+        self.load()
+        self.file_size = file.size
 
-    def load(self, file: DiskFile) -> None:
-        """Read the header. LabError if it makes no sense."""
-        raise NotImplementedError
+    def load(self) -> None:
+        """Read the header of a format; a record has none. LabError if it makes no sense."""
+
+    def read_header(self, at: int, table: FieldTable, what: str = N_("its header")) -> DiskHeader:
+        """Read the numbers and texts of a header, and note its fields to be shown."""
+        head = DiskHeader(self.file, at, self.byte_order, table, what)
+        self.fields += head.fields
+        return head
+
+    def require_blocks(self, count: int, fine: bool, message: str, **values: object) -> None:
+        """LabError unless it is ``fine`` and ``count`` blocks of a size there is hold the capacity.
+
+        A block has a power of two of bytes, from 512 to 2 GiB.
+        """
+        self.file.check(
+            fine
+            and SECTOR <= self.block_size <= 1 << 31
+            and self.block_size.bit_count() == 1
+            and self.capacity <= self.block_size * count,
+            message,
+            count=count,
+            size=self.block_size,
+            capacity=self.capacity,
+            **values,
+        )
 
     def claim(self, kind: str, label: str, size: int, *offsets: int) -> None:
         """Parts of the file that are not the guest's, all of one size."""
         self.claims += [Region(offset, size, kind, label) for offset in offsets]
+
+    def add_flat(self, length: int, kind: str, at: int | None) -> None:
+        """Go on with so many bytes of the guest, in a row from byte ``at`` of the file."""
+        self.maps.append(AllocationMap(Extent(self.capacity, length, kind, at)))
+        self.capacity += length
 
     def require_beside(self, name: str, message: str, forbidden: str = ":\0") -> None:
         """:class:`Elsewhere` with that message about a ``{file}`` outside this one's folder.
@@ -95,10 +134,10 @@ class Disk:
         if not plain or os.path.dirname(os.path.realpath(os.path.join(folder, name))) != folder:
             raise Elsewhere(message, name=self.name, file=one_line(name) or _("no name"))
 
-    def follow(self, name: str, uuid: str = "") -> None:
-        """The parent has that UUID, and is the file of that name, seen from this file's folder."""
+    def follow(self, name: str) -> None:
+        """The parent is the file of that name, seen from this file's folder."""
         shown = one_line(name)
-        self.parent = ", ".join(filter(None, [uuid, shown]))
+        self.parent = ", ".join(filter(None, [self.parent_uuid, shown]))
         self.variant = N_("differencing")
         protocol = ":" in name.partition("/")[0][2:]  # json:, nbd:, …, but C: is a drive
         if shown and "\0" not in name and not protocol:
@@ -112,8 +151,7 @@ class Disk:
 
     def close(self) -> None:
         """Close the file; a parent stays its giver's."""
-        if self.file:
-            self.file.close()
+        self.file.close()
 
     def set_parent(self, parent: Disk) -> None:
         """Say which disk is the parent. LabError if it has another UUID than this file asks for."""
@@ -136,35 +174,22 @@ class Disk:
         """
         data = bytearray(length)
         for extent in extents_of(self.maps, offset, offset + length):
+            readable = self.file.parts and extent.kind in ("parent", "data", "zero")
+            self.file.check(readable, _NOT_READ)
             low = max(extent.start, offset)
             high = min(extent.start + extent.length, offset + length)
-            found = b""
+            piece = b""
             if low < high and extent.kind == "parent" and self.parent:
-                found = self._read_parent(low, high - low, above + 1)
-            elif low < high and extent.kind == "data" and self.file:
-                found = self.file.read((extent.at or 0) + low - extent.start, high - low)
-            elif extent.kind not in ("parent", "data", "zero") or not self.file:
-                raise LabError(
-                    "{name}: keeps its data in a way that is not read here; "
-                    "`qemu-img convert -O qcow2` makes a disk of it that can be read.",
-                    name=self.name,
-                )
-            data[low - offset : low - offset + len(found)] = found
+                piece = self._read_parent(low, high - low, above + 1)
+            elif low < high and extent.kind == "data":
+                piece = self.file.read((extent.at or 0) + low - extent.start, high - low)
+            data[low - offset : low - offset + len(piece)] = piece
         return bytes(data)
 
     def _read_parent(self, offset: int, length: int, above: int) -> bytes:
         if not self._parent:
-            raise LabError(
-                "{name}: needs its parent {parent}; give it with set_parent().",
-                name=self.name,
-                parent=self.parent,
-            )
-        if above == DEEPEST:
-            raise LabError(
-                "{name}: its parents are more than {most}; copy or make the chain again.",
-                name=self.name,
-                most=DEEPEST,
-            )
+            raise LabError(_NO_PARENT, name=self.name, parent=self.parent)
+        self.file.check(above < DEEPEST, _DEEP, most=DEEPEST)
         return self._parent.read(offset, length, above=above)
 
     def extents(self) -> Iterator[Extent]:
@@ -185,12 +210,7 @@ class Disk:
         """What each part of the file is for, and where some lie on others; LabError if too many."""
         claims = list(self.claims)
         claims += islice(claims_of(self.maps, self.capacity), MOST_REGIONS + 1)
-        if len(claims) > MOST_REGIONS:
-            raise LabError(
-                "{name}: has more than {most} pieces, too many to draw; use extents().",
-                name=self.name,
-                most=MOST_REGIONS,
-            )
+        self.file.check(len(claims) <= MOST_REGIONS, _MANY_PIECES, most=MOST_REGIONS)
         return lay_out(claims, self.file_size, self.gap, self.share)
 
     def regions(self) -> list[Region]:
@@ -281,9 +301,10 @@ class Disk:
     def from_json(data: dict[str, Any]) -> Disk:
         """What `to_json` wrote, as a disk whose bytes cannot be read. LabError if malformed."""
         try:
-            disk = Disk(Path(str(data["name"])))
-            for name in _SCALARS:
-                setattr(disk, name, (int if name in _NUMBERS else str)(data[name]))
+            name = str(data["name"])
+            disk = Disk(Path(name), DiskFile(name))
+            for key in _SCALARS:
+                setattr(disk, key, (int if key in _NUMBERS else str)(data[key]))
             disk.notes = [str(note) for note in data["notes"]]
             disk.fields = [DiskField(**field) for field in data["fields"]]
             disk.maps = [AllocationMap(*(Extent(*extent) for extent in data["map"]))]

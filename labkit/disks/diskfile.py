@@ -36,16 +36,15 @@ class FilePart(NamedTuple):
 
 
 class DiskFile:
-    """The bytes of a disk's files, one after the other, read only; who makes one closes it.
+    """The bytes of a disk's files, one after the other, read only; who adds one closes it.
 
     ``size``: of all files, in bytes. Messages are templates with a place for its ``{name}``.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.name = shorten(clean(path.name or str(path)), 80)
+    def __init__(self, name: str) -> None:
+        self.name = shorten(clean(name), 80)
         self.size = 0
         self.parts: list[FilePart] = []
-        self.add(path)
 
     def check(self, fine: object, message: str, **values: object) -> None:
         """LabError, one line about this file, unless it is fine."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from pathlib import Path
 
-from labkit.disks import qcow2, qemu, vdi, vhd, vmdk
-from labkit.disks.blockmap import AllocationMap, Extent
 from labkit.disks.disk import Disk
 from labkit.disks.diskfile import SECTOR, DiskFile
+from labkit.disks.qcow2 import Qcow2
+from labkit.disks.qemu import Qed, Vhdx
+from labkit.disks.vdi import Vdi
+from labkit.disks.vhd import Vhd
+from labkit.disks.vmdk import DESCRIPTION_BEGINS, Vmdk
 from labkit.messages import N_, _
 
 
@@ -19,20 +21,11 @@ class Raw(Disk):
     format = "RAW"
     variant = N_("flat")
 
-    def load(self, file: DiskFile) -> None:
-        self.capacity = file.size
-        self.maps = [AllocationMap(Extent(0, file.size, "data", 0))]
+    def load(self) -> None:
+        self.add_flat(self.file.size, "data", 0)
 
 
-# The bytes by which a format is recognised, where in the file they are, and its reader.
-BEGINNINGS: list[tuple[bytes, int, type[Disk]]] = [
-    (qcow2.QCOW2_MAGIC, 0, qcow2.Qcow2),
-    (qemu.QED_MAGIC, 0, qemu.Qed),
-    (vmdk.VMDK_MAGIC, 0, vmdk.Vmdk),
-    (vdi.VDI_MAGIC, 64, vdi.Vdi),
-    (qemu.VHDX_MAGIC, 0, qemu.Vhdx),
-    (vhd.VHD_COOKIE, 0, vhd.Vhd),
-]
+READERS: tuple[type[Disk], ...] = (Qcow2, Qed, Vmdk, Vdi, Vhdx, Vhd)
 UNREAD = {  # formats of which no more is known here than how they begin
     b"QFI\xfb\0\0\0\1": N_("QCOW version 1"),
     b"WithoutFreeSpace": N_("Parallels HDD"),
@@ -50,13 +43,13 @@ def _reader(file: DiskFile) -> type[Disk]:
     head = file.read(0, 1024)
     for magic, name in UNREAD.items():
         file.check(not head.startswith(magic), _UNREAD, format=_(name))
-    for magic, offset, reader in BEGINNINGS:
-        if head.startswith(magic, offset):
+    for reader in READERS:
+        if head.startswith(reader.magic, reader.magic_at):
             return reader
-    if vmdk.DESCRIPTION_BEGINS.match(head):
-        return vmdk.Vmdk
-    if file.size >= SECTOR and file.read(file.size - SECTOR, 8) == vhd.VHD_COOKIE:
-        return vhd.Vhd
+    if DESCRIPTION_BEGINS.match(head):
+        return Vmdk
+    if file.size >= SECTOR and file.read(file.size - SECTOR, 8) == Vhd.magic:
+        return Vhd
     return Raw
 
 
@@ -68,12 +61,12 @@ def open_disk(path: Path | str, *, raw: bool = False) -> Disk:
     empty, or makes no sense; :class:`MissingProgram` where only `qemu-img` reads the format.
     """
     path = Path(os.path.abspath(path))
-    with ExitStack() as opened:
-        file = DiskFile(path)
-        opened.callback(file.close)
+    file = DiskFile(path.name or str(path))
+    try:
+        file.add(path)
         empty = N_("{name}: is empty, so there is no disk in it; copy or make the disk again.")
         file.check(file.size, empty)
-        reader = Raw if raw else _reader(file)
-        disk = reader(path, file)
-        opened.pop_all()
-    return disk
+        return (Raw if raw else _reader(file))(path, file)
+    except BaseException:
+        file.close()
+        raise

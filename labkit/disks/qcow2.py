@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 from labkit.disks.blockmap import ALL_TABLES, BlockTable, Extent
 from labkit.disks.disk import Disk
-from labkit.disks.diskfile import SECTOR, DiskField, DiskFile, DiskHeader, FieldTable
+from labkit.disks.diskfile import SECTOR, DiskField, DiskHeader, FieldTable
 from labkit.disks.values import bits, choice, human, in_file_order, place, units, words
 from labkit.messages import N_, _
 
-QCOW2_MAGIC = b"QFI\xfb"
 _DIRTY = 0
 _CORRUPT = 1
 _DATA_FILE = 2
@@ -27,7 +26,7 @@ _FEATURES = {
     _COMPRESSION_TYPE: N_("compression type"),
     4: N_("extended L2 entries"),
 }
-_READABLE = 1 << _DIRTY | 1 << _CORRUPT | 1 << _COMPRESSION_TYPE  # in spite of these features
+_READABLE = {_DIRTY, _CORRUPT, _COMPRESSION_TYPE}  # in spite of these features
 _PLACE = 0x00FF_FFFF_FFFF_FE00  # bits 9 to 55 of an entry
 _COMPRESSED = 1 << 62
 _EXTENSIONS = {
@@ -125,8 +124,8 @@ class _Clusters(BlockTable):
         if piece.kind != "compressed":
             return piece.length
         table, number = divmod(piece.start // self.block, self.per)
-        value = self.entries(table)[number] & (_COMPRESSED - 1)
-        further, at = divmod(value, 1 << self.place_bits)
+        (value,) = self.file.numbers(self.table[table] + 8 * number, 1, self.code)
+        further, at = divmod(value & (_COMPRESSED - 1), 1 << self.place_bits)
         return (further + 1) * SECTOR - at % SECTOR
 
 
@@ -136,55 +135,57 @@ class Qcow2(Disk):
     Encryption, a data file of its own and extended L2 entries are refused.
     """
 
+    magic = b"QFI\xfb"
+    byte_order = ">"
     format = "QCOW2"
     variant = N_("dynamic")
     kind = N_("clusters")
     share = SECTOR - 1  # packed clusters begin anywhere in a sector
 
-    def load(self, file: DiskFile) -> None:
-        head = DiskHeader(file, 0, ">", _HEADER)
+    def load(self) -> None:
+        file = self.file
+        head = self.read_header(0, _HEADER)
         version = head["version"]
         order = head["cluster bits"]
         file.check(version in (2, 3) and 9 <= order <= 21, _NO_SENSE, version=version, bits=order)
         if version == 3:
-            head = DiskHeader(file, 0, ">", {**_HEADER, **_HEADER_3})
+            head |= self.read_header(0, _HEADER_3)
         header_size = head.get("header size", 72)  # bytes
         if header_size > 104:
-            head = DiskHeader(file, 0, ">", {**_HEADER, **_HEADER_3, **_COMPRESSION})
-        self.fields = head.fields
+            head |= self.read_header(0, _COMPRESSION)
         self.block_size = 1 << order
         self.capacity = head["capacity"]
-        extensions = dict(self._extensions(file, header_size))
-        features = head.get("features", 0)
+        extensions = dict(self._extensions(header_size))
+        features = {bit for bit in range(64) if head.get("features", 0) >> bit & 1}
         data_file = extensions.get("data file", b"").decode("utf-8", "replace")
-        if features >> _DATA_FILE & 1 and data_file:
+        if _DATA_FILE in features and data_file:
             self.require_beside(data_file, _OUTSIDE)
         unknown = _unknown(head["encryption"], features, head.get("compression", 0))
         file.check(not unknown, _UNKNOWN, feature=unknown)
         for bit in (_DIRTY, _CORRUPT):
-            if features >> bit & 1:
+            if bit in features:
                 message = N_("It is marked {feature}: `qemu-img check` tells more.")
                 self.oddities.append(_(message, feature=_(_FEATURES[bit])))
         if head["snapshots"]:
             self.gap = "other", N_("of snapshots, or not used")
             message = N_("It keeps {n} snapshot(s) inside: `qemu-img snapshot -l` lists them.")
             self.oddities.append(_(message, n=head["snapshots"]))
-        self._load_map(file, head)
+        self._load_map(head)
         if head["parent name at"]:
             size = min(head["parent name size"], _LONGEST_NAME)
             name = file.need(head["parent name at"], size, N_("its parent's name"))
             self.follow(name.decode("utf-8", "replace"))
             self.parent_raw = extensions.get("parent format") == b"raw"
 
-    def _extensions(self, file: DiskFile, at: int) -> Iterator[tuple[str, bytes]]:
+    def _extensions(self, at: int) -> Iterator[tuple[str, bytes]]:
         """What follows the header in its cluster, each a multiple of 8 bytes: name and data."""
-        cluster = file.read(0, self.block_size)
+        cluster = self.file.read(0, self.block_size)
         for _number in range(_MOST_EXTENSIONS):
             kind = int.from_bytes(cluster[at : at + 4], "big")
             length = int.from_bytes(cluster[at + 4 : at + 8], "big")
             if not kind or at + 8 > self.block_size:
                 return
-            file.check(length <= len(cluster) - at - 8, _LONG_EXTENSION, at=at)
+            self.file.check(length <= len(cluster) - at - 8, _LONG_EXTENSION, at=at)
             name = _EXTENSIONS.get(kind) or _("extension {kind:#x}", kind=kind)
             data = cluster[at + 8 : at + 8 + length]
             value = words(data) if name in ("parent format", "data file") else human(length)
@@ -193,13 +194,14 @@ class Qcow2(Disk):
             yield name, data
             at += 8 + units(length, 8) * 8
 
-    def _load_map(self, file: DiskFile, head: DiskHeader) -> None:
+    def _load_map(self, head: DiskHeader) -> None:
         """The tables of the map, and those of the reference counts."""
+        file = self.file
         size = self.block_size
         per = size // 8  # entries of a table, which fills a cluster
         count = units(self.capacity, size * per)
-        told = head["L1 entries"]
-        file.check(count <= told, _FEW_TABLES, count=told, capacity=self.capacity)
+        room = head["L1 entries"]
+        file.check(count <= room, _FEW_TABLES, count=room, capacity=self.capacity)
         entries = file.numbers(head["map at"], count, ">Q")
         tables = array("Q", [entry & _PLACE for entry in entries])
         self.maps = [
@@ -217,7 +219,7 @@ class Qcow2(Disk):
             )
         ]
         self.claim("header", N_("header"), size, 0)
-        self.claim("map", N_("L1 table"), told * 8, head["map at"])
+        self.claim("map", N_("L1 table"), room * 8, head["map at"])
         self.claim("map", N_("L2 tables"), size, *filter(None, tables))
         at = head["refcounts at"]
         counts = file.numbers(at, head["refcount clusters"] * size // 8, ">Q", N_("its refcounts"))
@@ -227,14 +229,13 @@ class Qcow2(Disk):
         self.claim("other", N_("reference counts"), size, *sectors)
 
 
-def _unknown(encryption: int, features: int, compression: int) -> str:
+def _unknown(encryption: int, features: set[int], compression: int) -> str:
     """The first of its features that this reader does not know; "" if it knows all."""
     if encryption:
         return _("encryption")
-    unknown = features & ~_READABLE
-    if unknown:
-        bit = (unknown & -unknown).bit_length() - 1  # the lowest one
+    if unknown := features - _READABLE:
+        bit = min(unknown)
         return _(_FEATURES[bit]) if bit in _FEATURES else _("feature {bit}", bit=bit)
-    if compression > 1 or compression != features >> _COMPRESSION_TYPE & 1:
+    if compression != int(_COMPRESSION_TYPE in features):
         return _("compression {number}", number=compression)
     return ""

@@ -9,15 +9,12 @@ import json
 from typing import Any
 
 from labkit.commands import run
-from labkit.disks.blockmap import AllocationMap, Extent
 from labkit.disks.disk import Disk
-from labkit.disks.diskfile import DiskField, DiskFile
+from labkit.disks.diskfile import DiskField
 from labkit.disks.values import one_line
 from labkit.errors import LabError, MissingProgram
 from labkit.messages import N_, _
 
-QED_MAGIC = b"QED\0"
-VHDX_MAGIC = b"vhdxfile"
 QEMU_PATIENCE = 20  # seconds
 _MISSING = N_(
     "{name}: is a {format}, which only qemu-img reads, and that is not installed here; get it "
@@ -35,7 +32,8 @@ class _QemuDisk(Disk):
     signature: DiskField
     gap = "other", N_("header, map and data")
 
-    def load(self, file: DiskFile) -> None:
+    def load(self) -> None:
+        file = self.file
         # QAPI, BlockdevOptions. A plain name would leave it to the file which format it has, and
         # open its backing file, whatever that is.
         source = {
@@ -56,9 +54,8 @@ class _QemuDisk(Disk):
         except ValueError:
             raise LabError(_NO_SENSE, name=file.name) from None
         self.fields = [self.signature]
-        self.capacity = int(info["virtual-size"])
         self.block_size = int(info.get("cluster-size", 0))
-        self.maps = [AllocationMap(Extent(0, self.capacity, "unknown", None))]
+        self.add_flat(int(info["virtual-size"]), "unknown", None)
         self.oddities.append(_(_UNKNOWN))
         if "backing-filename" in info:
             self.follow(info["backing-filename"])
@@ -68,6 +65,7 @@ class _QemuDisk(Disk):
 class Qed(_QemuDisk):
     """QEMU's short-lived second format."""
 
+    magic = b"QED\0"
     format = "QED"
     variant = N_("dynamic")
     kind = N_("clusters")
@@ -79,5 +77,6 @@ class Qed(_QemuDisk):
 class Vhdx(_QemuDisk):
     """Hyper-V's since 2012. Whether it is fixed QEMU does not tell."""
 
+    magic = b"vhdxfile"
     format = "VHDX"
     signature = DiskField(0, 8, N_("file signature"), "vhdxfile", N_("the word vhdxfile"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
@@ -142,12 +142,14 @@ class StripFigure(Figure):
         height = low + _HIGH + _LINE * len(self.labels) + 52
         swatches = self._swatches(top - 50)
         words += [(box.x + 20, box.y + 11.5, "", box.tip) for box in swatches]
+        guest = [self._box(cell, top, self.disk.block_size > 0) for cell in self.strips.guest]
+        file = [self._box(cell, low, by_blocks=False) for cell in self.strips.file]
         words += _name(_("guest"), self.disk.capacity, top)
-        words += self._numbers(top - 7)
+        words += self._numbers(guest, top - 7)
         words += _name(_("file"), self.disk.file_size, low)
         leads = []  # from a cell down to its label: x, y, and how far aside
         for row, (number, text, right) in enumerate(self.labels):
-            x = round(_middle(self.strips.file[number]), 1)
+            x = round(file[number].middle, 1)
             y = low + _HIGH + 16 + _LINE * row
             side = 1 if right else -1
             leads.append((x, y, 6 * side))
@@ -164,11 +166,16 @@ class StripFigure(Figure):
             low=low,
             bottom=low + _HIGH,
             swatches=swatches,
-            curves=self._curves(),
-            boxes=[
-                *(self._box(cell, top, self.disk.block_size > 0) for cell in self.strips.guest),
-                *(self._box(cell, low, by_blocks=False) for cell in self.strips.file),
+            curves=[
+                (
+                    new,
+                    min(max(1.2, size / self.scale - 1), 4),
+                    guest[one].middle,
+                    file[other].middle,
+                )
+                for one, other, size, new in self.strips.lines
             ],
+            boxes=guest + file,
             leads=leads,
             words=words,
             ink=ink,
@@ -187,14 +194,6 @@ class StripFigure(Figure):
             x = round(x + _LETTER * len(_(word)) + 44, 1)
         return swatches
 
-    def _curves(self) -> Iterator[tuple[bool, float, float, float]]:
-        """The lines between the strips: new, how thick, and x of both ends."""
-        for guest, file, size, new in self.strips.lines:
-            thick = min(max(1.2, size / self.scale - 1), 4)
-            x = _middle(self.strips.guest[guest])
-            to_x = _middle(self.strips.file[file])
-            yield new, thick, round(x, 2), round(to_x, 2)
-
     def _blocks(self, start: int, size: int) -> tuple[int, int]:
         """The first and the last block of so many of the guest's bytes."""
         block = max(self.disk.block_size, 1)
@@ -208,16 +207,16 @@ class StripFigure(Figure):
         x = round(_LEFT + cell.x, 1)
         return _Box(cell, x, y, round(cell.wide - 1, 1), _HIGH, f"{where}: {parts}")
 
-    def _numbers(self, y: float) -> Words:
+    def _numbers(self, guest: Sequence[_Box], y: float) -> Words:
         """The numbers of blocks above the guest's cells of one block each."""
         numbers: Words = []
         free = 0.0  # from here on a number covers no other
-        for cell in self.strips.guest:
-            first, last = self._blocks(cell.start, cell.size)
-            x = round(_LEFT + cell.x, 1)
-            if self.disk.block_size and first == last and cell.kind in STORED and x >= free:
-                numbers.append((x + round(cell.wide - 1, 1) / 2, y, "number", str(first)))
-                free = x + _TWO_DIGITS
+        for box in guest:
+            first, last = self._blocks(box.cell.start, box.cell.size)
+            single = self.disk.block_size and first == last
+            if single and box.cell.kind in STORED and box.x >= free:
+                numbers.append((box.middle, y, "number", str(first)))
+                free = box.x + _TWO_DIGITS
         return numbers
 
     def _note(self) -> str:
@@ -254,7 +253,3 @@ def _summary(disk: Disk, before: Disk) -> str:
 def _name(name: str, size: int, y: float) -> Words:
     """What a strip is, to its left."""
     return [(PAD, y + 13, "name", name), (PAD, y + 30, "note", human(size))]
-
-
-def _middle(cell: StripCell) -> float:
-    return _LEFT + cell.x + (cell.wide - 1) / 2

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from labkit.disks.blockmap import BlockTable
 from labkit.disks.disk import Disk
-from labkit.disks.diskfile import SECTOR, DiskFile, DiskHeader, FieldTable
+from labkit.disks.diskfile import FieldTable
 from labkit.disks.values import NIL, bits, choice, guid, human, in_file_order, place, words
 from labkit.messages import N_
 
-VDI_MAGIC = bytes.fromhex("7F10DABE")
 _TYPES = {1: N_("dynamic"), 2: N_("fixed"), 3: N_("undo"), 4: N_("differencing")}
 _FREE = 0xFFFFFFFF  # VDI_IMAGE_BLOCK_FREE
 _ZERO = 0xFFFFFFFE  # VDI_IMAGE_BLOCK_ZERO
@@ -60,31 +59,24 @@ _NO_SENSE = N_(
 class Vdi(Disk):
     """A VDI of version 1; of the older version 0 no more is said."""
 
+    magic = bytes.fromhex("7F10DABE")
+    magic_at = 64
+    byte_order = "<"
     format = "VDI"
 
-    def load(self, file: DiskFile) -> None:
+    def load(self) -> None:
+        file = self.file
         file.check(file.read(70, 2) == b"\1\0", _OLD)
-        head = DiskHeader(file, 0, "<", _HEADER)
-        self.fields = head.fields
+        head = self.read_header(0, _HEADER)
         self.capacity = head["capacity"]
         self.block_size = head["block size"]
         count = head["blocks"]
-        file.check(
-            head["type"] in _TYPES
-            and SECTOR <= self.block_size <= 1 << 31
-            and self.block_size.bit_count() == 1  # a power of two
-            and self.capacity <= self.block_size * count,
-            _NO_SENSE,
-            type=head["type"],
-            count=count,
-            size=self.block_size,
-            capacity=self.capacity,
-        )
-        self.variant = _TYPES[head["type"]]
+        kind = head["type"]
+        self.require_blocks(count, kind in _TYPES, _NO_SENSE, type=kind)
+        self.variant = _TYPES[kind]
         self.uuid = head.texts["UUID"]
-        if head.texts["parent UUID"] != NIL:
-            self.parent = head.texts["parent UUID"]
-            self.parent_uuid = self.parent
+        self.parent_uuid = head.texts["parent UUID"].replace(NIL, "")
+        self.parent = self.parent_uuid
         map_at = head["map at"]
         self.claim("header", N_("header"), min(72 + head["header size"], map_at), 0)
         self.claim("map", N_("map of blocks"), 4 * count, map_at)

@@ -15,11 +15,10 @@ from functools import partial
 
 from labkit.disks.blockmap import AllocationMap, BlockTable, Extent
 from labkit.disks.disk import Disk
-from labkit.disks.diskfile import SECTOR, DiskFile, DiskHeader, FieldTable
+from labkit.disks.diskfile import SECTOR, FieldTable
 from labkit.disks.values import NIL, YES_OR_NO, choice, guid, human, place, units, words
 from labkit.messages import N_, _
 
-VHD_COOKIE = b"conectix"
 _FREE = 0xFFFFFFFF
 _TYPES = {2: N_("fixed"), 3: N_("dynamic"), 4: N_("differencing")}
 _HEADER_SIZE = 1024  # bytes
@@ -129,60 +128,50 @@ class _BlocksWithBitmaps(BlockTable):
 class Vhd(Disk):
     """A VHD: fixed, dynamic, or differencing."""
 
+    magic = b"conectix"
+    byte_order = ">"
     format = "VHD"
 
-    def load(self, file: DiskFile) -> None:
-        at = max(file.size - SECTOR, 0)
-        if file.read(at, 8) != VHD_COOKIE:
+    def load(self) -> None:
+        at = max(self.file.size - SECTOR, 0)
+        if self.file.read(at, 8) != self.magic:
             at = 0
             self.oddities.append(
                 _("Its footer at the end is missing or damaged; this is the copy at the beginning.")
             )
-        foot = DiskHeader(file, at, ">", _FOOTER, N_("its footer"))
-        self.fields = foot.fields
+        foot = self.read_header(at, _FOOTER, N_("its footer"))
         self.capacity = foot["capacity"]
         self.uuid = foot.texts["UUID"]
-        file.check(foot["type"] in _TYPES, _BAD_FOOTER, type=foot["type"])
+        self.file.check(foot["type"] in _TYPES, _BAD_FOOTER, type=foot["type"])
         self.variant = _TYPES[foot["type"]]
         if at:
             self.claim("header", N_("footer"), SECTOR, at)
         if self.variant == "fixed":
-            file.check(self.capacity <= at, _CUT, capacity=self.capacity)
+            self.file.check(self.capacity <= at, _CUT, capacity=self.capacity)
             self.maps = [AllocationMap(Extent(0, self.capacity, "data", 0))]
         else:
-            self._load_growing(file, foot["header at"])
+            self._load_growing(foot["header at"])
 
-    def _load_growing(self, file: DiskFile, header_at: int) -> None:
-        head = DiskHeader(file, header_at, ">", _HEADER)
-        self.fields += head.fields
+    def _load_growing(self, header_at: int) -> None:
+        head = self.read_header(header_at, _HEADER)
         self.block_size = head["block size"]
         count = head["blocks"]
-        file.check(
-            head.texts["header signature"] == "cxsparse"
-            and SECTOR <= self.block_size <= 1 << 31
-            and self.block_size.bit_count() == 1  # a power of two
-            and self.capacity <= self.block_size * count,
-            _NO_SENSE,
-            count=count,
-            size=self.block_size,
-            capacity=self.capacity,
-        )
+        self.require_blocks(count, head.texts["header signature"] == "cxsparse", _NO_SENSE)
         self.claim("header", N_("copy of the footer"), SECTOR, 0)
         self.claim("header", N_("header"), _HEADER_SIZE, header_at)
         self.claim("map", N_("map of blocks"), 4 * count, head["map at"])
         if self.variant == "differencing":
-            uuid = head.texts["parent UUID"]
-            self.parent_uuid = uuid if uuid != NIL else ""
+            self.parent_uuid = head.texts["parent UUID"].replace(NIL, "")
             self.parent = ", ".join(filter(None, [self.parent_uuid, head.texts["parent name"]]))
-            self._read_locators(file, header_at)
+            self._read_locators(header_at)
         # a bit for each sector of the block, in whole sectors
         bitmap = units(self.block_size, SECTOR * 8 * SECTOR) * SECTOR
         self.maps = [
             _BlocksWithBitmaps(
-                file=file,
+                file=self.file,
                 length=self.capacity,
                 block=self.block_size,
-                table=file.numbers(head["map at"], count, ">I"),
+                table=self.file.numbers(head["map at"], count, ">I"),
                 empty={_FREE: "parent"},
                 base=bitmap,
                 unit=SECTOR,
@@ -191,12 +180,11 @@ class Vhd(Disk):
             )
         ]
 
-    def _read_locators(self, file: DiskFile, header_at: int) -> None:
+    def _read_locators(self, header_at: int) -> None:
         """Where the parent is said to be; nothing here follows that."""
         for at in range(header_at + 576, header_at + 768, 24):  # there is room for eight
-            if file.need(at, 4, N_("its header")) != bytes(4):
-                locator = DiskHeader(file, at, ">", _LOCATOR)
-                self.fields += locator.fields
+            if self.file.need(at, 4, N_("its header")) != bytes(4):
+                locator = self.read_header(at, _LOCATOR)
                 if locator.texts["locator"] in _PATHS:
                     size = locator["locator size"]
                     self.claim("header", N_("where the parent is"), size, locator["locator at"])

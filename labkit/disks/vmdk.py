@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 from array import array
 
-from labkit.disks.blockmap import AllocationMap, BlockTable, Extent
+from labkit.disks.blockmap import BlockTable, Extent
 from labkit.disks.disk import Disk
-from labkit.disks.diskfile import SECTOR, DiskField, DiskFile, DiskHeader, FieldTable, FilePart
+from labkit.disks.diskfile import SECTOR, DiskField, DiskHeader, FieldTable, FilePart
 from labkit.disks.values import NIL, YES_OR_NO, bits, choice, human, in_file_order, one_line, units
 from labkit.messages import N_, _
 
-VMDK_MAGIC = b"KDMV"
 DESCRIPTION_BEGINS = re.compile(rb"\s*#\s*Disk DescriptorFile", re.I)
 _EXTENT = re.compile(
     r'(RW|RDONLY|NOACCESS)\s+([0-9]{1,15})\s+(\w+)(?:\s+"([^"]*)")?(?:\s+([0-9]{1,15}))?'
@@ -125,30 +124,32 @@ class _Grains(BlockTable):
 class Vmdk(Disk):
     """A VMDK in one file or several. An extent outside its description's folder is not opened."""
 
+    magic = b"KDMV"
+    byte_order = "<"
     format = "VMDK"
     kind = N_("grains")
 
-    def load(self, file: DiskFile) -> None:
+    def load(self) -> None:
+        file = self.file
         self._words: dict[str, str] = {}
         self._lines: list[tuple[str, ...]] = []  # of extents: access, sectors, kind, file, offset
-        if file.read(0, 4) == VMDK_MAGIC:
-            self._load_sparse(file, file.parts[0])
+        if file.read(0, 4) == self.magic:
+            self._load_sparse(file.parts[0])
         else:
-            self._read_description(file, 0, file.size)
-            self._load_extents(file)
+            self._read_description(0, file.size)
+            self._load_extents()
         kind = self._words.get("createType") or "dynamic"
         self.variant = _VARIANTS.get(kind, kind)
         self.uuid = self._words.get("ddb.uuid.image", "")
-        parent_uuid = self._words.get("ddb.uuid.parent", NIL)
-        self.parent_uuid = parent_uuid if parent_uuid != NIL else ""
+        self.parent_uuid = self._words.get("ddb.uuid.parent", "").replace(NIL, "")
         parent_content = self._words.get("parentCID", _NO_PARENT).lower()
         if self.parent_uuid or parent_content != _NO_PARENT:
-            self.follow(self._words.get("parentFileNameHint", ""), self.parent_uuid)
+            self.follow(self._words.get("parentFileNameHint", ""))
             self.parent = self.parent or N_("not named")
 
-    def _read_description(self, file: DiskFile, at: int, size: int) -> None:
+    def _read_description(self, at: int, size: int) -> None:
         """Read the text: lines of key = value, and of extents."""
-        data = file.need(at, min(size, _LONGEST_TEXT), N_("its description"))
+        data = self.file.need(at, min(size, _LONGEST_TEXT), N_("its description"))
         self.claim("header", N_("description"), size, at)
         for match in re.finditer(rb"[^\r\n]+", data.partition(b"\0")[0]):
             line = match[0].decode("utf-8", "replace").strip()
@@ -161,7 +162,8 @@ class Vmdk(Disk):
                 if key in _MEANINGS:
                     self.fields.append(DiskField(*place, key, shown, _MEANINGS[key]))
             elif extent := _EXTENT.match(line):
-                file.check(len(self._lines) < _MOST_EXTENTS, _MANY_EXTENTS, most=_MOST_EXTENTS)
+                few = len(self._lines) < _MOST_EXTENTS
+                self.file.check(few, _MANY_EXTENTS, most=_MOST_EXTENTS)
                 self._lines.append(extent.groups(""))
                 access, sectors, kind, name, _offset = extent.groups("")
                 title = _("extent {kind}", kind=one_line(kind))
@@ -169,14 +171,15 @@ class Vmdk(Disk):
                 meaning = _("an extent of {size}, access {access}", size=length, access=access)
                 self.fields.append(DiskField(*place, title, one_line(name), meaning))
 
-    def _load_extents(self, file: DiskFile) -> None:
+    def _load_extents(self) -> None:
         """Open the extents that the description names, in turn."""
+        file = self.file
         file.check(self._lines, _NO_EXTENTS)
         opened: dict[str, FilePart] = {}
         for access, sectors, kind, name, offset in self._lines:
             length = int(sectors) * SECTOR
             if kind == "ZERO":
-                self._add_known(length, "zero", None)
+                self.add_flat(length, "zero", None)
                 continue
             self.require_beside(name, _OUTSIDE, forbidden=":\0/\\")
             readable = kind in ("FLAT", "VMFS", "SPARSE") and access != "NOACCESS"
@@ -187,29 +190,27 @@ class Vmdk(Disk):
             about = {"file": one_line(name), "length": length, "size": human(part.size)}
             if kind == "SPARSE":
                 before = self.capacity
-                self._load_sparse(file, part)
+                self._load_sparse(part)
                 found = self.capacity - before
                 file.check(found == length, _DIFFERS, found=found, **about)
             else:
                 start = int(offset or 0) * SECTOR
                 end = start + length
                 file.check(end <= part.size, _CUT, end=human(end), **about)
-                self._add_known(length, "data", part.start + start)
+                self.add_flat(length, "data", part.start + start)
 
-    def _add_known(self, length: int, kind: str, at: int | None) -> None:
-        self.maps.append(AllocationMap(Extent(self.capacity, length, kind, at)))
-        self.capacity += length
-
-    def _load_sparse(self, file: DiskFile, part: FilePart) -> None:
+    def _load_sparse(self, part: FilePart) -> None:
         """Read the header of a sparse extent, and its map."""
+        file = self.file
         base = part.start
-        head = DiskHeader(file, base, "<", _HEADER)
-        if not self.maps:  # the fields of one extent are enough
-            self.fields += head.fields
-        file.check(file.read(base, 4) == VMDK_MAGIC, _NOT_SPARSE, at=base)
+        if self.maps:  # the fields of one extent are enough
+            head = DiskHeader(file, base, self.byte_order, _HEADER)
+        else:
+            head = self.read_header(base, _HEADER)
+        file.check(file.read(base, 4) == self.magic, _NOT_SPARSE, at=base)
         if head["description at"] and not base:
             self._read_description(
-                file, head["description at"] * SECTOR, head["description size"] * SECTOR
+                head["description at"] * SECTOR, head["description size"] * SECTOR
             )
         if head["directory at"] == _AT_END:
             # the footer of a stream, which is written last (5.0, Stream-Optimized)
@@ -217,10 +218,9 @@ class Vmdk(Disk):
             self.claim("header", N_("footer"), 3 * SECTOR, end - 3 * SECTOR)
             file.check(part.size >= 4 * SECTOR, _NO_FOOTER)
             self.gap = "other", N_("markers and padding")
-            head = DiskHeader(file, end - 2 * SECTOR, "<", _HEADER)
-            self.fields += head.fields
+            head = self.read_header(end - 2 * SECTOR, _HEADER)
         file.check(
-            head.texts["signature"] == in_file_order(VMDK_MAGIC)
+            head.texts["signature"] == in_file_order(self.magic)
             and head["version"] in (1, 2, 3)
             and 8 <= head["grain size"] <= 1 << 17
             and head["grain size"].bit_count() == 1  # a power of two
@@ -233,9 +233,9 @@ class Vmdk(Disk):
         least = 1 if head["flags"] & _PACKED else 0
         compression = head["compression"]
         file.check(least <= compression <= 1, _COMPRESSION, number=compression)
-        self._load_grains(file, part, head)
+        self._load_grains(part, head)
 
-    def _load_grains(self, file: DiskFile, part: FilePart, head: DiskHeader) -> None:
+    def _load_grains(self, part: FilePart, head: DiskHeader) -> None:
         """Read the directory of a sparse extent."""
         base = part.start
         flags = head["flags"]
@@ -243,11 +243,11 @@ class Vmdk(Disk):
         length = head["capacity"] * SECTOR
         self.block_size = head["grain size"] * SECTOR
         directory = base + head["directory at"] * SECTOR
-        entries = file.numbers(directory, units(length, self.block_size * per), "<I")
+        entries = self.file.numbers(directory, units(length, self.block_size * per), "<I")
         tables = array("Q", [base + entry * SECTOR if entry else 0 for entry in entries])
         self.maps.append(
             _Grains(
-                file=file,
+                file=self.file,
                 first=self.capacity,
                 length=length,
                 block=self.block_size,

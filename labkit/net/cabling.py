@@ -49,10 +49,9 @@ def cables(topology: Topology, pids: Mapping[str, str]) -> Cables:
                 f"link set {name}-{vlan} up",
             ]
             ovs += ["--", "add-port", f"{name}-r", f"{name}-{vlan}", f"tag={vlan}"]
-    for plug in topology.cables:
-        if plug.port:
-            ip.append(f"link set {plug} up")
-            ovs += ["--", "add-port", plug.device, str(plug), *_settings(topology.port(plug))]
+    for plug in topology.switch_ports():
+        ip.append(f"link set {plug} up")
+        ovs += ["--", "add-port", plug.device, str(plug), *_settings(topology.port(plug))]
     return Cables(ip, ovs)
 
 

@@ -33,17 +33,14 @@ def _text(file: str) -> str:
     try:
         with open(file, encoding="utf-8-sig") as opened:  # Windows' editors begin it with a mark
             text = opened.read(MOST + 1)
-    except OSError as error:
-        raise LabError(
-            "{name} cannot be read: {reason}.", name=name, reason=error.strerror
-        ) from None
     except UnicodeDecodeError:
         raise LabError(
             "{name} is no text: a topology has lines as `host ana 10.0.0.1/24 s1.1`.",
             name=name,
         ) from None
-    except ValueError as error:  # a name that can be none
-        raise LabError("{name} cannot be read: {reason}.", name=name, reason=error) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in a name
+        reason = getattr(error, "strerror", error)
+        raise LabError("{name} cannot be read: {reason}.", name=name, reason=reason) from None
     if len(text) > MOST:
         raise LabError(
             "{name} is longer than {most:,} letters: no topology for this model.",

@@ -22,11 +22,7 @@ MOST_DRAWN = 60  # hosts
 COLUMN = 104  # of a host, at least
 MARGIN = 16
 GAP = 80  # between switches
-TOP = 78  # of the switches
-HIGH = 40  # a switch
-ROW = 234  # of the hosts
 LETTER = 7  # an address's, wide
-LINE = 15  # an address's, high
 HEADROOM = 40  # that a picture does without if no cable passes above switches
 _VLAN_LOOKS = (
     Look(BLUE, ""),
@@ -98,9 +94,9 @@ class TopologyDiagram(Figure):
         hosts = len(self.topology.hosts)
         if hosts <= MOST_DRAWN:
             return macro("net/picture.html", "drawing", self.svg())
-        told = escape(_("{hosts} hosts are too many to draw; {command} groups them."))
-        told = told.format(hosts=hosts, command=Markup("<code>%net reach</code>"))
-        return macro("net/picture.html", "note", told)
+        note = escape(_("{hosts} hosts are too many to draw; {command} groups them."))
+        note = note.format(hosts=hosts, command=Markup("<code>%net reach</code>"))
+        return macro("net/picture.html", "note", note)
 
     def svg(self) -> Markup:
         """One self-contained <svg>, with a description for those who do not see it."""
@@ -126,10 +122,10 @@ class TopologyDiagram(Figure):
 class _Plan:
     """Where all of a diagram is: the middle of each device; from a switch's to its side, cables."""
 
-    switch_top = TOP
-    switch_high = HIGH
-    row = ROW
-    line = LINE
+    switch_top = 78
+    switch_high = 40
+    row = 234  # of the hosts
+    line = 15  # of an address
 
     def __init__(self, diagram: TopologyDiagram) -> None:
         self.diagram = diagram
@@ -139,10 +135,10 @@ class _Plan:
         self._order = {name: number for number, name in enumerate(self.made.switches)}
         self.wide = self._devices()
         self.cables = dict(self._cables())
-        bow = any(cable.y < TOP for cable in self.cables.values())
+        bow = any(cable.y < self.switch_top for cable in self.cables.values())
         self.top = 0 if bow else HEADROOM
         addresses = [len(router.addresses) for router in self.made.routers.values()]
-        self.tall = ROW + 36 + LINE * max(addresses, default=0) - self.top
+        self.tall = self.row + 36 + self.line * max(addresses, default=0) - self.top
 
     def _devices(self) -> int:
         """Place switches in a row, what is plugged into them below; the width of all."""
@@ -176,14 +172,15 @@ class _Plan:
 
     def _link(self, left: Plug, right: Plug) -> CablePath:
         """Straight between neighbours, else in a bow above the switches between."""
+        top = self.switch_top
         first, last = self.places[left.device], self.places[right.device]
         start, stop = first + self.halves[left.device], last - self.halves[right.device]
         if abs(self._order[left.device] - self._order[right.device]) == 1:
-            x, y = (start + stop) / 2, TOP + HIGH / 2
+            x, y = (start + stop) / 2, top + self.switch_high / 2
             path = f"M{start:g} {y:g}H{stop:g}"
         else:
             x, y = (first + last) / 2, 34.0
-            path = f"M{first:g} {TOP}C{first:g} 20 {last:g} 20 {last:g} {TOP}"
+            path = f"M{first:g} {top}C{first:g} 20 {last:g} 20 {last:g} {top}"
         ends = self.made.port(left), self.made.port(right)
         tip = f"{left}: {ends[0]} — {right}: {ends[1]}"
         # What both ends say where they differ.
@@ -201,12 +198,12 @@ class _Plan:
 
     def _drop(self, plug: Plug, other: Plug) -> CablePath:
         x, port = self.places[other.device], self.made.port(plug)
-        top, bottom = TOP + HIGH, ROW - 22
+        top, bottom = self.switch_top + self.switch_high, self.row - 22
         number = _("port {number}", number=plug.port)
         vlan = str(Port(None, port.allowed)) if port.trunk else _("VLAN {vlan}", vlan=port.vlan)
         labels = [
             (x + 6, top + 16, number, "small left", f"{plug}: {port}"),
-            (x + 6, ROW - 30, shorten(vlan, 15), "small left", ""),
+            (x + 6, self.row - 30, shorten(vlan, 15), "small left", ""),
         ]
         path = f"M{x:g} {top}V{bottom}"
         look = self.diagram.look(None if port.trunk else port.vlan)

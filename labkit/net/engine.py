@@ -33,7 +33,7 @@ from labkit.net.network import Network, Step, crafted
 from labkit.net.picture import Answer
 from labkit.net.reach import Reach
 from labkit.net.statements import CHANGES, changed, parse
-from labkit.net.topology import Topology
+from labkit.net.topology import Topology, listed
 from labkit.words import number
 
 MODEL = N_("model · real frames, in this notebook's own process")  # the badge
@@ -126,17 +126,17 @@ class Console(Engine):
             raise LabError(
                 "This lesson has no network {name!r:.40}; it has: {known}.",
                 name=name,
-                known=", ".join(files) or _("none"),
+                known=listed(files),
             )
         return self.load(files[name].read_text("utf-8"))
 
     def _show(self) -> Answer:
         return Answer(TopologyDiagram(self.topology))
 
-    def _way(self, told: str, ok: bool = True) -> Answer:
+    def _way(self, text: str, ok: bool = True) -> Answer:
         """Where the frames of the last journey went."""
         way = TopologyDiagram(self.topology, self.steps)
-        return Answer(told, way, picture.Journey(self.steps, self.topology.names()), ok=ok)
+        return Answer(text, way, picture.Journey(self.steps, self.topology.names()), ok=ok)
 
     def _ping(self, start: str, target: str) -> Answer:
         ok, self.steps = self.now.ping(start, target)
@@ -157,13 +157,13 @@ class Console(Engine):
         self.steps = self.now.send(start, crafted(self.topology, start))
         hosts = self.topology.hosts
         reached = sorted(step.end.device for step in self.steps if step.end.device in hosts)
-        told = _(
+        text = _(
             "{reached} of {others} other hosts had to look at it: {names}.",
             reached=len(reached),
             others=len(hosts) - 1,
             names=", ".join(reached) or _("none"),
         )
-        return self._way(told)
+        return self._way(text)
 
     def _table(self, switch: str) -> Answer:
         names = self.topology.names()
@@ -201,12 +201,12 @@ class Console(Engine):
     def _wait(self, word: str) -> Answer:
         seconds = number(word, 0, 10**6, _("Say how many seconds: `%net wait 300`."))
         self.now.wait(seconds)
-        told = _(
+        text = _(
             "{seconds} s later the switches remember {known} addresses.",
             seconds=seconds,
             known=sum(len(switch.table) for switch in self.now.switches.values()),
         )
-        return Answer(told)
+        return Answer(text)
 
     def _forget(self) -> Answer:
         self.now.forget()

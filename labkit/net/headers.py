@@ -285,8 +285,8 @@ def _header(frame: bytes, offset: int, name: str) -> Header:
     if not options:
         return header
     number = int.from_bytes(options, "big")
-    told = Value(N_("options"), 8 * (offset + size), 8 * len(options), number, options.hex(" "))
-    return Header(name, offset, size + len(options), (*values, told))
+    field = Value(N_("options"), 8 * (offset + size), 8 * len(options), number, options.hex(" "))
+    return Header(name, offset, size + len(options), (*values, field))
 
 
 def _following(header: Header, begins: bytes) -> str:

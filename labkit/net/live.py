@@ -92,8 +92,8 @@ class Lab:
         """A device's container."""
         return f"lab{self.docker.lesson}-{device}"
 
-    def up(self, heard: Heard = None) -> Result:
-        """Bring it up, instead of what this lesson has up.
+    def up(self, heard: Heard = None) -> str:
+        """Bring it up, instead of what this lesson has up; tell what that is.
 
         Raises :class:`LabError`, and leaves nothing then.
         """
@@ -113,17 +113,16 @@ class Lab:
         except BaseException:
             self.down()
             raise
-        counts = {
-            _("switches"): len(self.topology.switches),
-            _("hosts"): len(self.topology.hosts),
-            _("routers"): len(self.topology.routers),
+        devices = {
+            _("switches"): self.topology.switches,
+            _("hosts"): self.topology.hosts,
+            _("routers"): self.topology.routers,
         }
-        devices = ", ".join(f"{what}: {count}" for what, count in counts.items() if count)
-        told = _("Up: {devices}.", devices=devices)
-        return Result(("net", "up"), 0, (("out", told + "\n"),))
+        counts = ", ".join(f"{what}: {len(names)}" for what, names in devices.items() if names)
+        return _("Up: {devices}.", devices=counts)
 
-    def down(self) -> Result:
-        """Remove the containers of this lesson's networks, as far as labkit made them.
+    def down(self) -> str:
+        """Remove this lesson's networks, as far as labkit made them; tell how many containers.
 
         Raises :class:`LabError`.
         """
@@ -135,8 +134,7 @@ class Lab:
         }
         if notes := self.docker.clean(0, mine) if mine else []:
             raise LabError(" ".join(notes))
-        gone = _("{count} containers are gone.", count=len(mine))
-        return Result(("net", "down"), 0, (("out", gone + "\n"),))
+        return _("{count} containers are gone.", count=len(mine))
 
     @staticmethod
     def _each(things: Iterable[T], does: Callable[[T], object]) -> None:
@@ -206,10 +204,10 @@ class Lab:
     def _wire(self) -> None:
         """Lay the cables, and plug them into the switches."""
         processes = self.inside("net", ["ps", "-eo", "pid,args"])
-        found = re.findall(r"^\s*(\d+) sh -c while .* ([a-z][a-z0-9-]*)$", processes, re.M)
-        laid = cabling.cables(self.topology, {name: pid for pid, name in found})
-        self._ip("net", laid.ip)
-        self.inside("net", ["ovs-vsctl", "--retry", "--timeout=20", *laid.ovs])
+        stations = re.findall(r"^\s*(\d+) sh -c while .* ([a-z][a-z0-9-]*)$", processes, re.M)
+        cables = cabling.cables(self.topology, {name: pid for pid, name in stations})
+        self._ip("net", cables.ip)
+        self.inside("net", ["ovs-vsctl", "--retry", "--timeout=20", *cables.ovs])
 
     def _address(self, station: Host | Router) -> None:
         self._ip(station.name, cabling.addresses(station))
@@ -222,7 +220,7 @@ class Lab:
 
     def _watch_ports(self) -> None:
         """Have a tcpdump at every port."""
-        ports = [str(plug) for plug in self.topology.cables if plug.port]
+        ports = [str(plug) for plug in self.topology.switch_ports()]
         self.inside("net", ["sh", "-c", _EYES, "eyes", *ports], option="-d")
         deadline = time.monotonic() + PATIENCE
         while len(self.captures()) < len(ports):
@@ -236,7 +234,7 @@ class Lab:
 
     def _check_eyes(self) -> None:
         """Raise :class:`LabError` if there is not a tcpdump at each port."""
-        ports = sum(plug.port > 0 for plug in self.topology.cables)
+        ports = len(self.topology.switch_ports())
         if complaint := self.inside("net", ["sh", "-c", _WATCH, "watch", str(ports)]):
             raise LabError(
                 "tcpdump is not running at each port of the live network; it said: "

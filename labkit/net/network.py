@@ -17,7 +17,7 @@ from labkit.messages import N_, _
 from labkit.net import packets
 from labkit.net.headers import ARP, ICMP, IPV4, TAG, vlans
 from labkit.net.packets import BROADCAST
-from labkit.net.topology import Hop, Host, Plug, Port, Router, Topology
+from labkit.net.topology import Hop, Host, Plug, Port, Router, Topology, listed
 from labkit.words import number
 
 AGEING = 300  # seconds that an address unheard is remembered: IEEE 802.1Q-2022, table 8-6
@@ -84,18 +84,17 @@ class Switch:
             ports.append(_("{port} tagged", port=way.port) if tag else str(way.port))
         out = _("out of port {ports}", ports=", ".join(ports)) if ports else ""
         events += [why, out or _("no other port for it")]
-        told = "; ".join(events)
-        does = _("{switch}, VLAN {vlan}: {events}", switch=self.name, vlan=vlan, events=told)
+        journal = "; ".join(events)
+        does = _("{switch}, VLAN {vlan}: {events}", switch=self.name, vlan=vlan, events=journal)
         return Reaction(does, sends=sends)
 
     def _drops(self, plug: Plug, tag: int) -> str:
-        told = {"switch": self.name, "port": plug.port, "does": self.ports[plug], "tag": tag}
-        if tag:
-            return _("{switch} drops it: tag {tag} is not allowed on port {port} ({does})", **told)
-        return _(
-            "{switch} drops it: a frame without a tag has no VLAN here on port {port} ({does})",
-            **told,
+        message = N_(
+            "{switch} drops it: a frame without a tag has no VLAN here on port {port} ({does})"
         )
+        if tag:
+            message = N_("{switch} drops it: tag {tag} is not allowed on port {port} ({does})")
+        return _(message, switch=self.name, port=plug.port, does=self.ports[plug], tag=tag)
 
     def _learn(self, vlan: int, source: bytes, port: int, clock: float) -> list[str]:
         """Note where an address is, but for that of a group; say so if it is news."""
@@ -131,6 +130,12 @@ class Station:
         self.replies = set[tuple[int, int]]()  # to echo requests: from whom, and its number
         self._addresses = {vlan: int(address.ip) for vlan, address in device.addresses.items()}
 
+    def _reacts(
+        self, message: str, *sends: tuple[Plug, bytes], taken: bool = False, **values: object
+    ) -> Reaction:
+        """A reaction in words with a place for its ``{name}``."""
+        return Reaction(_(message, name=self.name, **values), taken, sends)
+
     def send(self, hop: Hop, packet: bytes) -> tuple[Plug, bytes]:
         """The frame that takes a packet to its next hop, or that asks for the hop's MAC first."""
         address = int(hop.address)
@@ -149,40 +154,37 @@ class Station:
     def hear(self, frame: bytes) -> Reaction:
         """What it makes of a frame on its cable."""
         if frame[:6] not in (self.device.mac, BROADCAST):
-            return Reaction(_("{name} ignores it: not its MAC", name=self.name))
+            return self._reacts(N_("{name} ignores it: not its MAC"))
         tags = vlans(frame)
         vlan = tags[0] if tags else 0
         if len(tags) > 1 or vlan not in self._addresses:
             if not tags:
-                does = _("{name} ignores it: it knows no VLAN without a tag", name=self.name)
-                return Reaction(does)
-            told = ", ".join(map(str, tags))
-            return Reaction(
-                _("{name} ignores it: it knows no VLAN {tags}", name=self.name, tags=told)
-            )
+                return self._reacts(N_("{name} ignores it: it knows no VLAN without a tag"))
+            message = N_("{name} ignores it: it knows no VLAN {tags}")
+            return self._reacts(message, tags=", ".join(map(str, tags)))
         start = 14 + 4 * len(tags)
         kind, packet = int.from_bytes(frame[start - 2 : start], "big"), frame[start:]
         if kind == ARP and len(packet) >= 28:
             return self._arp(vlan, packet)
         if kind == IPV4 and len(packet) >= 20 and packet[0] == 0x45:
             return self._ipv4(vlan, packet)
-        return Reaction(_("{name} hears it", name=self.name), True)
+        return self._reacts(N_("{name} hears it"), taken=True)
 
     def _arp(self, vlan: int, packet: bytes) -> Reaction:
         """RFC 826: note who asks or answers, and answer for oneself."""
         operation, mac, sender, target = struct.unpack_from("!7xB6sI6xI", packet)
         own = self._addresses[vlan]
         if target != own:
-            return Reaction(_("{name} ignores it: not its address", name=self.name))
+            return self._reacts(N_("{name} ignores it: not its address"))
         self.cache[sender] = mac
         if operation == 1:
             answer = packets.arp(2, (self.device.mac, own), (mac, sender))
             reply = self._frame(mac, ARP, answer, vlan)
-            return Reaction(_("{name} answers: that is me", name=self.name), True, [reply])
+            return self._reacts(N_("{name} answers: that is me"), reply, taken=True)
         ready = [held for held in self.waiting if int(held[0].address) == sender]
         self.waiting = [held for held in self.waiting if held not in ready]
         sends = [self.send(*held) for held in ready]
-        return Reaction(_("{name} notes who that is", name=self.name), True, sends)
+        return self._reacts(N_("{name} notes who that is"), *sends, taken=True)
 
     def _ipv4(self, vlan: int, packet: bytes) -> Reaction:
         """An echo request for this station itself is answered (RFC 792)."""
@@ -192,34 +194,33 @@ class Station:
         if target not in self._addresses.values():
             if isinstance(self.device, Router):
                 return self._route(self.device, vlan, packet, IPv4Address(target))
-            return Reaction(_("{name} drops it: not its address", name=self.name))
+            return self._reacts(N_("{name} drops it: not its address"))
         if protocol != ICMP or packet[20:21] != _ECHO_REQUEST:
             if protocol == ICMP and packet[20:21] == _ECHO_REPLY:
                 self.replies.add((source, sequence))
-            return Reaction(_("{name} takes it", name=self.name), True)
+            return self._reacts(N_("{name} takes it"), taken=True)
         reply = packets.icmp(0, identifier, sequence, packet[28:size])
         if hop := self.device.next_hop(IPv4Address(source)):
             frame = self.send(hop, packets.ipv4(target, source, ICMP, reply))
-            return Reaction(_("{name} answers", name=self.name), True, [frame])
+            return self._reacts(N_("{name} answers"), frame, taken=True)
         if isinstance(self.device, Router):
-            return Reaction(_("{name} answers", name=self.name))
-        does = _("{name} cannot answer: no way back to that network", name=self.name)
-        return Reaction(does, True)
+            return self._reacts(N_("{name} answers"))
+        return self._reacts(N_("{name} cannot answer: no way back to that network"), taken=True)
 
     def _route(self, router: Router, vlan: int, packet: bytes, target: IPv4Address) -> Reaction:
         """A packet for somebody else: a router passes it on, with less time to live."""
         time_to_live = packet[8]
         if time_to_live <= 1:
-            return Reaction(_("{name} drops it: its time to live is over", name=self.name))
+            return self._reacts(N_("{name} drops it: its time to live is over"))
         hop = router.next_hop(target)
         if not hop:
-            return Reaction(_("{name} drops it: no route to that network", name=self.name))
+            return self._reacts(N_("{name} drops it: no route to that network"))
         if (vlan, hop.vlan) in router.denied:
-            told = {"name": self.name, "start": vlan, "target": hop.vlan}
-            return Reaction(_("{name} drops it: {start} to {target} is denied", **told))
+            message = N_("{name} drops it: {start} to {target} is denied")
+            return self._reacts(message, start=vlan, target=hop.vlan)
         header = packet[:8] + bytes([time_to_live - 1]) + packet[9:20]
         frame = self.send(hop, packets.with_checksum(header) + packet[20:])
-        return Reaction(_("{name} routes it on", name=self.name), True, [frame])
+        return self._reacts(N_("{name} routes it on"), frame, taken=True)
 
 
 class Step(NamedTuple):
@@ -267,8 +268,7 @@ class Network:
         Raises :class:`LabError` if there is no such switch.
         """
         if switch not in self.switches:
-            known = ", ".join(self.switches)[:200]
-            raise LabError(_NO_SWITCH, switch=switch, known=known)
+            raise LabError(_NO_SWITCH, switch=switch, known=listed(self.switches))
         return sorted(
             (vlan, mac.hex(":"), entry.port, self.clock - entry.heard)
             for (vlan, mac), entry in self.switches[switch].table.items()

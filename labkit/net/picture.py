@@ -150,13 +150,17 @@ class Bytes(Figure):
 
     def tip(self, header: Header, offset: int) -> str:
         """Of a byte: the fields that have a bit of it."""
-        fields = [
+        fields = ", ".join(
             str(value)
             for value in header.values
             if value.bit < 8 * offset + 8 and value.bit + value.bits > 8 * offset
-        ]
-        told = ", ".join(fields) or _("not a field")
-        return _("byte {offset}, {name}: {fields}", offset=offset, name=header.label, fields=told)
+        )
+        return _(
+            "byte {offset}, {name}: {fields}",
+            offset=offset,
+            name=header.label,
+            fields=fields or _("not a field"),
+        )
 
 
 def pasted(text: str, first: str) -> Bytes:

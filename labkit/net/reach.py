@@ -64,35 +64,37 @@ class Reasons:
         target, network = other.address.ip, one.address.network
         if target in network:
             return self._cable((one.plug, 0), (other.plug, 0))
-        told = {"host": one.name, "network": network, "target": target, "gateway": one.via}
+        values = {"host": one.name, "network": network, "target": target, "gateway": one.via}
         if not one.via:
             return _(
                 "{target} is outside {network}, the network of {host}, which knows no gateway",
-                **told,
+                **values,
             )
         if one.via not in network:
-            return _("the gateway {gateway} of {host} is not in its own network {network}", **told)
+            return _(
+                "the gateway {gateway} of {host} is not in its own network {network}", **values
+            )
         for router in self.topology.routers.values():
             for vlan, address in router.addresses.items():
                 if address.ip == one.via:
                     return self._routed(one, router, vlan, other)
-        return _("nobody has the address {gateway}, the gateway of {host}", **told)
+        return _("nobody has the address {gateway}, the gateway of {host}", **values)
 
     def _routed(self, one: Host, router: Router, vlan: int, other: Host) -> str:
         """Why a packet does not get to the other by a router, to which the first gives it."""
-        told: dict[str, object] = {"host": one.name, "router": router.name}
+        values: dict[str, object] = {"host": one.name, "router": router.name}
         if why := self._both_ways((one.plug, 0), (router.plug, vlan)):
-            return _("{host} does not get to its gateway {router}: {why}", why=why, **told)
+            return _("{host} does not get to its gateway {router}: {why}", why=why, **values)
         target = other.address.ip
         hop = router.next_hop(target)
         if not hop:
-            return _("{router} has no address in a network of {target}", target=target, **told)
+            return _("{router} has no address in a network of {target}", target=target, **values)
         if (vlan, hop.vlan) in router.denied:
-            told |= {"start": self._vlan(vlan), "target": self._vlan(hop.vlan)}
-            return _("{router} passes nothing on from {start} to {target}", **told)
+            values |= {"start": self._vlan(vlan), "target": self._vlan(hop.vlan)}
+            return _("{router} passes nothing on from {start} to {target}", **values)
         why = self._both_ways((router.plug, hop.vlan), (other.plug, 0))
-        told["host"] = other.name
-        return _("{router} does not get to {host}: {why}", why=why, **told) if why else ""
+        values["host"] = other.name
+        return _("{router} does not get to {host}: {why}", why=why, **values) if why else ""
 
     def _both_ways(self, one: End, other: End) -> str:
         return self._cable(one, other) or self._cable(other, one)
@@ -100,20 +102,21 @@ class Reasons:
     def _cable(self, start: End, target: End) -> str:
         """Why a frame does not get from one end to the other."""
         plug, tag = start
-        inside = self.topology.port(plug).inside(tag)
+        port = self.topology.port(plug)
+        inside = port.inside(tag)
         if not inside:
-            told = {"plug": plug, "does": self.topology.port(plug), "tag": tag}
             if tag:
-                return _("port {plug} ({does}) lets no tag {tag} in", **told)
-            return _("port {plug} ({does}) lets no frame without a tag in", **told)
+                return _("port {plug} ({does}) lets no tag {tag} in", plug=plug, does=port, tag=tag)
+            return _("port {plug} ({does}) lets no frame without a tag in", plug=plug, does=port)
         plug, tag = target
         port = self.topology.port(plug)
         vlan = tag or port.vlan
         if not vlan or port.outside(vlan) != tag:
-            told = {"plug": plug, "does": port, "tag": tag}
             if tag:
-                return _("port {plug} ({does}) gives no tag {tag} out", **told)
-            return _("port {plug} ({does}) gives nothing without a tag out", **told)
+                return _(
+                    "port {plug} ({does}) gives no tag {tag} out", plug=plug, does=port, tag=tag
+                )
+            return _("port {plug} ({does}) gives nothing without a tag out", plug=plug, does=port)
         heard = self.heard((start[0].device, inside))
         if (plug.device, vlan) in heard:
             return ""
@@ -130,7 +133,7 @@ class Reasons:
 
     def _stops(self, start: str, target: str, vlan: int) -> str:
         """Where on the shortest way between switches a VLAN stops."""
-        told: dict[str, object] = {"vlan": self._vlan(vlan), "start": start, "target": target}
+        values: dict[str, object] = {"vlan": self._vlan(vlan), "start": start, "target": target}
         cables: dict[str, list[Cable]] = {}  # from each switch to others
         for one, other in self.topology.links():
             cables.setdefault(one.device, []).append((one, other))
@@ -143,7 +146,7 @@ class Reasons:
                     came[far.device] = (near, far)
                     waiting.append(far.device)
         if target not in came:
-            return _("no cable leads from {start} to {target}", **told)
+            return _("no cable leads from {start} to {target}", **values)
         path = list[Plug]()  # backwards
         while cable := came[target]:
             path += reversed(cable)
@@ -151,8 +154,8 @@ class Reasons:
         for plug in reversed(path):
             port = self.topology.port(plug)
             if port.outside(vlan) is None:
-                return _("{vlan} stops at {plug}, which is {does}", plug=plug, does=port, **told)
-        return _("{vlan} does not get from {start} to {target}", **told)
+                return _("{vlan} stops at {plug}, which is {does}", plug=plug, does=port, **values)
+        return _("{vlan} does not get from {start} to {target}", **values)
 
     def _vlan(self, vlan: int) -> str:
         if name := self.topology.vlan_names.get(vlan):

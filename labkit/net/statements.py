@@ -21,7 +21,7 @@ from ipaddress import IPv4Address, IPv4Interface
 
 from labkit.errors import LabError
 from labkit.messages import N_, _
-from labkit.net.topology import Host, Plug, Port, Router, Topology, without_rings
+from labkit.net.topology import Host, Plug, Port, Router, Topology, listed, without_rings
 from labkit.words import number
 
 MOST_DEVICES = 10_000
@@ -192,7 +192,7 @@ class _Reader:
     def deny(self, name: str, start: str, target: str) -> None:
         routers = self.topology.routers
         if name not in routers:
-            raise LabError(_NO_ROUTER, name=name, known=", ".join(routers) or _("none"))
+            raise LabError(_NO_ROUTER, name=name, known=listed(routers))
         router = routers[name]
         pair = _vlan(start), _vlan(target)
         for vlan in pair:
@@ -229,8 +229,7 @@ class _Reader:
             raise LabError(_NO_PLUG, word=word)
         switch, port = match.groups()
         if switch not in self.topology.switches:
-            known = ", ".join(self.topology.switches)[:200] or _("none")
-            raise LabError(_NO_SWITCH, switch=switch, known=known)
+            raise LabError(_NO_SWITCH, switch=switch, known=listed(self.topology.switches))
         return Plug(switch, int(port))
 
     def _new(self, name: str) -> str:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
@@ -159,9 +159,12 @@ class Topology:
     def host(self, name: str) -> Host:
         """A host by name. Raises :class:`LabError` naming those there are."""
         if name not in self.hosts:
-            known = ", ".join(self.hosts)[:200] or _("none")
-            raise LabError(_NO_HOST, name=name, known=known)
+            raise LabError(_NO_HOST, name=name, known=listed(self.hosts))
         return self.hosts[name]
+
+    def switch_ports(self) -> list[Plug]:
+        """Ports of switches that hold a cable."""
+        return [plug for plug in self.cables if plug.port]
 
     def links(self) -> Iterator[Cable]:
         """Cables between switches, each once."""
@@ -202,6 +205,11 @@ class Topology:
         lines += [f"{does} {' '.join(plugs)}" for does, plugs in alike.items()]
         lines += [f"name {vlan} {name}" for vlan, name in sorted(self.vlan_names.items())]
         return "\n".join(lines)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names to choose from, as a message tells them."""
+    return ", ".join(names)[:200] or _("none")
 
 
 def ranges(vlans: frozenset[int]) -> str:

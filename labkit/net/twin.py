@@ -12,7 +12,7 @@ from labkit.commands import Result
 from labkit.docker.images import Recipe
 from labkit.engine import Command, Heard, Session
 from labkit.errors import LabError
-from labkit.messages import _
+from labkit.messages import N_, _
 from labkit.net.live import Lab, frame_lines
 from labkit.net.network import Network, Step, crafted, steps_at
 from labkit.net.picture import Answer
@@ -37,7 +37,8 @@ def do(session: Session, topology: Topology, name: str, words: list[str], heard:
         lab = Lab(session.engine("docker"), topology, recipe)
         if name == "compare":
             return lab.trial(*words)
-        return lab.up(heard) if name == "up" else lab.down()
+        text = lab.up(heard) if name == "up" else lab.down()
+        return Result(typed, 0, (("out", f"{text}\n"),))
 
     result = session.taped(command, str(topology), live)
     if name == "compare":
@@ -47,10 +48,9 @@ def do(session: Session, topology: Topology, name: str, words: list[str], heard:
 
 def expected(topology: Topology, steps: Sequence[Step]) -> list[str]:
     """What the model says each switch's port should see, to be compared with the captures."""
-    ports = sorted(plug for plug in topology.cables if plug.port)
     return [
         line
-        for plug in ports
+        for plug in sorted(topology.switch_ports())
         for line in frame_lines(plug, [step.frame for step in steps_at(steps, plug)], topology)
     ]
 
@@ -62,14 +62,11 @@ def compared(topology: Topology, words: Sequence[str], live: Result) -> Answer:
     if tags:
         steps = network.send(start, crafted(topology, start, target, tags))
         ok = any(step.taken and step.end.device == target for step in steps)
-        outcome = _(
-            "It arrives: live {live}, model {model}.", live=_yes(not live.code), model=_yes(ok)
-        )
+        message = N_("It arrives: live {live}, model {model}.")
     else:
         ok, steps = network.ping(start, target)
-        outcome = _(
-            "It is answered: live {live}, model {model}.", live=_yes(not live.code), model=_yes(ok)
-        )
+        message = N_("It is answered: live {live}, model {model}.")
+    outcome = _(message, live=_yes(not live.code), model=_yes(ok))
     wanted, seen = expected(topology, steps), live.out.split("\n")[:-1]
     if wanted == seen and ok == (not live.code):
         same = _("The same {count} frames at the same ports, in the same order:", count=len(seen))
