@@ -133,13 +133,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _start(
-    argv: tuple[str, ...],
+def start(
+    argv: Sequence[str],
     stdin: str | None,
     env: Mapping[str, str] | None,
     cwd: Path | None,
     merged: bool,
 ) -> subprocess.Popen[bytes]:
+    """Start ``argv``, and let it go on. Raises :class:`LabError`."""
     try:
         return subprocess.Popen(
             argv,
@@ -193,7 +194,7 @@ def run(
     """
     argv = tuple(argv)
     started = time.perf_counter()
-    process = _start(argv, stdin, env, cwd, merged)
+    process = start(argv, stdin, env, cwd, merged)
     output = _Output(process, stdin)
 
     def result() -> Result:

@@ -165,7 +165,7 @@ class Lab:
                 )
 
     def _start(self) -> None:
-        self._switches = self._container("net", _SWITCHES)
+        self._switches = self._container("net", ["sh", "-c", _SWITCHES])
         try:
             self.docker.start(self._switches)
         except LabError as error:
@@ -182,15 +182,15 @@ class Lab:
             ) from None
         shared = f"container:{self._switches}"
         names = [station.name for station in self.topology.stations]
-        made = [self._container(name, _HOST, pid_mode=shared) for name in names]
+        made = [self._container(name, ["sh", "-c", _HOST, name], pid_mode=shared) for name in names]
         self._each(made, self.docker.start)
 
-    def _container(self, device: str, script: str, **options: Any) -> str:
+    def _container(self, device: str, command: Sequence[str], **options: Any) -> str:
         forward = {"net.ipv4.ip_forward": str(int(device in self.topology.routers))}
         return self.docker.create(
             self.name(device),
             self.recipe.tag,
-            ["sh", "-c", script, device],
+            command,
             device,
             network_mode="none",
             devices=[TUN],

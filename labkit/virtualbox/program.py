@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -20,11 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
-from labkit.commands import Result, run
+from labkit.commands import Result, run, start
 from labkit.errors import LabError, MissingProgram
 from labkit.messages import _
 
 if TYPE_CHECKING:
+    from subprocess import Popen
+
     from psutil import Process
 
 HOW_TO_GET = "https://www.virtualbox.org/wiki/Downloads"
@@ -92,7 +93,7 @@ class VirtualBox:
             # Its words are translated otherwise, and names cut short.
             self.env["LC_ALL"] = "C.UTF-8"
         self.driver = True  # whether machines can be started; known after the first command
-        self._waiting: threading.Thread | None = None
+        self._waiting: Popen[bytes] | None = None
 
     def __str__(self) -> str:
         """As in "VirtualBox 7.2.22". Raises :class:`LabError` if VBoxManage does not say it."""
@@ -116,8 +117,9 @@ class VirtualBox:
         timeout: float | None = None,
     ) -> Result:
         """``VBoxManage *argv`` in ``folder``, as :func:`labkit.commands.run`; its output tidied."""
-        if argv[:1] == ["export"]:
-            # Else a VBoxSVC just started (7.2) notes disks of 0 bytes in the OVF.
+        if argv[:1] == ["export"] or argv[2:3] == ["delete"]:
+            # Else a VBoxSVC just started (7.2) takes disks for 0 bytes long: it notes that in the
+            # OVF, and merges the disks of a snapshot the other way.
             self.run(["list", "hdds"])
         for _attempt in range(2):
             result = run(
@@ -158,10 +160,9 @@ class VirtualBox:
         What a new one writes differs a little from what one wrote that made the machines, so a
         recording would depend on the pauses between its commands.
         """
-        if not (self._waiting and self._waiting.is_alive()):
-            waits = ["metrics", "collect", "--period", "86400"]  # seconds
-            self._waiting = threading.Thread(target=self.run, args=(waits,), daemon=True)
-            self._waiting.start()
+        if not self._waiting or self._waiting.poll() is not None:
+            argv = [self.program, "metrics", "collect", "--period", "86400"]  # seconds
+            self._waiting = start(argv, None, self.env, self.folder, merged=True)
 
     def open(self) -> None:
         """Make the home if need be. Raises :class:`LabError` if only the user's own answers."""

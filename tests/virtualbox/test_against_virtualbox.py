@@ -134,6 +134,17 @@ def test_the_preview_is_what_happens(
         assert broken == bool(preview.lost) == any("l, a clone" in line for line in preview.lines)
 
 
+def test_a_pause_changes_no_preview(bench: Bench) -> None:
+    """VBoxSVC ends 5 seconds after the last command, and the next one starts another."""
+    steps(bench, "take a", "take b")
+    assert bench.virtualbox
+    bench.virtualbox.end()
+    steps(bench, "restore a", "link b l")
+    preview = deleting(bench.folder.graph(), "m", "b")
+    do(bench, "snapshot m delete b")
+    assert set(preview.removed) & {disk.uuid for disk in bench.folder.graph().media} == set()
+
+
 def test_of_snapshots_of_one_name_virtualbox_takes_the_first_as_we_do(bench: Bench) -> None:
     steps(bench, "take a", "take b", "take twin", "restore a", "take twin", "restore a")
     graph = bench.folder.graph()
