@@ -92,9 +92,9 @@ def up() -> None:
         for _ in range(6):  # the first has to build the image
             took.append(seconds(lambda: lesson.command(["net", "up"]), 1))
             lesson.command(["net", "down"])
+        made = lesson.engine("net").topology
     finally:
         lesson.reset()
-    made = lesson.engine("net").topology
     what = f"{len(made.hosts)} hosts, {len(made.switches)} switches, a router"
     print(f"| live topology up ({what}), its image present | {median(took[1:]):.1f} s | 5 s |")
 

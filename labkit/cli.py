@@ -78,9 +78,8 @@ def _doctor(args: argparse.Namespace) -> None:
 def _reset(args: argparse.Namespace) -> None:
     from labkit.lesson import folder_of
 
-    for name in args.lesson:
-        if name != PREFETCHED:
-            folder_of(name)
+    for name in {*args.lesson} - {PREFETCHED}:
+        folder_of(name)
     stay = [note for kind in engines().values() for note in kind.sweep(args.lesson)]
     if stay:
         raise LabError("Reset, except: {what}", what=" · ".join(stay))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from wcwidth import width
-
 _UNSAFE = re.compile(  # controls, marks that reorder text, surrogates and noncharacters
     "[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
@@ -19,6 +17,10 @@ def clean(text: str) -> str:
 
 def cells(text: str) -> int:
     """Width of a text in monospace cells (Unicode annex 11)."""
+    if text.isascii():
+        return len(text)
+    from wcwidth import width  # late, for it takes 6 MB
+
     return width(text, control_codes="ignore")
 
 
