@@ -77,9 +77,9 @@ class Lesson(Session):
         self.folder = folder or folder_of(name)
         self.material = material(self.folder)
         unknown = N_("This lesson needs {name!r}, which is no engine; there are: {known}.")
-        self.kinds = {need: one_of(engines(), need, unknown) for need in self.material.needs}
+        self.classes = {need: one_of(engines(), need, unknown) for need in self.material.needs}
         self.engines: dict[str, Engine] = {}
-        self.why = ""  # it is replayed though nobody asked for that
+        self.why_replayed = ""  # if nobody asked for that
         self.tape = self._begin(os.environ.get("LABKIT_MODE", "") if mode is None else mode)
         self._open(modelled=True)
         self.task: OpenTask | None = None
@@ -95,7 +95,7 @@ class Lesson(Session):
                 mode=mode,
             )
         # Of modelled engines there is nothing to replay.
-        if mode != "replay" or all(kind.modelled for kind in self.kinds.values()):
+        if mode != "replay" or all(kind.modelled for kind in self.classes.values()):
             try:
                 self._open(modelled=False)
                 versions = _joined(each.versions() for each in self.engines.values())
@@ -103,16 +103,16 @@ class Lesson(Session):
                 return self.live_tape(Header(self.name, versions, today))
             except LabError as error:
                 self.engines.clear()
-                self.why = str(error)
+                self.why_replayed = str(error)
                 if mode:
                     raise
         try:
             return Player(Recording.load(self.recording))
         except LabError as error:
-            raise LabError(f"{self.why} {error}".strip()) from None
+            raise LabError(f"{self.why_replayed} {error}".strip()) from None
 
     def _open(self, modelled: bool) -> None:
-        for subject, kind in self.kinds.items():
+        for subject, kind in self.classes.items():
             if kind.modelled == modelled:
                 self.engines[subject] = kind.open(self, self.material.needs[subject])
 
@@ -148,7 +148,7 @@ class Lesson(Session):
     # -- commands and readings, live or from the tape -------------------------------------------
 
     def requires(self, name: str) -> None:
-        if name not in self.kinds:
+        if name not in self.classes:
             raise self._works_without(name)
 
     def engine(self, name: str) -> Any:
@@ -159,13 +159,13 @@ class Lesson(Session):
 
     def whose(self, program: str) -> tuple[str, str]:
         """The engine that runs a program, and the program as it is really spelt."""
-        for subject, kind in self.kinds.items():
+        for subject, kind in self.classes.items():
             if known := spelled(program, kind.programs):
                 return subject, known
         raise self._works_without(program)
 
     def _works_without(self, what: str) -> LabError:
-        programs = [name for kind in self.kinds.values() for name in kind.programs]
+        programs = [name for kind in self.classes.values() for name in kind.programs]
         return LabError(
             "This lesson works without {what:.40}; its commands are: {known}.",
             what=what,
@@ -174,11 +174,11 @@ class Lesson(Session):
 
     def words(self, line: str) -> list[str]:
         subject, _program = self.whose((line.split() or [""])[0])
-        return split(line, self.kinds[subject].literal)
+        return split(line, self.classes[subject].literal)
 
     def command(self, argv: Sequence[str], stdin: str | None = None, heard: Heard = None) -> Result:
         subject, program = self.whose(argv[0])
-        kind = self.kinds[subject]
+        kind = self.classes[subject]
         command = kind.parse([program, *argv[1:]])
 
         def live() -> Result:
@@ -194,7 +194,7 @@ class Lesson(Session):
         if not result.code:
             return ""
         subject, _program = self.whose(result.argv[0])
-        advice = self.kinds[subject].advise(result, self)
+        advice = self.classes[subject].advise(result, self)
         return ". ".join(filter(None, [_("exit code {code}", code=result.code), advice]))
 
     def read(self, question: str, live: Callable[[], Any]) -> Any:

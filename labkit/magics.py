@@ -132,7 +132,7 @@ class LabMagics(LessonMagics):
         notes = lesson.reset()
         self.current = lesson
         note = lesson.tape.header.note if lesson.tape.replayed else lesson.lacking
-        badge = ". ".join(filter(None, (lesson.badge, lesson.why.rstrip("."), note)))
+        badge = ". ".join(filter(None, (lesson.badge, lesson.why_replayed.rstrip("."), note)))
         begins = _("Lesson {name} begins.", name=lesson.name)
         show.put(show.message("note", "\n".join([begins, *notes]), badge))
 
@@ -150,7 +150,7 @@ class LabMagics(LessonMagics):
         """``%docker …`` and the like run the command as typed; a cell's body is its input."""
         lesson = self.now()
         argv = [program, *lesson.words(f"{program} {line}")[1:]]
-        kind = lesson.kinds[lesson.whose(program)[0]]
+        kind = lesson.classes[lesson.whose(program)[0]]
         live = Live(kind.bars)
         result = lesson.command(argv, cell, live.hear)
         note = lesson.ending(result)
@@ -178,7 +178,7 @@ class LabMagics(LessonMagics):
                 argv = lesson.words(typed)
                 result = lesson.command(argv)
                 seconds += result.seconds
-                kind = lesson.kinds[lesson.whose(argv[0])[0]]
+                kind = lesson.classes[lesson.whose(argv[0])[0]]
                 transcript += filter(None, [kind.brief(result).rstrip("\n")])
                 if result.code:
                     note = lesson.ending(result)

@@ -119,7 +119,7 @@ def _package(folder: Path) -> str:
     return name
 
 
-def number(answer: str, example: str, asked: str = "") -> int:
+def whole_number(answer: str, example: str, asked: str = "") -> int:
     """A student's answer that is to be a number.
 
     Raises :class:`NotYet` if it is none, showing an ``example``; ``asked`` says what to give.

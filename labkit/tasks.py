@@ -42,14 +42,14 @@ def begin(lesson: Lesson, task: Task) -> list[str]:
 
     def set_up() -> None:
         failed = N_("The task could not be set up; `{command}` says: {words}")
-        succeed(lesson, task.setup, failed)
+        run_or_raise(lesson, task.setup, failed)
         lesson.tape.task_begins()
 
     lesson.made_ready(task, set_up)
     return notes
 
 
-def succeed(
+def run_or_raise(
     lesson: Lesson, lines: Iterable[str], failed: str = N_("`{command}` says: {words}")
 ) -> None:
     """Run commands as typed. Raises :class:`LabError` with the engine's words when one fails."""
@@ -116,7 +116,7 @@ def aside(
 
     def start() -> None:
         enter(lesson, name, [*setup, *more])
-        succeed(lesson, setup)
+        run_or_raise(lesson, setup)
 
     lesson.foresee(start, trials)
     return start

@@ -68,4 +68,4 @@ def test_the_mode_is_chosen_by_whether_an_engine_answers(
     monkeypatch.delenv("LABKIT_MODE")
     toy.away = True
     lesson = Lesson("77", None, toy_folder)
-    assert lesson.badge.endswith("on Shelf 1.0.0") and "does not answer" in lesson.why
+    assert lesson.badge.endswith("on Shelf 1.0.0") and "does not answer" in lesson.why_replayed

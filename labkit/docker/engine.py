@@ -29,7 +29,7 @@ from labkit.messages import N_, _
 from labkit.show.progress import Bar
 
 _LABELLED = ("run", "create", "build", "volume create", "network create")
-_INSIDE = ("exec", "cp", "start", "restart", "update", "rename")  # no world shows what they change
+_UNSEEN = ("exec", "cp", "start", "restart", "update", "rename")  # no world shows what they change
 _SLOW = ("pull", "build", "run", "load", "push")
 _SHOWS_LAYERS = ("run", "create", "pull", "build")
 _ENDED_AT_ONCE = 0.4  # seconds: a detached container that ends so soon is to be seen as ended
@@ -79,7 +79,7 @@ class Docker(Engine):
         _refuse_waiting(words, argv)
         if words.reads_only:
             return Command(tuple(argv), words.key, "none")
-        effect: Any = "unseen" if words.name in _INSIDE else "seen"
+        effect: Any = "unseen" if words.name in _UNSEEN else "seen"
         return Command(tuple(argv), words.key, effect, words.name in _SLOW)
 
     @classmethod
@@ -237,7 +237,7 @@ class Docker(Engine):
             never_used = not any((home() / "docker").glob("*/*"))
             return [] if isinstance(error, MissingProgram) and never_used else [str(error)]
         made = ledger_of(client).lessons()
-        wanted = lessons or [name for name in made if name != PREFETCHED]  # that is for a class
+        wanted = lessons or [name for name in made if name != PREFETCHED]  # which the class needs
         return [note for lesson in wanted for note in cls(client, lesson).clean()]
 
     # -- before class ---------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def _translations(folders: tuple[Path, ...], language: str) -> gettext.NullTrans
 
 
 class Catalogue:
-    """The sentences of what lies in ``folders``, to be called with one: conventionally ``_``."""
+    """The sentences of what lies in ``folders``: call it with one. By custom it is named ``_``."""
 
     def __init__(self, *folders: Path) -> None:
         self.folders = folders
@@ -63,7 +63,7 @@ class Catalogue:
 
         Without values it is taken as it stands, braces and all.
         """
-        said = self._known().gettext(message) if message else ""
+        said = self._known().gettext(message) if message else ""  # gettext's "" is about the file
         return said.format(**values) if values else said
 
     def many(self, one: str, more: str, n: int, /, **values: object) -> str:

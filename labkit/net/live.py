@@ -51,7 +51,7 @@ ovsdb-server /etc/openvswitch/conf.db --remote=punix:/run/openvswitch/db.sock --
 ovs-vsctl --no-wait init
 exec ovs-vswitchd --pidfile
 """
-# IPv6 talks unasked, which is another lesson.
+# IPv6 sends frames of its own, which would stand among the lesson's.
 _NO_IPV6 = {
     "net.ipv6.conf.all.disable_ipv6": "1",
     "net.ipv6.conf.default.disable_ipv6": "1",
@@ -80,7 +80,7 @@ _SEND = (
 _HOST = "while :; do sleep 86400; done"
 
 
-class Lab:
+class LiveNetwork:
     """A topology in containers of an engine, for its lesson; ``recipe`` is that of their image."""
 
     def __init__(self, docker: Docker, topology: Topology, recipe: Recipe) -> None:

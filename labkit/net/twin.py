@@ -13,7 +13,7 @@ from labkit.docker.images import Recipe
 from labkit.engine import Command, Heard, Session
 from labkit.errors import LabError
 from labkit.messages import N_, _
-from labkit.net.live import Lab, frame_lines
+from labkit.net.live import LiveNetwork, frame_lines
 from labkit.net.network import Network, Step, crafted, steps_at
 from labkit.net.picture import Answer
 from labkit.net.topology import Topology
@@ -34,7 +34,7 @@ def do(session: Session, topology: Topology, name: str, words: list[str], heard:
 
     def live() -> Result:
         recipe = Recipe(session.name, session.folder / "images" / "net")
-        lab = Lab(session.engine("docker"), topology, recipe)
+        lab = LiveNetwork(session.engine("docker"), topology, recipe)
         if name == "compare":
             return lab.trial(*words)
         text = lab.up(heard) if name == "up" else lab.down()
@@ -56,7 +56,7 @@ def expected(topology: Topology, steps: Sequence[Step]) -> list[str]:
 
 
 def compared(topology: Topology, words: Sequence[str], live: Result) -> Answer:
-    """What the model says of a :meth:`Lab.trial` beside what the captures say."""
+    """What the model says of a :meth:`LiveNetwork.trial` beside what the captures say."""
     start, target, *tags = words
     network = Network(topology)
     if tags:

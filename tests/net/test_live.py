@@ -97,9 +97,9 @@ CASES = {
 }
 
 
-def lab_of(docker: Docker, text: str) -> live.Lab:
+def lab_of(docker: Docker, text: str) -> live.LiveNetwork:
     """A live network of these tests' own lesson."""
-    return live.Lab(docker, parse(text), RECIPE)
+    return live.LiveNetwork(docker, parse(text), RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -308,7 +308,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 @pytest.fixture(scope="module")
 def up(
     engine: Dockerd, built: Docker, case: Case, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[live.Lab]:
+) -> Iterator[live.LiveNetwork]:
     """A topology, up for all tests that ask for it."""
     found = lab_of(built, case.topology)
     config = tmp_path_factory.mktemp("config")
@@ -322,7 +322,9 @@ def up(
         assert built.ledger.entries(LESSON) == []
 
 
-def test_the_captures_say_what_the_model_says(up: live.Lab, case: Case, on_engine: Dockerd) -> None:
+def test_the_captures_say_what_the_model_says(
+    up: live.LiveNetwork, case: Case, on_engine: Dockerd
+) -> None:
     for words in map(str.split, case.trials):
         answer = compared(up.topology, words, up.trial(*words))
         assert answer.ok and "The same " in str(answer), (words, str(answer))
@@ -334,7 +336,7 @@ def test_the_captures_say_what_the_model_says(up: live.Lab, case: Case, on_engin
     assert not answer.ok and "They differ" in str(answer)
 
 
-def test_least_rights(up: live.Lab, on_engine: Dockerd) -> None:
+def test_least_rights(up: live.LiveNetwork, on_engine: Dockerd) -> None:
     topology = up.topology
     devices = ["net", *topology.hosts, *topology.routers]
     containers = json.loads(plain("inspect", *map(up.name, devices)))
@@ -358,7 +360,7 @@ def test_least_rights(up: live.Lab, on_engine: Dockerd) -> None:
         assert container["Config"]["Labels"][LABEL] == LESSON
 
 
-def test_nothing_leaves(up: live.Lab, on_engine: Dockerd) -> None:
+def test_nothing_leaves(up: live.LiveNetwork, on_engine: Dockerd) -> None:
     """No device has a cable, a route or an address but those of the topology."""
     topology = up.topology
 

@@ -118,7 +118,7 @@ class StandIn:
 
 @pytest.fixture
 def console(monkeypatch: pytest.MonkeyPatch) -> Console:
-    monkeypatch.setattr(twin, "Lab", StandIn)
+    monkeypatch.setattr(twin, "LiveNetwork", StandIn)
     console = networks.console(TWO)
     console.session = Taped()  # type: ignore[assignment]
     return console

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labkit.engine import Session
-from labkit.material import NotYet, Task, Try, number
+from labkit.material import NotYet, Task, Try, whole_number
 from labkit.messages import _
 from labkit.net.headers import dissect
 from labkit.net.network import Network, crafted
@@ -52,7 +52,7 @@ def check_separate(lesson: Session, answer: str) -> str:
 
 
 def check_tag(lesson: Session, answer: str) -> str:
-    said, vlan = number(answer, "read-tag 7", _("the number of the VLAN")), TAG & 0xFFF
+    said, vlan = whole_number(answer, "read-tag 7", _("the number of the VLAN")), TAG & 0xFFF
     if said == vlan:
         return _(
             "VLAN {vlan}, with priority {priority}: 0x{tag:04x} is {priority:03b} 0 {vlan:012b} "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.docker import reads as docker
 from labkit.engine import Session
 from labkit.errors import LabError
-from labkit.material import NotYet, Task, Try, number
+from labkit.material import NotYet, Task, Try, whole_number
 from labkit.messages import _
 from labkit.net.headers import dissect
 
@@ -24,7 +24,7 @@ OUTSIDE, INSIDE = "http://192.0.2.2:8081/", "http://10.66.0.2:8081/"
 def check_mtu(lesson: Session, answer: str) -> str:
     right, said = (
         largest("wireguard", DSL),
-        number(answer, "through-dsl 1000", _("the number of bytes")),
+        whole_number(answer, "through-dsl 1000", _("the number of bytes")),
     )
     if said == right:
         return _(

@@ -15,7 +15,7 @@ from labkit.magics import LessonMagics, put, shown
 from labkit.messages import _
 from labkit.show import output as show
 from labkit.show.panels import Panel, teaching
-from labkit.tasks import aside, succeed
+from labkit.tasks import aside, run_or_raise
 from labkit.virtualbox import reads
 from labkit.words import number
 
@@ -65,7 +65,7 @@ class DiskPanel(Panel):
     def _write(self, *places: int) -> None:
         for place in places:
             command = f'qemu-io -f vdi -c "write -P 0xab {place}M 64k"'
-            succeed(self.lesson, [f"{command} {name}" for name in FILES])
+            run_or_raise(self.lesson, [f"{command} {name}" for name in FILES])
 
     def _draw(self, text: str) -> None:
         note = show.message("note", text, self.lesson.badge)["text/html"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.disks import Disk, human
 from labkit.engine import Session
 from labkit.errors import LabError
-from labkit.material import NotYet, Task, Try, number
+from labkit.material import NotYet, Task, Try, whole_number
 from labkit.messages import _
 from labkit.virtualbox import reads as virtualbox
 
@@ -48,7 +48,7 @@ def check_where(lesson: Session, answer: str) -> str:
             "cell on."
         )
     right = found[0].at + 40 * MIB - found[0].start
-    said = number(answer, "where 123456")
+    said = whole_number(answer, "where 123456")
     if said == right:
         return _(
             "Yes: the data begins at {right:,} and the block of byte 40 MiB was the first to be "

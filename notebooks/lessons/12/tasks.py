@@ -7,7 +7,7 @@ from labkit.docker.client import Thing
 from labkit.docker.layers import Image
 from labkit.engine import Session
 from labkit.errors import LabError
-from labkit.material import NotYet, Task, Try, number
+from labkit.material import NotYet, Task, Try, whole_number
 from labkit.messages import _
 
 NEEDS = {"docker": ["docker"]}
@@ -46,7 +46,7 @@ def visible(image: Image) -> set[str]:
 def check_shared(lesson: Session, answer: str) -> str:
     debian, httpd = len(diff_ids(lesson, "debian:bookworm-slim")), len(diff_ids(lesson, "httpd"))
     right = shared(lesson, "debian:bookworm-slim", "httpd")
-    said = number(answer, "shared-layers 3")
+    said = whole_number(answer, "shared-layers 3")
     if said == right:
         return _.many(
             "Yes: {n} of httpd's {httpd} layers is Debian's, kept once on disk and used by both.",
