@@ -188,15 +188,12 @@ class VirtualBox:
         return folder is not None and Path(folder[1].strip()) == self.folder
 
     def processes(self) -> Iterator[Process]:
-        """VirtualBox's processes that work on our home."""
+        """The processes that work on our home, also while VBoxManage is a shell script still."""
         import psutil
 
-        for process in psutil.process_iter(["name"]):
-            if str(process.info["name"]).startswith(("VBox", "VirtualBox")):
-                # It may have ended meanwhile, or be somebody else's.
-                with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                    if process.environ().get("VBOX_USER_HOME") == str(self.home):
-                        yield process
+        for process in psutil.process_iter(["name", "environ"]):
+            if (process.info["environ"] or {}).get("VBOX_USER_HOME") == str(self.home):
+                yield process
 
     def end(self) -> None:
         """End all that works on our home, machines that run in it first."""
@@ -207,14 +204,12 @@ class VirtualBox:
             for uuid in self.running():
                 self.run(["controlvm", uuid, "poweroff"], timeout=60)
         deadline = time.monotonic() + _LAST_MOMENT
-        for process in list(self.processes()):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()  # what it holds in memory is of a folder about to go
-                # A zombie may stay for long: whoever is process 1 may reap it late.
-                while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                    if time.monotonic() > deadline:
-                        break
-                    time.sleep(0.01)
+        # Again, for a client whose server is gone first may have started another.
+        while (left := list(self.processes())) and time.monotonic() < deadline:
+            for process in left:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()  # what it holds in memory is of a folder about to go
+            time.sleep(0.01)
         # The server's socket, but for Windows.
         socket = Path(f"/tmp/.vbox-{self.env['VBOX_IPC_SOCKETID']}-ipc")
         shutil.rmtree(socket, ignore_errors=True)
