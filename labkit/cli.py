@@ -89,7 +89,7 @@ def _reset(args: argparse.Namespace) -> None:
 def _prefetch(args: argparse.Namespace) -> None:
     from labkit.lesson import all_lessons, folder_of
 
-    wanted = {name: folder_of(name) for name in args.lesson or all_lessons()}
+    wanted = {name: folder_of(name) for name in args.lesson} or all_lessons()
     for kind in engines().values():
         for ready in kind.prefetch(wanted):
             print(f"✔ {ready}")

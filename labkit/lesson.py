@@ -77,7 +77,8 @@ class Lesson(Session):
         self.folder = folder or folder_of(name)
         self.material = material(self.folder)
         unknown = N_("This lesson needs {name!r}, which is no engine; there are: {known}.")
-        self.classes = {need: one_of(engines(), need, unknown) for need in self.material.needs}
+        known = engines()
+        self.classes = {need: one_of(known, need, unknown) for need in self.material.needs}
         self.engines: dict[str, Engine] = {}
         self.why_replayed = ""  # if nobody asked for that
         self.tape = self._begin(os.environ.get("LABKIT_MODE", "") if mode is None else mode)

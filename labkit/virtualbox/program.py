@@ -199,6 +199,9 @@ class VirtualBox:
         """End all that works on our home, machines that run in it first."""
         import psutil
 
+        if self._waiting:  # else what follows would take it for a machine that runs
+            self._waiting.kill()
+            self._waiting.wait()
         names = [str(process.info["name"]) for process in self.processes()]
         if not all("SVC" in name or "IPCD" in name for name in names):  # the servers alone
             for uuid in self.running():

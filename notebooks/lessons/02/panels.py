@@ -69,7 +69,7 @@ class NetPanel(Panel):
         ][:MOST]
         if not self.hosts:
             raise LabError(
-                _("No host of this network is on an access port, so there is nothing to choose.")
+                "No host of this network is on an access port, so there is nothing to choose."
             )
         self.picks = {host.name: self._pick(host) for host in self.hosts}
         undo = w.Button(description=_("As it was"))
@@ -118,7 +118,7 @@ class StepsPanel(Panel):
     def __init__(self, console: Console) -> None:
         self.topology, self.steps = console.topology, console.steps
         if not self.steps:
-            raise LabError(_("No frame has been sent yet: `%net ping HOST HOST`, then this."))
+            raise LabError("No frame has been sent yet: `%net ping HOST HOST`, then this.")
         self.slider = w.IntSlider(
             min=1,
             max=len(self.steps),

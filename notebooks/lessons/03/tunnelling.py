@@ -100,7 +100,7 @@ def through(kind: str, text: str = SECRET) -> Answer:
     Raises :class:`LabError`.
     """
     if not text:
-        raise LabError(_('Send one letter at least: `%tunnel gre "hello"`.'))
+        raise LabError('Send one letter at least: `%tunnel gre "hello"`.')
     inside = packet(text)
     outside = Tunnel(kind).wrap(inside)
     hits = outside.count(_data(text))
@@ -170,7 +170,7 @@ def _fragment(size_word: str, mtu_word: str) -> Answer:
     usage = _("Two numbers of bytes up to 65535: `%tunnel fragment 1600 1500`.")
     size, mtu = (number(word, 0, 65535, usage) for word in (size_word, mtu_word))
     if size < 28:
-        raise LabError(_("A packet with anything in it takes 28 bytes at least."))
+        raise LabError("A packet with anything in it takes 28 bytes at least.")
     if size <= mtu:
         told = _(
             "A packet of {size} bytes fits into {mtu} as it is: nobody cuts it.", size=size, mtu=mtu

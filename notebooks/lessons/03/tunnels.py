@@ -145,7 +145,7 @@ def tcp(source: tuple[int, int], destination: tuple[int, int], data: bytes) -> b
 
 
 def _not_ours() -> LabError:
-    return LabError(_("That is no packet of this tunnel, or only a part of one: it is dropped."))
+    return LabError("That is no packet of this tunnel, or only a part of one: it is dropped.")
 
 
 def _content(packet: bytes, protocol: int, least: int) -> bytes:

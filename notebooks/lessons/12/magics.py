@@ -86,5 +86,5 @@ class BeforeAfter(Panel):
 def _docker_words(line: str) -> list[str]:
     argv = split(line)
     if argv[:1] != ["docker"]:
-        raise LabError(_("Name the command to try: `%before_after docker commit NAME IMAGE`."))
+        raise LabError("Name the command to try: `%before_after docker commit NAME IMAGE`.")
     return argv
